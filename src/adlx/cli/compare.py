@@ -1,0 +1,35 @@
+"""`adlx compare RUN...`."""
+
+import argparse
+
+EXAMPLES = """examples:
+  adlx compare outputs/seq2seq-crypto/* outputs/naive-crypto/*
+  adlx compare outputs/multirun/2026-01-31_12-00-00_d4e5f6 --metric test/mase --out table.md
+  adlx compare outputs/*-crypto/* --out comparison.png
+"""
+
+
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="adlx compare",
+        description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano against "
+        "it, and the model confidence set where the runs share their test windows.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")
+    parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by, such as test/mase")
+    parser.add_argument("--out", metavar="FILE", help="also write it: .csv, .md or .png by the suffix")
+    given = parser.parse_args(words)
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from adlx.runs.compare import check_suffix, compare, shown
+
+    if given.out:
+        check_suffix(Path(given.out))
+    comparison = compare(given.runs, given.metric)
+    Console(highlight=False, soft_wrap=True).print(shown(comparison))
+    for path in comparison.write(given.out) if given.out else ():
+        print(f"wrote {path}")

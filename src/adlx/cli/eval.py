@@ -1,0 +1,22 @@
+"""`adlx eval RUN`."""
+
+import sys
+
+HELP = """usage: adlx eval RUN [data=NAME] [data.k=v ...]
+
+Scores the best checkpoint of a run on the test part of its own data, or of others that have the same series.
+
+examples:
+  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3
+  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data.stride=5
+  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data=csv data.path=prices.csv
+"""
+
+
+def main(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP, end="")
+        sys.exit(0 if words else 2)
+    from adlx.runs.folder import Run
+
+    Run.open(words[0]).evaluate(words[1:])

@@ -1,0 +1,29 @@
+"""`adlx list [GROUP]`: what there is, from the config files themselves."""
+
+import argparse
+
+from adlx.errors import UserError
+from adlx.runs.catalog import GROUPS, description, options
+
+EXAMPLES = """examples:
+  adlx list
+  adlx list model
+  adlx list optimizer/schedule
+"""
+
+
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="adlx list",
+        description="Models, data sets, experiments and the other choices, each with one line.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("group", nargs="?", metavar="GROUP", help=", ".join(GROUPS))
+    group = parser.parse_args(words).group
+    if group is not None and group not in GROUPS:
+        raise UserError(f"no group {group}; there are {', '.join(GROUPS)}")
+    for name in [group] if group else GROUPS:
+        print(f"{name}=")
+        for option, path in options(name).items():
+            print(f"  {option:<16} {description(path)}")

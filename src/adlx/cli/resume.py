@@ -1,0 +1,30 @@
+"""`adlx resume RUN`."""
+
+import sys
+from pathlib import Path
+
+HELP = """usage: adlx resume RUN [trainer.k=v ...]
+
+Goes on with a run that was stopped or killed, in the same folder, from its last checkpoint. On one CPU the result is
+that of the run that was never stopped, bit for bit. On a multirun folder, runs what is missing.
+
+examples:
+  adlx resume outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3
+  adlx resume outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 trainer.max_epochs=60
+  adlx resume outputs/multirun/2026-01-31_12-00-00_d4e5f6
+"""
+
+
+def main(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP, end="")
+        sys.exit(0 if words else 2)
+    from adlx.runs.folder import Run
+
+    folder, *overrides = words
+    if (Path(folder) / "multirun.json").is_file():
+        from adlx.runs.sweep import resume_sweep
+
+        resume_sweep(Path(folder))
+        return
+    Run.open(folder).resume(overrides)

@@ -1,0 +1,83 @@
+"""`adlx train`: parses nothing, hands the words to Hydra."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+HELP = """usage: adlx train model=NAME data=NAME [key=value ...] [-m] [--cfg job] [--config-dir DIR]
+
+Fits a model, tests its best checkpoint and writes a run folder; the last line names it.
+
+  group=NAME         a choice: model, data, loss, optimizer, trainer, callbacks, logger, experiment (adlx list)
+  key=value          a setting: model.hidden=128 data.context=168 optimizer.lr=3e-4 trainer.max_epochs=10 seed=1
+  -m, --multirun     one run for each combination of comma-separated values, then a table over them
+  --cfg job          show the config instead of running it
+  --config-dir DIR   a folder with configs of your own (and allow=[your_package] for your own classes)
+  --hydra-help       what else Hydra can do
+
+examples:
+  adlx train model=seq2seq data=crypto
+  adlx train model=nlinear data=fx data.context=30 trainer.max_epochs=5
+  adlx train -m model=seq2seq,naive data=crypto data.source=simulated seed=0,1,2
+  adlx train experiment=a2_seq2seq data.source=simulated
+  adlx train model=seq2seq data=crypto --cfg job
+"""
+
+
+def main(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP, end="")
+        if not words:
+            sys.exit(2)
+        return
+    import hydra
+    from omegaconf import DictConfig
+
+    from adlx.runs.catalog import config_folder
+    from adlx.runs.compose import composition, loosen, readable_errors
+
+    failed: list[int] = []
+    errors: list[Exception] = []
+
+    @hydra.main(config_path=str(config_folder()), config_name="train", version_base="1.3")
+    def job(cfg: DictConfig) -> Any:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from adlx.runs.sweep import run_job
+        from adlx.runs.train import start
+
+        made = composition(cfg)
+        hydra_cfg = HydraConfig.get()
+        if hydra_cfg.mode != RunMode.MULTIRUN:
+            try:
+                start(made)
+            except Exception as error:  # Hydra would add a line of its own to it
+                errors.append(error)
+            return
+        number = int(hydra_cfg.job.num)
+        if not run_job(Path(hydra_cfg.sweep.dir), number, made.overrides, lambda created: start(made, created)):
+            failed.append(number)
+
+    # Hydra would print tracebacks of its own; told to leave errors alone, it lets them through to adlx.cli.main.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    given, sys.argv = sys.argv, ["adlx", *loosen(words)]
+    if {"-m", "--multirun"} & set(words) and not any(word.startswith("hydra.sweep.dir=") for word in words):
+        sys.argv.append(f"hydra.sweep.dir={_sweep_folder(words)}")
+    try:
+        with readable_errors(words):
+            job()
+    finally:
+        sys.argv = given
+    if errors:
+        raise errors[0]
+    if failed:
+        sys.exit(1)
+
+
+def _sweep_folder(words: list[str]) -> str:
+    from adlx.runs.folder import new_folder
+
+    output = next((word.split("=", 1)[1] for word in words if word.startswith("output_dir=")), "outputs")
+    return str(new_folder(Path(output) / "multirun"))

@@ -1,0 +1,31 @@
+"""The user's own table of series."""
+
+from typing import Any, Literal
+
+from adlx.data.series import Series
+from adlx.data.sources.table import Table, read_table
+
+
+class CSV(Series):
+    """Any wide CSV or Parquet file. Beside the arguments of `Series`:
+
+    Args:
+        path: the file.
+        time_column: the timestamps; None: found.
+        columns: the series to use; None: every numeric column.
+        gaps: what to do about missing rows and values: `error`, `drop` or `ffill`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        time_column: str | None = None,
+        columns: list[str] | None = None,
+        gaps: Literal["error", "drop", "ffill"] = "error",
+        **windows: Any,
+    ) -> None:
+        super().__init__(**windows)
+        self.path, self.time_column, self.columns, self.gaps = path, time_column, columns, gaps
+
+    def load(self) -> Table:
+        return read_table(self.path, self.time_column, self.columns, self.gaps)

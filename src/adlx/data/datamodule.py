@@ -1,0 +1,42 @@
+"""What every data set of adlx offers to a run, on top of Lightning's hooks."""
+
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+
+
+class DataModule(pl.LightningDataModule):
+    """A data set: it loads itself in `setup`, tells models their dimensions through `spec` and runs what it is by `about`.
+
+    Attributes:
+        seed: seeds the order of training batches; the run sets it.
+        trained_spec: the spec, as a dict, of a trained model that these data are for; they conform to it or refuse.
+        model_keys: arguments that a trained model depends on; other data keep the run's values for them.
+        view_keys: arguments that choose how the same data are cut and served; all others choose other data.
+    """
+
+    model_keys: ClassVar[tuple[str, ...]] = ()
+    view_keys: ClassVar[tuple[str, ...]] = ()
+    seed: int = 0
+    trained_spec: dict[str, Any] | None = None
+
+    @property
+    def spec(self) -> Any:
+        """The dimensions a model is built from; its return annotation says which kind of model fits."""
+        raise NotImplementedError
+
+    def read(self) -> None:
+        """Loads what a prediction needs, without splits."""
+        self.setup()
+
+    def origin(self) -> str:
+        """What the data are, in a few words, for a title; says `simulated` where they are."""
+        raise NotImplementedError
+
+    def about(self) -> dict[str, Any]:
+        """Plain facts for `run.json`: `source`, `detail`, `simulated` and a SHA-256 `fingerprint` of what is trained on."""
+        raise NotImplementedError
+
+    def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that make a later run load what `about` describes, whatever `auto` would choose by then."""
+        return {}

@@ -1,0 +1,102 @@
+"""Scaling of series, fitted on the training part alone, and normalisation of single windows.
+
+Shapes: N rows of the training part, B windows, T context, S series.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adlx.errors import UserError
+
+Scaling = Literal["standard", "minmax", "log", "none"]
+
+
+class SeriesScaler(nn.Module):
+    """Takes series to the units a model works in, and back.
+
+    The statistics are buffers: they travel in the checkpoint, so a run scores and forecasts new data by its own scale.
+
+    Args:
+        kind: `standard` (x - mean) / deviation; `minmax` to [0, 1]; `log` the logarithm, then standard; `none`.
+        names: of the S series.
+        instance_norm: whether `normalize` acts (after Kim et al. 2022, "Reversible Instance Normalization", with the
+            window's last value for its mean: a forecast then is a change from now, which a random walk makes small).
+    """
+
+    shift: Tensor
+    scale: Tensor
+    step: Tensor
+    mean: Tensor
+    std: Tensor
+    step_mae: Tensor
+
+    def __init__(self, kind: Scaling, names: tuple[str, ...], instance_norm: bool) -> None:
+        super().__init__()
+        self.kind, self.names, self.instance_norm = kind, names, instance_norm
+        width = len(names)
+        self.register_buffer("shift", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("step", torch.ones(width))  # mean absolute one-step change, in scaled units
+        for name in ("mean", "std", "step_mae"):  # of the training part in original units, which scores are told in
+            self.register_buffer(name, torch.ones(width))
+
+    def fit(self, train: np.ndarray) -> None:
+        """Takes the statistics of `train` (N, S).
+
+        Raises:
+            UserError: a series is constant in the training part, or not positive under log scaling.
+        """
+        self.check_domain(train)
+        inner = np.log(train) if self.kind == "log" else train
+        for name, values in zip(self.names, inner.T, strict=True):
+            if np.ptp(values) == 0:
+                raise UserError(f"series {name} is constant in the training part: leave it out or change data.split")
+        shift, scale = {
+            "none": (np.zeros(inner.shape[1]), np.ones(inner.shape[1])),
+            "minmax": (inner.min(axis=0), np.ptp(inner, axis=0)),
+        }.get(self.kind, (inner.mean(axis=0), inner.std(axis=0)))
+        statistics = {
+            "shift": shift,
+            "scale": scale,
+            "step": np.abs(np.diff(inner, axis=0)).mean(axis=0) / scale,
+            "mean": train.mean(axis=0),
+            "std": train.std(axis=0),
+            "step_mae": np.abs(np.diff(train, axis=0)).mean(axis=0),
+        }
+        for name, value in statistics.items():
+            getattr(self, name).copy_(torch.from_numpy(value))
+
+    def check_domain(self, values: np.ndarray) -> None:
+        """Refuses what has no logarithm."""
+        if self.kind != "log":
+            return
+        rows, columns = np.nonzero(values <= 0)
+        if len(rows):
+            name, value = self.names[columns[0]], values[rows[0], columns[0]]
+            raise UserError(f"data.scaling=log needs positive values: {name} is {value:g} in row {rows[0]} of the data")
+
+    def forward(self, values: np.ndarray) -> Tensor:
+        """From original units (N, S) to scaled ones, float32; the arithmetic is in float64."""
+        inner = np.log(values) if self.kind == "log" else values
+        shift, scale = self.shift.cpu().double(), self.scale.cpu().double()
+        return ((torch.from_numpy(np.ascontiguousarray(inner)) - shift) / scale).float()
+
+    def inverse(self, scaled: Tensor) -> Tensor:
+        """From scaled units (..., S) to original ones, float64 on the CPU."""
+        inner = scaled.detach().cpu().double() * self.scale.cpu().double() + self.shift.cpu().double()
+        return inner.exp() if self.kind == "log" else inner
+
+    def normalize(self, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Splits windows (B, T, S) into their shape, their last value and their deviation (B, 1, S).
+
+        The deviation is at least one mean absolute step of the training part: a window that stood still has a scale too.
+        """
+        if not self.instance_norm:
+            return past, past.new_zeros(()), past.new_ones(())
+        last = past[:, -1:]
+        deviation = past.std(dim=1, keepdim=True, correction=0)
+        deviation = torch.maximum(deviation, self.step.to(past.dtype))
+        return (past - last) / deviation, last, deviation

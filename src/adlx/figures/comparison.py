@@ -1,0 +1,90 @@
+"""Runs side by side."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adlx.errors import UserError
+from adlx.figures import style
+from adlx.figures.panels import Tiles, grid
+from adlx.metrics.forecast import ForecastResult
+
+
+@style.styled()
+def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
+    """A row for each entry of the table, in its order from the top: mean as a dot, deviation over seeds as a bar.
+
+    Args:
+        table: columns `label`, `mean`, `std` (NaN for one seed), `n` (seeds), `baseline` (NaN where there is none).
+            One baseline for all rows is drawn as one line; else each row has its own tick.
+        metric: what the values are, for the axis.
+        title: of the figure.
+    """
+    labels = [textwrap.fill(str(label), 48) for label in table["label"]]
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    figure = style.blank(title, height=1.6 + (0.08 + 0.14 * lines) * len(labels))
+    panel = figure.add_subplot()
+    rows = np.arange(len(table))
+    mean, std = table["mean"].to_numpy(dtype=float), table["std"].to_numpy(dtype=float)
+    panel.errorbar(mean, rows, xerr=std, fmt="o", color=style.MODEL, markersize=5, elinewidth=1.4, capsize=3)
+    _draw_baseline(panel, table["baseline"].to_numpy(dtype=float))
+    panel.set_yticks(rows, labels)
+    panel.set_ylim(len(table) - 0.4, -0.6)
+    panel.set_xlabel(metric)
+    panel.xaxis.set_major_formatter(style.NumberFormatter())
+    values = panel.twinx()  # only for its labels: the numbers stand in a column of their own
+    values.set_ylim(panel.get_ylim())
+    values.set_yticks(rows, [_value(*row) for row in zip(mean, std, table["n"], strict=True)])
+    values.tick_params(length=0)
+    values.grid(visible=False)
+    return figure
+
+
+@style.styled()
+def panels(results: dict[str, ForecastResult], title: str) -> Figure:
+    """Forecasts of several models on the same windows, a panel for each series.
+
+    Raises:
+        UserError: the results are not of the same windows.
+    """
+    names = list(results)
+    first = results[names[0]]
+    for name in names[1:]:
+        other = results[name]
+        same = other.series == first.series and other.target.shape == first.target.shape
+        if not same or not np.array_equal(other.origin, first.origin):
+            raise UserError(f"{names[0]} and {name} did not forecast the same windows, so they share no plot")
+    tiles = Tiles.of(first)
+    figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
+    for index, panel in enumerate(axes):
+        panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
+        panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, label="actual", linewidth=1.6)
+        for order, (name, result) in enumerate(results.items()):
+            color, dash = style.model_looks(order)
+            x, y = tiles.line(result.prediction, index)
+            panel.plot(x, y, color=color, linestyle=dash, label=name, marker=tiles.marker, markersize=3)
+    style.legend_below(figure, axes[0])
+    return figure
+
+
+def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
+    known = np.flatnonzero(np.isfinite(baseline))
+    looks = {"color": style.WORSE, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
+    if len(known) == 0:
+        return
+    values = baseline[known]
+    if len(known) == len(baseline) and np.ptp(values) <= 1e-9 * np.abs(values).max():
+        panel.axvline(values[0], label=f"baseline {style.number(values[0])}", **looks)
+    else:
+        panel.vlines(values, known - 0.38, known + 0.38, label="baseline", **{**looks, "linestyle": "-"})
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1))
+
+
+def _value(mean: float, std: float, count: float) -> str:
+    if not np.isfinite(mean):
+        return "no value"
+    spread = f" ± {style.number(std, 2)}" if np.isfinite(std) else ""
+    return f"{style.number(mean)}{spread}" + (f"  (n={count:.0f})" if count > 1 else "")

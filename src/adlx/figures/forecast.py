@@ -1,0 +1,116 @@
+"""A forecast against what happened, and how good it is by step and by series.
+
+Shapes: N windows, C context steps, H horizon steps, S series.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from adlx.figures import style
+from adlx.figures.panels import FEW, Tiles, grid
+from adlx.metrics.forecast import ForecastResult, horizon_mase, skill, skill_by_series
+
+
+@style.styled()
+def forecast_panels(result: ForecastResult, title: str) -> Figure:
+    """Actual, forecast and naive values in original units, a panel for each series.
+
+    Shows the last windows of the test set that do not overlap, end to end, so that each time appears once.
+    """
+    tiles = Tiles.of(result)
+    figure, axes = grid(result.series, title, tiles.xlabel, tiles.dated)
+    for index, panel in enumerate(axes):
+        panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
+        (actual,) = panel.plot(*tiles.line(result.target, index, joined=True), color=style.ACTUAL, label="actual")
+        (forecast,) = panel.plot(*tiles.line(result.prediction, index), color=style.MODEL, label="forecast")
+        for line in (actual, forecast):
+            line.set(marker=tiles.marker, markersize=3)
+    style.legend_below(figure, axes[0])
+    return figure
+
+
+@style.styled()
+def horizon_error(result: ForecastResult, title: str) -> Figure:
+    """Mean absolute error in units of the training part's one-step change, by step ahead.
+
+    Thick: mean over series, whose mean over steps is MASE. Thin: each series.
+    """
+    horizon = result.target.shape[1]
+    steps = np.arange(1, horizon + 1)
+    figure = style.blank(title, height=4.2)
+    panel = figure.add_subplot()
+    looks = {"forecast": (result.prediction, style.MODEL, "-"), "naive (last value)": (result.naive, style.NAIVE, "--")}
+    for name, (values, color, dash) in looks.items():
+        error = horizon_mase(result, values)
+        mean = error.mean(axis=1)
+        label = f"{name}, MASE {style.number(float(mean.mean()))}"
+        panel.plot(steps, error, dash, color=color, linewidth=0.8, alpha=0.4, marker="." if horizon == 1 else "")
+        panel.plot(steps, mean, dash, color=color, linewidth=2.4, marker="o" if horizon <= FEW else "", label=label)
+    panel.plot([], [], color=style.ACTUAL, alpha=0.5, linewidth=0.7, label=f"thin: each of {len(result.series)} series")
+    panel.set_xlabel("steps ahead")
+    panel.set_ylabel("MAE / one-step change in training")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    panel.yaxis.set_major_formatter(style.NumberFormatter())
+    panel.set_xlim(0.5, horizon + 0.5)
+    panel.set_ylim(bottom=0)
+    style.legend_below(figure, panel)
+    return figure
+
+
+@style.styled()
+def series_skill(result: ForecastResult, title: str) -> Figure:
+    """Skill of each series as a bar from 0, the naive forecast, to the right (better) or left (worse)."""
+    values = skill_by_series(result)
+    overall = skill(
+        float(horizon_mase(result, result.prediction).mean()), float(horizon_mase(result, result.naive).mean())
+    )
+    figure = style.blank(title, height=1.3 + 0.3 * len(values))
+    panel = figure.add_subplot()
+    colors = [style.MODEL if value >= 0 else style.WORSE for value in values]
+    bars = panel.barh(list(result.series), values, height=0.65, color=colors)
+    printed = panel.bar_label(bars, labels=[f"{value:+.3f}" for value in values], padding=4, fontsize=8)
+    for text in printed:
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # the dashed line passes behind
+    panel.axvline(0, color=style.ACTUAL, linewidth=0.9)
+    panel.axvline(overall, color=style.NAIVE, linewidth=1.2, linestyle="--", zorder=0)
+    panel.invert_yaxis()
+    panel.grid(axis="y", visible=False)
+    panel.margins(x=0.12)
+    panel.xaxis.set_major_formatter(style.NumberFormatter())
+    panel.set_xlabel(f"skill = 1 {style.MINUS} MAE / MAE of the naive forecast;  dashed: overall {overall:+.3f}")
+    return figure
+
+
+@style.styled()
+def forecast_fan(
+    times: np.ndarray,
+    context: np.ndarray,
+    forecast_times: np.ndarray,
+    forecast: np.ndarray,
+    series: tuple[str, ...],
+    title: str,
+) -> Figure:
+    """The end of the context and the forecast that goes on from it, a panel for each series.
+
+    Args:
+        times: (C,) datetime64 of the context.
+        context: (C, S) what the model saw.
+        forecast_times: (H,) datetime64 of the forecast.
+        forecast: (H, S)
+        series: S names.
+        title: of the figure.
+    """
+    recent = slice(-min(len(times), max(48, 3 * len(forecast_times))), None)
+    ahead = np.concatenate([times[-1:], forecast_times])
+    figure, axes = grid(series, title, "time (UTC)", dated=True)
+    marker = "o" if len(forecast_times) <= FEW else ""
+    for index, panel in enumerate(axes):
+        panel.axvline(times[-1], color=style.NAIVE, linewidth=0.9, linestyle=":")
+        panel.plot(times[recent], context[recent, index], color=style.ACTUAL, label="context")
+        # starts at the last value seen, or the first step would hang in the air
+        path = np.concatenate([context[-1:, index], forecast[:, index]])
+        (line,) = panel.plot(ahead, path, color=style.MODEL, label="forecast")
+        line.set(marker=marker, markersize=2.5, markevery=slice(1, None))
+    style.legend_below(figure, axes[0])
+    return figure

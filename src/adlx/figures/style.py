@@ -1,0 +1,135 @@
+"""How every figure looks, and how it gets to the disk.
+
+Figures are plain `Figure` objects without pyplot, which keeps a global list of figures: so they need no display, leak
+nothing, and can be made in threads and notebooks. The reader of a figure may be colour-blind: colours are those of
+Okabe & Ito 2008, "Color universal design".
+"""
+
+import math
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
+
+from adlx.atomic import replacing
+
+DPI = 150
+WIDTH = 10.0  # inches
+
+ACTUAL = "#222222"
+MODEL = "#0072B2"
+NAIVE = "#8C8C8C"
+WORSE = "#D55E00"
+MODELS = (MODEL, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", "--", ":")
+MINUS = "\N{MINUS SIGN}"
+
+_LOOKS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
+    "font.size": 9.0,
+    "figure.titlesize": 12.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "lines.linewidth": 1.3,
+    "lines.solid_capstyle": "round",
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Context (or decorator) within which figures are made and drawn. The user's own rcParams are left alone."""
+    with matplotlib.rc_context(_LOOKS):
+        yield
+
+
+def blank(title: str, height: float) -> Figure:
+    """An empty figure of the common width with its title, to be filled within `styled`."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    figure.suptitle(textwrap.fill(title, 95))
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Writes a PNG that is whole or not there."""
+    with styled(), replacing(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 160 // (max(len(label) for label in labels) + 8)  # characters across a figure, and a line's sample
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, min(columns, len(labels))))
+
+
+def model_looks(index: int) -> tuple[str, str]:
+    """Colour and line style of the n-th model; style changes when the colours are used up."""
+    return MODELS[index % len(MODELS)], DASHES[index // len(MODELS) % len(DASHES)]
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A value to some significant digits, as a person would write it: 64,321, 0.1234, 1.235 G, 1.200e-6."""
+    if not math.isfinite(value):
+        return "\N{EN DASH}"
+    if value == 0:
+        return "0"
+    factor, unit = _unit(abs(value))
+    whole = math.floor(math.log10(abs(value) / factor)) + 1
+    return f"{value / factor:,.{max(0, digits - whole)}f}{unit}".replace("-", MINUS, 1 if value < 0 else 0)
+
+
+class NumberFormatter(Formatter):
+    """Ticks with just the decimals that tell neighbours apart, thousands separated, units above a million."""
+
+    def __init__(self) -> None:
+        self.decimals = 0
+        self.factor = 1.0
+        self.unit = ""
+
+    def set_locs(self, locs: list[float]) -> None:
+        """Takes the ticks of an axis, from which the number of decimals follows."""
+        ticks = sorted({float(value) for value in locs})
+        largest = max((abs(value) for value in ticks), default=0.0)
+        spacing = min((b - a for a, b in pairwise(ticks)), default=largest) or 1.0
+        self.factor, self.unit = _unit(largest)
+        spacing /= self.factor
+        # a spacing of 2.5 needs a decimal although its order of magnitude does not
+        decimals = range(max(0, -math.floor(math.log10(spacing))), 12)
+        self.decimals = next((d for d in decimals if abs(round(spacing, d) - spacing) < 0.01 * spacing), 12)
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        unit = self.unit if x else ""
+        return f"{x / self.factor:,.{self.decimals}f}".replace("-", MINUS) + unit
+
+
+def _unit(size: float) -> tuple[float, str]:
+    for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
+        if size >= factor:
+            return factor, unit
+    if 0 < size < 1e-4:
+        order = math.floor(math.log10(size))
+        return 10.0**order, f"e{order}"
+    return 1.0, ""

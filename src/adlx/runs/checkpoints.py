@@ -1,0 +1,105 @@
+"""Checkpoints that are whole at any instant, hold nothing but tensors and plain values, and move with their folder."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from adlx.atomic import replacing
+from adlx.errors import UserError
+from adlx.tasks.task import Diverged
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes under a temporary name in the same folder, flushes to disk, renames; reads with `weights_only=True`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with replacing(path) as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        return load_checkpoint(path)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, as data, never as code.
+
+    Raises:
+        UserError: it is absent, cut short, or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"no checkpoint {path}") from None
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ... by where the file is damaged
+        if not zipfile.is_zipfile(path):
+            raise UserError(
+                f"checkpoint {path} is truncated or no checkpoint ({Path(path).stat().st_size} bytes)"
+            ) from None
+        raise UserError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0][:160]}") from None
+
+
+class Checkpoint(pl.callbacks.Checkpoint):
+    """`best.ckpt` by a validation metric, and `last.ckpt`, the newest, to resume from.
+
+    Unlike Lightning's ModelCheckpoint it keeps no path in its state, so a run folder can move; writes `last.ckpt` at
+    each epoch's end whether or not the metric improved; and on an interrupt saves the step reached.
+
+    Args:
+        dirpath: the folder, given by the run.
+        monitor: metric logged in validation.
+        mode: `min` or `max`.
+        every_n_train_steps: write `last.ckpt` within an epoch too; 0: only at its end.
+    """
+
+    def __init__(
+        self,
+        dirpath: str,
+        monitor: str = "val/loss",
+        mode: Literal["min", "max"] = "min",
+        every_n_train_steps: int = 0,
+    ) -> None:
+        self.folder = Path(dirpath)
+        self.monitor, self.sign = monitor, 1.0 if mode == "min" else -1.0
+        self.every_n_train_steps = every_n_train_steps
+        self.best_score: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_score = state_dict["best_score"]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        every = self.every_n_train_steps
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        if every and progress.current.processed % every == 0 and not progress.is_last_batch:
+            trainer.save_checkpoint(self.folder / "last.ckpt")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None:
+            logged = ", ".join(trainer.callback_metrics)
+            raise UserError(f"callbacks.checkpoint.monitor={self.monitor} was not logged; there is {logged}")
+        score = self.sign * value.item()
+        if self.best_score is None or score < self.best_score:
+            self.best_score = score
+            trainer.save_checkpoint(self.folder / "best.ckpt")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning calls checkpoint callbacks after all others: what is saved here includes early stopping's count.
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, Diverged | UserError) or trainer.state.fn != "fit" or trainer.train_dataloader is None:
+            return
+        # A step that failed half-way was fetched but not taken: the resumed run must fetch it again.
+        loader, done = trainer.train_dataloader, trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        if hasattr(loader, "rewind"):
+            loader.rewind(trainer.current_epoch, done)
+        trainer.save_checkpoint(self.folder / "last.ckpt")

@@ -1,0 +1,50 @@
+"""Scoring a trained run on the test part of its own data, or of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from adlx.atomic import replacing
+from adlx.runs.folder import Run, new_folder, write_json
+from adlx.runs.report import results_table
+from adlx.runs.score import score
+from adlx.runs.trained import open_trained
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores, and the folder inside the run where they were written."""
+
+    metrics: dict[str, float]
+    path: Path
+
+
+def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
+    """Scores the best checkpoint of a run by its own saved config; without overrides, as `metrics.json` has it.
+
+    Args:
+        run: to score.
+        words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=fx`.
+
+    Raises:
+        UserError: the data do not fit the run.
+    """
+    trained = open_trained(run, words, "test")
+    trainer = trained.config["trainer"]
+    score(trained.task, trained.data, trainer.get("accelerator", "auto"), trainer.get("precision"))
+    metrics = trained.task.results
+    path = new_folder(run.path / "evaluations")
+    write_json(path / "metrics.json", metrics)
+    with replacing(path / "config.yaml") as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(trained.config)).encode())
+    trained.task.save_predictions(path / "predictions.npz")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(results_table(metrics, f"{trained.title}: test"))
+    windows = trained.data.about().get("windows", {}).get("test")
+    if windows is not None:
+        console.print(f"{windows} windows, one every {trained.config['data']['stride']} steps")
+    console.print(f"evaluation: {path}")
+    return Evaluation(metrics, path)

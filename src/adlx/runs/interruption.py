@@ -1,0 +1,65 @@
+"""SIGINT and SIGTERM: the step in progress is finished, a checkpoint saved, the resume command printed."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to stop. Not an Exception: nothing between here and the command should catch it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
+class _StopHere(pl.Callback):
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        raise Interrupted(self.signum)
+
+
+class Interruptible:
+    """Within it, the first signal stops training after the step in progress, and a second one, or one outside
+    training, stops at once.
+
+    Lightning's own handling would save in mid-step on SIGINT, and go on to return 0 on SIGTERM. A callback is added
+    only when a signal comes, because each costs every step some microseconds.
+    """
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        self.trainer = trainer
+        self.fitting = False
+        self.signum: int | None = None
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruptible":
+        if threading.current_thread() is threading.main_thread():
+            self.previous = {s: signal.signal(s, self.handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for signum, handler in self.previous.items():
+            signal.signal(signum, handler)
+
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        if not self.fitting or self.signum is not None:
+            raise Interrupted(signum)
+        self.signum = signum
+        self.trainer.callbacks.append(_StopHere(signum))  # type: ignore[attr-defined]
+
+    def fit(self, *args: Any, **keywords: Any) -> None:
+        """`trainer.fit`, stoppable between steps."""
+        self.fitting = True
+        try:
+            self.trainer.fit(*args, **keywords)
+        finally:
+            self.fitting = False
+        if self.signum is not None:  # it came in the last validation: training was over
+            raise Interrupted(self.signum)

@@ -1,0 +1,116 @@
+"""Where the curves go: `metrics.csv` always, TensorBoard by default."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from adlx.atomic import replacing
+from adlx.runs.folder import is_main_process
+
+FINAL = ("test/", "baseline/", "insample/")  # these go to metrics.json
+
+
+class Curves(Logger):
+    """Appends rows to `metrics.csv`: `step`, `epoch` and one column a metric, empty where it was not logged.
+
+    Args:
+        path: the file.
+        first_step: a resumed run's first step; rows from there on were written by a process that was killed after its
+            last checkpoint and are written again.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self.columns = ["step", "epoch"]
+        if is_main_process() and path.is_file() and path.stat().st_size:
+            table = read_curves(path)
+            self.columns = list(table.columns)
+            self._rewrite(table[table["step"] < first_step])
+
+    @property
+    def name(self) -> str:
+        return "curves"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """The choices are in `config.yaml`."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {"step": step, **{key: value for key, value in metrics.items() if not key.startswith(FINAL)}}
+        if len(row) < 3:  # nothing but step and epoch
+            return
+        if new := [key for key in row if key not in self.columns]:
+            table = read_curves(self.path) if self.path.is_file() else pd.DataFrame(columns=self.columns)
+            self.columns += new
+            self._rewrite(table.reindex(columns=self.columns))
+        line = io.StringIO()
+        csv.DictWriter(line, self.columns).writerow({key: _short(value) for key, value in row.items()})
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(line.getvalue())
+
+    def _rewrite(self, table: pd.DataFrame) -> None:
+        with replacing(self.path) as file:
+            file.write(table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _short(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """Reads `metrics.csv`; a last line cut short by a kill is left out."""
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    return pd.read_csv(io.StringIO(whole), float_precision="round_trip")
+
+
+class TensorBoard(TensorBoardLogger):
+    """Lightning's logger, writing straight into the run's `tensorboard/` folder.
+
+    Args:
+        folder: given by the run.
+        first_step: of a resumed run; TensorBoard drops what was written from there on.
+    """
+
+    def __init__(self, folder: str, first_step: int = 0) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step or None)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Writes events, and no `hparams.yaml`: the run's `config.yaml` says it all."""
+        self.experiment.flush()
+
+    @rank_zero_only
+    def log_run(self, config: dict[str, Any], metrics: dict[str, float], figures: dict[str, Any]) -> None:
+        """Adds what a finished run has to show: its config as text, choices and final metrics as hparams, figures."""
+        writer = self.experiment
+        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        writer.add_text("config", "```yaml\n" + text + "```")
+        self.log_hyperparams(flatten(config), metrics)
+        for name, figure in figures.items():
+            writer.add_figure(name, figure, close=False)
+        self.save()
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"model": {"hidden": 64}}` to `{"model.hidden": 64}`; lists become text, and null is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str | int | float | bool) else str(value)
+    return flat

@@ -1,0 +1,39 @@
+"""The product of a trained run: a forecast, classes, samples, whatever its task makes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from adlx.runs.folder import Run, new_folder
+from adlx.runs.trained import open_trained
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The product, and the folder inside the run where it was written."""
+
+    product: Any
+    path: Path
+
+
+def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
+    """Makes the product of a run's task; for a forecaster, the steps after the end of its data.
+
+    Args:
+        run: trained.
+        words: overrides; `data.path=new.csv` or `data.source=yahoo` forecasts from fresh data.
+
+    Raises:
+        UserError: the data do not fit the run.
+    """
+    trained = open_trained(run, words, "predict")
+    path = new_folder(run.path / "predict")
+    product = trained.task.predict_into(path, trained.data, trained.title)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(trained.task.shown(product))
+    console.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
+    console.print(f"predict: {path}")
+    return Prediction(product, path)

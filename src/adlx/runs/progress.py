@@ -1,0 +1,66 @@
+"""What a run says while it trains: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+
+log = logging.getLogger("adlx")
+
+
+class PlainProgress(pl.Callback):
+    """A line at the end of an epoch, at most one every few seconds."""
+
+    def __init__(self, seconds: float = 2.0) -> None:
+        self.seconds = seconds
+        self.started = self.told = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        now = time.monotonic()
+        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if trainer.is_global_zero and (last or now - self.told >= self.seconds):
+            self.told = now
+            loss = trainer.callback_metrics.get("val/loss")
+            shown = f"  val/loss {loss.item():.5g}" if loss is not None else ""
+            log.info(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{shown}  {now - self.started:.0f} s")
+
+
+def progress() -> pl.Callback:
+    return RichProgressBar(refresh_rate=20, leave=False) if sys.stdout.isatty() else PlainProgress()
+
+
+def quiet_lightning() -> None:
+    """Silences Lightning's notes on hardware and tips, and warnings that say nothing of our loaders."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*smaller than the logging interval.*",
+        r".*GPU available but not used.*",
+        r".*`configure_optimizers` returned `None`.*",
+        r".*isinstance\(treespec, LeafSpec\).*",
+        r".*No device id is provided via.*",
+        r".*returned a non-scalar.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def peak_memory_mb(device: Any) -> float:
+    """Peak memory so far: of the GPU where one trains, else of this process."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,62 @@
+"""The last words of a run: a table of results beside their baseline, and where everything lies."""
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from adlx.runs.folder import Run
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, as a person would write them."""
+    if value is None or math.isnan(value):
+        return "-"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}"
+    return f"{value:.2e}" if abs(value) < 1e-3 else f"{value:,.0f}"
+
+
+def results_table(metrics: dict[str, float], title: str) -> Table:
+    """Every `test/...` beside its `baseline/...`; `test/skill/<series>` stands in the row of `test/mae/<series>`."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    for heading in ("model", "baseline", "skill"):
+        table.add_column(heading, justify="right")
+    skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
+    for key, value in metrics.items():
+        name = key.removeprefix("test/")
+        if not key.startswith("test/") or name.startswith("skill"):
+            continue
+        series = name.removeprefix("mae/") if name.startswith("mae/") else ""
+        skill = metrics.get("test/skill") if name == "mase" else skills.get(series)
+        baseline = metrics.get(f"baseline/{name}")
+        table.add_row(name, number(value), number(baseline), f"{skill:+.4f}" if skill is not None else "")
+    return table
+
+
+def report(run: Run) -> None:
+    """Prints the results of a finished run; the last line is `run: <folder>`."""
+    console = Console(highlight=False, soft_wrap=True)
+    metrics = run.metrics
+    console.print(results_table(metrics, f"{run.title}: test"))
+    if "insample/mse" in metrics:
+        console.print(
+            "in-sample: trained and scored on the same window. "
+            f"MSE in scaled units, fed the truth at every step, as the notebook scored it: {number(metrics['insample/mse'])}; "
+            "the table scores forecasts that are fed their own output."
+        )
+    if "test/skill" in metrics:
+        console.print(f"skill {metrics['test/skill']:+.4f}: {verdict(metrics)}")
+    if run.info["data"].get("simulated"):
+        console.print("data: simulated")
+    console.print(f"run: {run.path}")
+
+
+def verdict(metrics: dict[str, float]) -> str:
+    """What the skill means, in words."""
+    pvalue = metrics.get("test/dm_pvalue", float("nan"))
+    if not pvalue < 0.05:
+        return "no significant difference from the baseline" + ("" if math.isnan(pvalue) else f" (p = {pvalue:.2g})")
+    side = "better" if metrics["test/skill"] > 0 else "worse"
+    return f"{side} than the baseline (p = {pvalue:.2g})"

@@ -1,0 +1,47 @@
+"""Going on with a run that was stopped, in the same folder."""
+
+import logging
+from collections.abc import Sequence
+
+from adlx.errors import UserError
+from adlx.runs.check import check
+from adlx.runs.compose import apply
+from adlx.runs.folder import Run
+from adlx.runs.progress import quiet_lightning
+from adlx.runs.train import assemble, execute
+from adlx.targets import trust
+
+log = logging.getLogger("adlx")
+
+
+def resume(run: Run, words: Sequence[str] = ()) -> Run:
+    """Trains on from `last.ckpt` to where the run would have got, bit for bit on one CPU.
+
+    Args:
+        run: stopped, failed or killed.
+        words: overrides of `trainer.*` (a later `trainer.max_epochs`, another device) and `allow`.
+
+    Raises:
+        UserError: the run has finished, is still in progress, or its data are no longer what they were.
+    """
+    if bad := [word for word in words if not word.startswith(("trainer.", "allow="))]:
+        raise UserError(
+            f"{bad[0]}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
+        )
+    if run.status == "finished" and not words:
+        raise UserError(
+            f"{run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)"
+        )
+    config, allow = apply(run.config, words)
+    trust(allow)
+    check(config, lambda key: f"{run.path}/config.yaml")
+    quiet_lightning()
+    data, task = assemble(config, pinned=run.info["data"])
+    found, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]
+    if found != expected:
+        raise UserError(
+            f"the data changed since {run.path} was started (fingerprint {found[:12]}, was {expected[:12]}): "
+            "start a new run, or evaluate this one"
+        )
+    log.info(f"resuming {run.path}")
+    return execute(run, config, data, task, resumed=True)

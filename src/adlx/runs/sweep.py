@@ -1,0 +1,136 @@
+"""Multirun: Hydra draws the jobs, each is a run of its own, and at the end their results stand in one table.
+
+The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json` (the planned jobs), `jobs/N.json`
+(the run folder of job N and how it went), `summary.csv` and `summary.png`.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from adlx.errors import RunFailed, UserError
+from adlx.runs.folder import Run, write_json
+
+log = logging.getLogger("adlx")
+
+
+class Summary(Callback):
+    """Hydra's hooks around a sweep."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        words = list(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
+        basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
+        jobs = planned(words) if basic else []
+        write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        summarise(Path(config.hydra.sweep.dir))
+
+
+def planned(words: list[str]) -> list[list[str]]:
+    """The overrides of each job of a grid sweep, in order."""
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), max_batch_size=None)
+    return [job for batch in batches for job in batch]
+
+
+def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Callable[[Run], None]], Run]) -> bool:
+    """Does one job and notes its run folder as soon as there is one; a job that fails does not stop the others.
+
+    Args:
+        folder: of the sweep.
+        number: of the job.
+        words: its overrides.
+        job: called with a function to call with the new run.
+
+    Returns:
+        whether it finished.
+    """
+    run: Run | None = None
+
+    def created(new: Run) -> None:
+        nonlocal run
+        run = new
+        record(folder, number, words, run, None)
+
+    try:
+        job(created)
+    except (RunFailed, UserError) as error:
+        log.error(f"job {number} failed: {error}")
+        record(folder, number, words, run, str(error))
+        return False
+    return True
+
+
+def record(folder: Path, number: int, words: Sequence[str], run: Run | None, error: str | None) -> None:
+    """Notes how job `number` went."""
+    (folder / "jobs").mkdir(parents=True, exist_ok=True)
+    entry = {"overrides": list(words), "run": str(run.path.absolute()) if run else None, "error": error}
+    write_json(folder / "jobs" / f"{number}.json", entry)
+
+
+def entries(folder: Path) -> dict[int, dict[str, Any]]:
+    """What `record` noted, by job number."""
+    files = sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem))
+    return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def summarise(folder: Path) -> None:
+    """Prints the table of a sweep and writes `summary.csv` and `summary.png`."""
+    from adlx.runs.compare import compare, shown
+
+    done = entries(folder)
+    finished = [entry["run"] for entry in done.values() if entry["run"] and Run.open(entry["run"]).status == "finished"]
+    console = Console(highlight=False, soft_wrap=True)
+    if finished:
+        comparison = compare(finished)
+        comparison.write(folder / "summary.csv")
+        comparison.write(folder / "summary.png")
+        console.print(shown(comparison))
+    for number, entry in done.items():
+        if entry["error"]:
+            console.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
+    console.print(f"multirun: {folder}")
+
+
+def resume_sweep(folder: Path) -> None:
+    """Runs what a stopped sweep is missing: unfinished jobs are resumed, those never started are started.
+
+    Raises:
+        UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand.
+        RunFailed: a job failed again.
+    """
+    from adlx.runs.compose import compose
+    from adlx.runs.train import start
+
+    plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
+    if not plan["jobs"]:
+        raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
+    done = entries(folder)
+    failed = 0
+    for number, words in enumerate(plan["jobs"]):
+        known = done.get(number, {}).get("run")
+        run = Run.open(known) if known else None
+        if run is not None and run.status == "finished":
+            continue
+        log.info(f"job {number}: {' '.join(words)}")
+        job = partial(_again, run) if run is not None else partial(start, compose(words))
+        failed += not run_job(folder, number, words, job)
+    summarise(folder)
+    if failed:
+        raise RunFailed(f"{failed} of {len(plan['jobs'])} jobs failed")
+
+
+def _again(run: Run, created: Callable[[Run], None]) -> Run:
+    from adlx.runs.resume import resume
+
+    created(run)
+    return resume(run)

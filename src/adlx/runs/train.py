@@ -1,0 +1,234 @@
+"""A run from its config to its final numbers."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.profilers import Profiler
+from pytorch_lightning.strategies import Strategy
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from adlx.data.datamodule import DataModule
+from adlx.errors import RunFailed, UserError
+from adlx.figures.curves import training_curves
+from adlx.figures.style import save
+from adlx.runs.check import check, parameters
+from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
+from adlx.runs.compose import Composition, compose
+from adlx.runs.folder import Run, versions, write_json
+from adlx.runs.interruption import Interrupted, Interruptible
+from adlx.runs.loggers import Curves, TensorBoard, read_curves
+from adlx.runs.progress import peak_memory_mb, progress, quiet_lightning
+from adlx.runs.report import report
+from adlx.runs.score import score
+from adlx.runs.threads import set_threads
+from adlx.targets import build, resolve, trust
+from adlx.tasks import Task, task_for
+
+log = logging.getLogger("adlx")
+
+# A process that Lightning starts for another device of the same run finds its folder here.
+FOLDER_VARIABLE = "ADLX_RUN_FOLDER"
+
+
+def train(words: Sequence[str]) -> Run:
+    """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
+
+    Raises:
+        UserError: a word, a file or the data are not as they must be; nothing was written.
+        RunFailed: the run could not go on; its folder says why.
+    """
+    return start(compose(words))
+
+
+def start(composition: Composition, created: Callable[[Run], None] = lambda run: None) -> Run:
+    """Trains a composed config in a new run folder, and calls `created` with it once it is there."""
+    config = composition.config
+    if config["data"].get("path"):  # the run will be evaluated from other folders
+        config["data"]["path"] = str(Path(config["data"]["path"]).absolute())
+    trust(config["allow"])
+    check(config, composition.origin)
+    quiet_lightning()
+    data, task = assemble(config)
+    facts = data.about()
+    log.info(f"data: {facts['source']} ({facts['detail']})" + (" - simulated" if facts.get("simulated") else ""))
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder is not None:
+        run = Run.open(folder)
+    else:
+        run = Run.create(config, composition.name, composition.choices, facts)
+        created(run)
+    return execute(run, config, data, task)
+
+
+def assemble(config: dict[str, Any], pinned: dict[str, Any] | None = None) -> tuple[DataModule, Task]:
+    """Builds data and task: all that can be wrong with a config is found here, before a folder exists.
+
+    Args:
+        config: checked.
+        pinned: `run.json`'s facts on the data of an earlier run, to load the same again.
+    """
+    data: DataModule = build(config["data"], DataModule, "data")
+    if pinned is not None:
+        for key, value in data.pinned(pinned).items():
+            setattr(data, key, value)
+    data.seed = config["seed"]
+    data.setup()
+    return data, build_task(config, data)
+
+
+def build_task(config: dict[str, Any], data: DataModule) -> Task:
+    """The task of `config` around a model with fresh weights, drawn from the config's seed alone."""
+    pl.seed_everything(config["seed"], verbose=False)
+    try:
+        model = build(config["model"], nn.Module, "model", data.spec)
+    except ValueError as error:  # a model's own word on arguments that do not go together
+        raise UserError(str(error)) from None
+    task = task_for(model)(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
+    task.card = {"config": config, "spec": asdict(data.spec), "versions": versions()}
+    return task
+
+
+def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resumed: bool = False) -> Run:
+    """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
+    checkpoint = run.last if resumed and run.last.is_file() else None
+    first_step = load_checkpoint(checkpoint)["adlx"]["steps"] if checkpoint else 0
+    started_here = FOLDER_VARIABLE not in os.environ
+    with run.locked() if started_here else nullcontext(), own_environment():
+        try:
+            trainer = make_trainer(run, config, first_step)
+            threads = run.info.get("threads", config["trainer"].get("threads", "auto"))
+            threads = set_threads(threads, task, next(iter(data.train_dataloader())))
+        except BaseException:
+            if started_here and not resumed:
+                run.discard()
+            raise
+        run.update(threads=threads, status="running")
+        with Interruptible(trainer) as interruptible, recorded(run):
+            seconds = fit(run, interruptible, data, task, checkpoint)
+            if not started_here:
+                return run
+            finish(run, config, data, task, trainer, first_step, seconds)
+    report(run)
+    return run
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Puts back the variables by which Lightning numbers the processes of one run, so that the next can start its own."""
+    names = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", FOLDER_VARIABLE)
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Writes to `run.json` how the run ended, if not well."""
+    os.environ[FOLDER_VARIABLE] = str(run.path.resolve())
+    try:
+        yield
+    except Interrupted as stop:
+        run.update(status="interrupted", reason=str(stop))
+        log.info(f"stopped by {stop}; go on with: adlx resume {run.path}")
+        raise
+    except BaseException as error:
+        run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
+        if isinstance(error, RunFailed):
+            kept = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
+            raise type(error)(f"{error}; {kept}") from None
+        raise
+
+
+def make_trainer(run: Run, config: dict[str, Any], first_step: int = 0) -> pl.Trainer:
+    """Lightning's Trainer from `config.trainer`, with adlx's callbacks, loggers and checkpoint files."""
+    arguments = {key: value for key, value in config["trainer"].items() if key != "threads"}
+    for key, kind in (("strategy", Strategy), ("profiler", Profiler)):
+        if isinstance(arguments.get(key), dict):
+            arguments[key] = build(arguments[key], kind, f"trainer.{key}")
+    callbacks = [progress()] if arguments.get("enable_progress_bar", True) else []
+    arguments["enable_progress_bar"] = any(isinstance(c, pl.callbacks.ProgressBar) for c in callbacks)
+    given = {"dirpath": str(run.path / "checkpoints")}
+    callbacks += [_built(node, pl.Callback, f"callbacks.{name}", given) for name, node in config["callbacks"].items()]
+    given = {
+        "folder": str(run.path / "tensorboard"),
+        "save_dir": str(run.path),
+        "first_step": first_step,
+    }
+    loggers: list[Logger] = [Curves(run.path / "metrics.csv", first_step)]
+    loggers += [_built(node, Logger, f"logger.{name}", given) for name, node in config["logger"].items()]
+    defaults = {"num_sanity_val_steps": 0, "enable_model_summary": False}
+    try:
+        return pl.Trainer(
+            **{**defaults, **arguments},
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=run.path,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
+
+
+def _built(node: dict[str, Any], kind: type, where: str, given: dict[str, Any]) -> Any:
+    """Builds a callback or logger, telling it the run's folder if it asks and the config does not say."""
+    accepted = parameters(resolve(node.get("_target_"), kind, where))
+    return build({**{key: value for key, value in given.items() if key in accepted}, **node}, kind, where)
+
+
+def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
+    """Trains; returns the seconds it took. A model without parameters is only validated."""
+    trainer = interruptible.trainer
+    started = time.perf_counter()
+    if any(parameter.requires_grad for parameter in task.parameters()):
+        interruptible.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    else:
+        log.info("nothing to train: the model has no parameters")
+        trainer.validate(task, datamodule=data, verbose=False)
+        for path in (run.best, run.last):
+            trainer.save_checkpoint(path)
+    return time.perf_counter() - started
+
+
+def finish(
+    run: Run, config: dict[str, Any], data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float
+) -> None:
+    """Tests the best checkpoint and writes the numbers, predictions and figures."""
+    chosen = run.best if run.best.is_file() else run.last
+    task.load_state_dict(load_checkpoint(chosen)["state_dict"])
+    steps = task.steps_done - first_step
+    facts = {
+        "fit/seconds": seconds + run.info.get("seconds", 0.0),
+        "fit/steps_per_second": steps / seconds if steps else 0.0,
+        "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
+        "model/parameters": sum(p.numel() for p in task.model.parameters()),
+        "model/trainable_parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
+    }
+    accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
+    score(task, data, accelerator, trainer.precision, trainer.loggers)
+    metrics = {**task.results, **facts}
+    task.save_predictions(run.path / "predictions.npz")
+    figures = task.figures(run.title)
+    if (run.path / "metrics.csv").is_file():
+        figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)
+    for name, figure in figures.items():
+        save(figure, run.path / "figures" / f"{name}.png")
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.log_run(config, metrics, figures)
+    write_json(run.path / "metrics.json", metrics)
+    run.update(status="finished", seconds=facts["fit/seconds"], peak_memory_mb=facts["fit/peak_memory_mb"])

@@ -1,0 +1,17 @@
+"""Objectives: how a kind of model is trained and scored."""
+
+from torch import nn
+
+from adlx.tasks.forecast import Forecast
+from adlx.tasks.task import Task
+
+TASKS: tuple[type[Task], ...] = (Forecast,)
+
+
+def task_for(model: nn.Module) -> type[Task]:
+    """The task that trains this kind of model."""
+    for task in TASKS:
+        if isinstance(model, task.model_kind):
+            return task
+    kinds = ", ".join(task.model_kind.__name__ for task in TASKS)
+    raise TypeError(f"{type(model).__name__} is none of the kinds that a task can train: {kinds}")

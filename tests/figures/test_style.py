@@ -1,0 +1,104 @@
+import os
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from adlx.figures import style
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (64321.4, "64,321"),
+        (0.12345, "0.1235"),
+        (9.0, "9.000"),
+        (123456789012.0, "123.5 G"),
+        (-2.5e6, "\N{MINUS SIGN}2.500 M"),
+        (1.8234e-5, "1.823e-5"),
+        (-1.8e-5, "\N{MINUS SIGN}1.800e-5"),
+        (0.0, "0"),
+        (float("nan"), "\N{EN DASH}"),
+    ],
+)
+def test_numbers_read_well(value, text):
+    assert style.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([64000.0, 64050.0, 64100.0], ["64,000", "64,050", "64,100"]),
+        ([140.0, 142.5, 145.0], ["140.0", "142.5", "145.0"]),
+        ([-0.5, 0.0, 0.5], ["\N{MINUS SIGN}0.5", "0.0", "0.5"]),
+        ([1.21e11, 1.22e11], ["121 G", "122 G"]),
+        ([1.95e-5, 2.0e-5], ["1.95e-5", "2.00e-5"]),
+        ([0.0, 5e8, 1e9], ["0.0", "0.5 G", "1.0 G"]),
+        ([7.0], ["7"]),
+    ],
+)
+def test_ticks_have_the_decimals_that_tell_them_apart(ticks, texts):
+    assert style.NumberFormatter().format_ticks(ticks) == texts
+
+
+def test_style_leaves_the_users_settings_alone():
+    with matplotlib.rc_context({"axes.spines.top": True, "font.size": 17.0}):
+        with style.styled():
+            assert matplotlib.rcParams["axes.spines.top"] is False
+            assert matplotlib.rcParams["font.size"] == 9.0
+        assert matplotlib.rcParams["axes.spines.top"] is True
+        assert matplotlib.rcParams["font.size"] == 17.0
+
+
+def test_save_writes_a_png_of_150_dpi_whole(tmp_path):
+    path = tmp_path / "figures" / "a.png"
+    with style.styled():
+        figure = style.blank("title", height=2.0)
+    style.save(figure, path)
+    from matplotlib.image import imread
+
+    assert imread(path).shape[:2] == (300, 1500)
+    assert os.listdir(path.parent) == ["a.png"]
+
+
+def test_a_failed_save_leaves_the_old_picture(tmp_path):
+    class Broken(Figure):
+        def savefig(self, fname, **_):
+            fname.write(b"half a picture")
+            raise OSError("no space left")
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="no space"):
+        style.save(Broken(), path)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_colours_do_not_repeat_before_the_dashes_change():
+    looks = [style.model_looks(index) for index in range(18)]
+    assert len(set(looks)) == 18
+    assert [dash for _, dash in looks[:6]] == ["-"] * 6
+
+
+def test_nothing_imports_pyplot():
+    """pyplot picks a backend and keeps every figure alive; arch takes 2 s."""
+    modules = "adlx.figures.forecast, adlx.figures.curves, adlx.figures.comparison, adlx.metrics.significance"
+    code = f"import sys, {modules}; print([m for m in ('matplotlib.pyplot', 'arch', 'scipy') if m in sys.modules])"
+    path = os.pathsep.join(sys.path)
+    env = {**os.environ, "PYTHONPATH": path}
+    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_legend_spreads_over_as_many_columns_as_fit():
+    with style.styled():
+        for labels, columns in ((["a", "b", "c"], 3), (["x" * 70, "y" * 30], 2), (["x" * 90] * 3, 1)):
+            figure = style.blank("t", height=2.0)
+            panel = figure.add_subplot()
+            for label in labels:
+                panel.plot(np.zeros(2), label=label)
+            style.legend_below(figure, panel)
+            assert vars(figure.legends[0])["_ncols"] == columns
