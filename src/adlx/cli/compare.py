@@ -12,8 +12,8 @@ EXAMPLES = """examples:
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="adlx compare",
-        description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano against "
-        "it, and the model confidence set where the runs share their test windows.",
+        description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano "
+        "against it, and the model confidence set where the runs share their test windows.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,9 +1,10 @@
 """Hourly closes of seven cryptocurrencies in US dollars."""
 
-from typing import Any, Literal
+from typing import Any
 
 from adlx.data.series import Series
-from adlx.data.sources.crypto import load_crypto
+from adlx.data.sources.crypto import CryptoSource, load_crypto
+from adlx.data.sources.gaps import Gaps
 from adlx.data.sources.table import Table
 
 
@@ -20,16 +21,17 @@ class Crypto(Series):
 
     def __init__(
         self,
-        source: Literal["auto", "yahoo", "csv", "simulated"] = "auto",
+        source: CryptoSource = "auto",
         path: str | None = None,
         hours: int = 17520,
         simulation_seed: int = 0,
-        gaps: Literal["error", "drop", "ffill"] = "error",
+        gaps: Gaps = "error",
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
-        self.source, self.path, self.hours = source, path, hours
-        self.simulation_seed, self.gaps = simulation_seed, gaps
+        self.source: CryptoSource = source
+        self.gaps: Gaps = gaps
+        self.path, self.hours, self.simulation_seed = path, hours, simulation_seed
 
     def load(self) -> Table:
         return load_crypto(self.source, self.path, self.hours, self.simulation_seed, self.gaps)

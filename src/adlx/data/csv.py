@@ -1,8 +1,9 @@
 """The user's own table of series."""
 
-from typing import Any, Literal
+from typing import Any
 
 from adlx.data.series import Series
+from adlx.data.sources.gaps import Gaps
 from adlx.data.sources.table import Table, read_table
 
 
@@ -21,11 +22,12 @@ class CSV(Series):
         path: str,
         time_column: str | None = None,
         columns: list[str] | None = None,
-        gaps: Literal["error", "drop", "ffill"] = "error",
+        gaps: Gaps = "error",
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
-        self.path, self.time_column, self.columns, self.gaps = path, time_column, columns, gaps
+        self.gaps: Gaps = gaps
+        self.path, self.time_column, self.columns = path, time_column, columns
 
     def load(self) -> Table:
         return read_table(self.path, self.time_column, self.columns, self.gaps)

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 
 
 class DataModule(pl.LightningDataModule):
-    """A data set: it loads itself in `setup`, tells models their dimensions through `spec` and runs what it is by `about`.
+    """A data set: it loads itself in `setup`, tells models their dimensions by `spec` and runs what it is by `about`.
 
     Attributes:
         seed: seeds the order of training batches; the run sets it.
@@ -27,14 +27,14 @@ class DataModule(pl.LightningDataModule):
 
     def read(self) -> None:
         """Loads what a prediction needs, without splits."""
-        self.setup()
+        self.setup("predict")
 
     def origin(self) -> str:
         """What the data are, in a few words, for a title; says `simulated` where they are."""
         raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
-        """Plain facts for `run.json`: `source`, `detail`, `simulated` and a SHA-256 `fingerprint` of what is trained on."""
+        """Facts for `run.json`: `source`, `detail`, `simulated`, and `fingerprint`, a SHA-256 of the training part."""
         raise NotImplementedError
 
     def pinned(self, about: dict[str, Any]) -> dict[str, Any]:

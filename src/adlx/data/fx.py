@@ -6,7 +6,7 @@ from adlx.data.sources.table import Table
 
 
 class FX(Series):
-    """EUR, GBP, JPY, AUD, CAD and CHF in US dollars (ECB fixings) and WTI oil, 1999 to 2019. Arguments: see `Series`."""
+    """EUR, GBP, JPY, AUD, CAD and CHF in US dollars (ECB fixings) and WTI oil, 1999 to 2019; arguments of `Series`."""
 
     def load(self) -> Table:
         return load_fx()

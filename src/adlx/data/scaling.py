@@ -92,7 +92,7 @@ class SeriesScaler(nn.Module):
     def normalize(self, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Splits windows (B, T, S) into their shape, their last value and their deviation (B, 1, S).
 
-        The deviation is at least one mean absolute step of the training part: a window that stood still has a scale too.
+        The deviation is at least one mean absolute step of the training part: a window that stood still has one too.
         """
         if not self.instance_norm:
             return past, past.new_zeros(()), past.new_ones(())

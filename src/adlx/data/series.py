@@ -65,7 +65,8 @@ class Series(DataModule):
         self.context, self.horizon, self.stride = context, horizon, stride
         self.batch_size, self.repeat = batch_size, repeat
         self.split = split
-        self.scaling, self.instance_norm = scaling, instance_norm
+        self.scaling: Scaling = scaling
+        self.instance_norm = instance_norm
         self.start, self.end, self.last = start, end, last
         self.table: Table | None = None
 
@@ -73,7 +74,7 @@ class Series(DataModule):
         """Fetches the series from their source; the one method a subclass must write."""
         raise NotImplementedError
 
-    def setup(self, stage: str | None = None) -> None:
+    def setup(self, stage: str) -> None:
         """Loads, checks, splits and fits the scaler, once.
 
         Raises:
@@ -113,11 +114,12 @@ class Series(DataModule):
         present = [str(name) for name in frame.columns]
         if absent := [name for name in known if name not in present]:
             raise UserError(
-                f"the run knows the series {', '.join(known)}; {where} lacks {', '.join(absent)} (it has {', '.join(present)})"
+                f"the run knows the series {', '.join(known)}; {where} lacks {', '.join(absent)} "
+                f"(it has {', '.join(present)})"
             )
         if extra := [name for name in present if name not in known]:
             log.info(f"ignoring series that the run does not know: {', '.join(extra)}")
-        return frame[list(known)]
+        return frame.loc[:, list(known)]
 
     def _time(self, key: str) -> pd.Timestamp | None:
         text = getattr(self, key)
@@ -127,6 +129,8 @@ class Series(DataModule):
             time = pd.Timestamp(text)
         except ValueError:
             raise UserError(f"data.{key}={text} is not a time: write it as 2024-01-31 or 2024-01-31T12:00") from None
+        if not isinstance(time, pd.Timestamp):  # NaT
+            return None
         return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
     @property
@@ -134,6 +138,12 @@ class Series(DataModule):
         if self.table is None:
             raise RuntimeError("call setup() first")
         return self.table.frame
+
+    @property
+    def times(self) -> pd.DatetimeIndex:
+        index = self.frame.index
+        assert isinstance(index, pd.DatetimeIndex)
+        return index
 
     @property
     def spec(self) -> SeriesSpec:
@@ -211,14 +221,13 @@ class Series(DataModule):
         """What happened in each window of a part, in order: targets (N, H, S) and origins (N,), the last time seen."""
         starts = self.starts(part)
         rows = starts[:, None] + np.arange(self.context, self.context + self.horizon)
-        times = self.frame.index.tz_convert(None).to_numpy()
+        times = self.times.tz_convert(None).to_numpy()
         return self.values[rows], times[starts + self.context - 1]
 
     def latest(self) -> tuple[torch.Tensor, pd.DatetimeIndex]:
         """The last window, scaled (1, T, S), and the times of the H steps after it."""
         self.scaler.check_domain(self.values)
-        index = self.frame.index
-        assert isinstance(index, pd.DatetimeIndex)
+        index = self.times
         recent = index[-self.context :]
         # Business days have a name but no fixed step; where no name fits, the usual step does.
         step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(index).diff().mode().iloc[0]

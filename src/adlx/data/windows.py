@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +11,7 @@ class WindowLoader:
     """Yields (past, future) of shapes (B, context, S) and (B, horizon, S).
 
     No worker, no per-sample indexing, no global random state: batch `step` of `epoch` depends on (seed, epoch, step)
-    alone, so a killed run goes on with the batch it would have seen. Lightning calls `set_epoch`, `state_dict` and
-    `load_state_dict`.
+    alone, so a killed run goes on with the batch it would have seen. Lightning calls `set_epoch`, the task `start_at`.
 
     Args:
         values: (rows, S), on the device that trains.
@@ -43,7 +41,6 @@ class WindowLoader:
         self.seed, self.repeat = seed, repeat
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.position = (0, 0)  # epoch and next step
         self.resumed: tuple[int, int] | None = None
         self.offsets = torch.arange(context + horizon)
         self.share = -(-len(starts) // world_size)  # windows of this process in one pass
@@ -57,15 +54,9 @@ class WindowLoader:
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.position[0], "next_step": self.position[1]}
-
-    def rewind(self, epoch: int, step: int) -> None:
-        """Says that the steps from `step` of `epoch` on, though fetched, were not taken."""
-        self.position = (epoch, step)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.resumed = (state["epoch"], state["next_step"])
+    def start_at(self, epoch: int, step: int) -> None:
+        """Lets the next iteration over `epoch` begin with `step`, for a run that is resumed there."""
+        self.resumed = (epoch, step)
 
     def __len__(self) -> int:
         return self.repeat * self.pass_batches
@@ -80,7 +71,6 @@ class WindowLoader:
         return padded[self.rank :: self.world_size]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        # A checkpoint written at the end of an epoch is resumed in the next one, which begins at its own start.
         first = self.resumed[1] if self.resumed is not None and self.resumed[0] == self.epoch else 0
         self.resumed = None
         order, order_number = None, -1
@@ -92,5 +82,4 @@ class WindowLoader:
             at = step % self.pass_batches * self.batch_size
             rows = order[at : at + self.batch_size, None] + self.offsets
             window = self.values[rows.to(device)]
-            self.position = (self.epoch, step + 1)
             yield window[:, : self.context], window[:, self.context :]

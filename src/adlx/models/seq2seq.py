@@ -90,7 +90,7 @@ class Seq2Seq(Forecaster):
         return self.unroll(past[:, -1:], state, memory)
 
     def decode(self, inputs: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State]:
-        """From decoder `inputs` (B, h, S) and encoder states `memory` (B, T, D) to values (B, h, S) and the new state."""
+        """From decoder inputs (B, h, S) and encoder states `memory` (B, T, D) to values (B, h, S) and the new state."""
         hidden, state = self.decoder(inputs, state)
         scores = hidden @ memory.transpose(1, 2)  # (B, h, T)
         context = scores.softmax(dim=-1) @ memory  # (B, h, D)

@@ -95,7 +95,7 @@ def _check_keys(values: dict[str, Any], hints: dict[str, Any], where: str, origi
 
 
 def parameters(target: type) -> dict[str, tuple[Any, Any]]:
-    """The arguments of a class, with annotation and default; what it passes on by `**kwargs` is looked up in its bases."""
+    """The arguments of a class, with annotation and default; what it passes on by `**kwargs`, its bases tell."""
     found: dict[str, tuple[Any, Any]] = {}
     for cls in target.__mro__:
         init = cls.__dict__.get("__init__")
@@ -116,7 +116,7 @@ def parameters(target: type) -> dict[str, tuple[Any, Any]]:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether a plain value suits an annotation. Read as JSON, so that a list is a tuple and 1 is a float, but "1" is not."""
+    """Whether a plain value suits an annotation. Read as JSON: a list is a tuple and 1 is a float, but "1" is not."""
     try:
         adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning import callbacks
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.tasks.task import Diverged
+from adlx.tasks.task import Diverged, batches_done
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -42,7 +43,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0][:160]}") from None
 
 
-class Checkpoint(pl.callbacks.Checkpoint):
+class Checkpoint(callbacks.Checkpoint):
     """`best.ckpt` by a validation metric, and `last.ckpt`, the newest, to resume from.
 
     Unlike Lightning's ModelCheckpoint it keeps no path in its state, so a run folder can move; writes `last.ckpt` at
@@ -73,10 +74,15 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_score = state_dict["best_score"]
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         every = self.every_n_train_steps
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        if every and progress.current.processed % every == 0 and not progress.is_last_batch:
+        if (
+            every
+            and batches_done(trainer) % every == 0
+            and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        ):
             trainer.save_checkpoint(self.folder / "last.ckpt")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -98,8 +104,4 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Diverged | UserError) or trainer.state.fn != "fit" or trainer.train_dataloader is None:
             return
-        # A step that failed half-way was fetched but not taken: the resumed run must fetch it again.
-        loader, done = trainer.train_dataloader, trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        if hasattr(loader, "rewind"):
-            loader.rewind(trainer.current_epoch, done)
         trainer.save_checkpoint(self.folder / "last.ckpt")

@@ -88,7 +88,7 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     groups = grouped(runs)
     results = load_results(groups)
     table = tabulate(groups, metric)
-    table["mcs_pvalue"] = table["label"].map(_confidence(results)) if results else np.nan
+    table["mcs_pvalue"] = [_confidence(results)[label] for label in table["label"]] if results else np.nan
     return Comparison(metric, table, results)
 
 
@@ -109,29 +109,27 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     flats = [
         flatten({key: value for key, value in run.config.items() if key not in ("seed", "output_dir")}) for run in runs
     ]
-    keys = sorted({key for flat in flats for key in flat})
-    # Where two runs have different models, each model's own arguments differ by necessity and say nothing.
-    differing = [
-        key for key in keys if len({str(f[key]) for f in flats if key in f}) > 1 and not key.endswith("_target_")
-    ]
-    names = {run.name for run in runs}
+    several_data = len({run.info["choices"]["data"] for run in runs}) > 1
     groups: dict[str, list[Run]] = {}
     for run, flat in zip(runs, flats, strict=True):
-        shared = run.name if len({n.partition("-")[2] for n in names}) > 1 else run.info["choices"]["model"]
-        extras = [
-            f"{key.removeprefix('model.')}={flat[key]}" for key in differing if key in flat and _tells(key, flat, flats)
+        told = [
+            f"{key.removeprefix('model.')}={value}" for key, value in flat.items() if _tells(key, value, flat, flats)
         ]
-        groups.setdefault(" ".join([shared, *extras]), []).append(run)
+        name = run.name if several_data else run.info["choices"]["model"]
+        groups.setdefault(" ".join([name, *told]), []).append(run)
     return groups
 
 
-def _tells(key: str, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:
-    """Whether a key differs among the runs with the same target in that node."""
+def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:
+    """Whether a setting tells runs apart: it differs among those with the same target in that node.
+
+    Two models have different arguments by necessity, and the span of the data is told by their name.
+    """
     node = key.split(".")[0]
-    if key in ("data.path", "data.start", "data.end"):
+    if key.endswith("_target_") or key in ("data.path", "data.start", "data.end"):
         return False
     peers = [other for other in flats if other.get(f"{node}._target_") == flat.get(f"{node}._target_")]
-    return len({str(peer.get(key)) for peer in peers}) > 1
+    return any(peer.get(key) != value for peer in peers)
 
 
 def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
@@ -189,6 +187,10 @@ def _confidence(results: dict[str, list[ForecastResult]]) -> dict[str, float]:
     return confidence_set(losses, block=block_length(windows, horizon, first.stride))
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     """One row as a person reads it."""
     spread = "" if np.isnan(row["std"]) else f" ± {number(row['std'])}"
@@ -210,13 +212,13 @@ def headings(metric: str) -> list[str]:
 def shown(comparison: Comparison) -> Table:
     """The table for a terminal."""
     table, metric = comparison.table, comparison.metric
-    lines = Table(title=f"{metric} over {int(table['n'].sum())} runs", title_justify="left")
+    lines = Table(title=f"{metric} over {table['n'].sum()} runs", title_justify="left")
     for at, heading in enumerate(headings(metric)):
         lines.add_column(heading, justify="right" if at else "left", overflow="fold")
-    for row in table.to_dict("records"):
-        lines.add_row(*cells({str(key): value for key, value in row.items()}))
+    for row in records(table):
+        lines.add_row(*cells(row))
     if comparison.results:
-        kept = int((table["mcs_pvalue"] >= MCS_SIZE).sum())
+        kept = (table["mcs_pvalue"] >= MCS_SIZE).sum()
         lines.caption = (
             f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(table)} cannot be told from the best"
         )
@@ -225,5 +227,5 @@ def shown(comparison: Comparison) -> Table:
 
 def markdown(comparison: Comparison) -> str:
     names = headings(comparison.metric)
-    rows = [cells({str(key): value for key, value in row.items()}) for row in comparison.table.to_dict("records")]
+    rows = [cells(row) for row in records(comparison.table)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (names, ["---"] * len(names), *rows))

@@ -1,6 +1,7 @@
 """From the words of a command to a checked config: Hydra composes, `check` refuses, plain dicts come out."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,14 +61,19 @@ class Composition:
     folders: list[Path]
 
     @property
+    def command(self) -> str:
+        """What a user would type to run this again."""
+        return shlex.join(["adlx", "train", *self.overrides])
+
+    @property
     def name(self) -> str:
         return f"{self.choices['model']}-{self.choices['data']}"
 
     def origin(self, key: str) -> str:
         """The override or the file that set `key` (dotted), for messages."""
         for word in self.overrides:
-            if word.lstrip("+~").split("=", 1)[0] in (key, *_parents(key)):
-                return f"the command line ({word.lstrip('+')})"
+            if word.split("=", 1)[0] in (key, *_parents(key)):
+                return f"the command line ({word})"
         group = key.split(".")[0]
         files = [("experiment", self.choices.get("experiment")), (group, self.choices.get(group)), ("", "train")]
         for folder in self.folders:
@@ -91,7 +97,7 @@ def _parents(key: str) -> list[str]:
 
 
 def loosen(words: Sequence[str]) -> list[str]:
-    """Lets `model.dropout=0.1` set an argument that the YAML does not list: `check` knows the valid ones, Hydra does not."""
+    """Lets `model.dropout=0.1` set an argument that the YAML does not list: `check` knows them all, Hydra does not."""
     return [re.sub(rf"^(?=({'|'.join(NODES)})\.[\w./]+=)", "++", word) for word in words]
 
 
@@ -110,8 +116,7 @@ def compose(words: Sequence[str]) -> Composition:
 def composition(cfg: DictConfig) -> Composition:
     """Plain data of a composed Hydra config, `hydra` node and all."""
     hydra = cfg.hydra if "hydra" in cfg else HydraConfig.get()
-    choices = OmegaConf.to_container(hydra.runtime.choices)
-    assert isinstance(choices, dict)
+    choices = {str(key): str(choice) for key, choice in hydra.runtime.choices.items() if choice}
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     tree = {}
     for key in Config.__dataclass_fields__:
@@ -121,7 +126,9 @@ def composition(cfg: DictConfig) -> Composition:
         for missing in sorted(OmegaConf.missing_keys(value)) if OmegaConf.is_config(value) else ():
             raise UserError(f"{key}.{missing} is required: add {key}.{missing}=VALUE")
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    return Composition(tree, {k: v for k, v in choices.items() if v}, list(hydra.overrides.task), folders)
+    chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
+    words = [word.removeprefix("++") for word in hydra.overrides.task]
+    return Composition(tree, chosen, words, folders)
 
 
 def apply(config: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

@@ -45,6 +45,7 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     console.print(results_table(metrics, f"{trained.title}: test"))
     windows = trained.data.about().get("windows", {}).get("test")
     if windows is not None:
-        console.print(f"{windows} windows, one every {trained.config['data']['stride']} steps")
+        stride = trained.config["data"]["stride"]
+        console.print(f"{windows} windows, one every {f'{stride} steps' if stride > 1 else 'step'}")
     console.print(f"evaluation: {path}")
     return Evaluation(metrics, path)

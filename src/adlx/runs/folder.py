@@ -6,14 +6,13 @@ import platform
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
@@ -21,6 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
+
+if TYPE_CHECKING:
+    from adlx.runs.compose import Composition
 
 LIBRARIES = ("adlx", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy", "pandas", "torchmetrics")
 
@@ -40,13 +42,14 @@ class Run:
         return f"Run({str(self.path)!r}, {self.status})"
 
     @classmethod
-    def create(cls, config: dict[str, Any], name: str, choices: dict[str, str], data: dict[str, Any]) -> "Run":
-        """Makes a new folder `output_dir/name/<date>_<time>_<id>` with `config.yaml` and `run.json` in it."""
-        path = new_folder(Path(config["output_dir"]) / name)
+    def create(cls, composition: "Composition", data: dict[str, Any]) -> "Run":
+        """Makes a new folder `output_dir/<model>-<data>/<date>_<time>_<id>` with `config.yaml` and `run.json` in it."""
+        config = composition.config
+        path = new_folder(Path(config["output_dir"]) / composition.name)
         info = {
             "status": "running",
-            "command": shown_command(),
-            "choices": choices,
+            "command": composition.command,
+            "choices": composition.choices,
             "seed": config["seed"],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_commit": git_commit(),
@@ -180,10 +183,6 @@ def new_folder(parent: Path) -> Path:
 def write_json(path: Path, content: Any) -> None:
     with replacing(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
-
-
-def shown_command() -> str:
-    return " ".join(["adlx", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("adlx", "__main__.py") else "adlx (Python)"
 
 
 def git_commit() -> str | None:

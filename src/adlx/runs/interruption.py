@@ -21,7 +21,7 @@ class _StopHere(pl.Callback):
     def __init__(self, signum: int) -> None:
         self.signum = signum
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         raise Interrupted(self.signum)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from adlx.atomic import replacing
 from adlx.runs.folder import is_main_process
@@ -34,7 +34,7 @@ class Curves(Logger):
         if is_main_process() and path.is_file() and path.stat().st_size:
             table = read_curves(path)
             self.columns = list(table.columns)
-            self._rewrite(table[table["step"] < first_step])
+            self._rewrite(table.loc[table["step"] < first_step])
 
     @property
     def name(self) -> str:

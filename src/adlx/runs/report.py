@@ -26,7 +26,7 @@ def results_table(metrics: dict[str, float], title: str) -> Table:
     skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
     for key, value in metrics.items():
         name = key.removeprefix("test/")
-        if not key.startswith("test/") or name.startswith("skill"):
+        if not key.startswith("test/") or name.startswith("skill") or name == "dm_pvalue":
             continue
         series = name.removeprefix("mae/") if name.startswith("mae/") else ""
         skill = metrics.get("test/skill") if name == "mase" else skills.get(series)
@@ -42,9 +42,8 @@ def report(run: Run) -> None:
     console.print(results_table(metrics, f"{run.title}: test"))
     if "insample/mse" in metrics:
         console.print(
-            "in-sample: trained and scored on the same window. "
-            f"MSE in scaled units, fed the truth at every step, as the notebook scored it: {number(metrics['insample/mse'])}; "
-            "the table scores forecasts that are fed their own output."
+            "in-sample: trained and scored on the same window. Fed the truth at every step, as the notebook scored it, "
+            f"the MSE in scaled units is {number(metrics['insample/mse'])}; in the table, forecasts feed on themselves."
         )
     if "test/skill" in metrics:
         console.print(f"skill {metrics['test/skill']:+.4f}: {verdict(metrics)}")

@@ -14,7 +14,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from adlx.errors import RunFailed, UserError
@@ -27,7 +27,7 @@ class Summary(Callback):
     """Hydra's hooks around a sweep."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        words = list(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
+        words = [str(word) for word in config.hydra.overrides.task]
         basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
         jobs = planned(words) if basic else []
         write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})

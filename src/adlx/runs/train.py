@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from adlx.data.datamodule import DataModule
@@ -64,7 +65,7 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
     if folder is not None:
         run = Run.open(folder)
     else:
-        run = Run.create(config, composition.name, composition.choices, facts)
+        run = Run.create(composition, facts)
         created(run)
     return execute(run, config, data, task)
 
@@ -81,7 +82,7 @@ def assemble(config: dict[str, Any], pinned: dict[str, Any] | None = None) -> tu
         for key, value in data.pinned(pinned).items():
             setattr(data, key, value)
     data.seed = config["seed"]
-    data.setup()
+    data.setup("fit")
     return data, build_task(config, data)
 
 
@@ -123,7 +124,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Puts back the variables by which Lightning numbers the processes of one run, so that the next can start its own."""
+    """Puts back the variables by which Lightning numbers a run's processes, so that the next can start its own."""
     names = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", FOLDER_VARIABLE)
     before = {name: os.environ.get(name) for name in names}
     try:
@@ -161,7 +162,7 @@ def make_trainer(run: Run, config: dict[str, Any], first_step: int = 0) -> pl.Tr
         if isinstance(arguments.get(key), dict):
             arguments[key] = build(arguments[key], kind, f"trainer.{key}")
     callbacks = [progress()] if arguments.get("enable_progress_bar", True) else []
-    arguments["enable_progress_bar"] = any(isinstance(c, pl.callbacks.ProgressBar) for c in callbacks)
+    arguments["enable_progress_bar"] = any(isinstance(c, ProgressBar) for c in callbacks)
     given = {"dirpath": str(run.path / "checkpoints")}
     callbacks += [_built(node, pl.Callback, f"callbacks.{name}", given) for name, node in config["callbacks"].items()]
     given = {

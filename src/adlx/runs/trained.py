@@ -66,7 +66,7 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
             setattr(data, key, value)
     data.trained_spec = checkpoint["adlx"]["spec"]
     if stage == "test":
-        data.setup()
+        data.setup(stage)
     else:
         data.read()
     task = build_task(config, data)

@@ -21,7 +21,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Forecast(Task):
-    """Args: as `Task`, and `data`, for its fitted scaler, which becomes part of the task and of its checkpoints."""
+    """Arguments as `Task`; the scaler of `data` becomes part of the task and of its checkpoints."""
 
     model_kind = Forecaster
     model: Forecaster
@@ -29,7 +29,7 @@ class Forecast(Task):
     def __init__(
         self, model: Forecaster, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, seed)
+        super().__init__(model, loss, optimizer, data, seed)
         self.scaler = data.scaler
         self.in_sample = data.in_sample
         self.forecasts: list[Tensor] = []

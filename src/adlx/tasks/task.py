@@ -24,12 +24,15 @@ class Task(pl.LightningModule):
         model: the network.
         loss: config of an `nn.Module` of two tensors.
         optimizer: config of a `torch.optim.Optimizer`; its key `schedule`, if any, of an `LRScheduler`.
+        data: the data module, for what it fitted on the training part.
         seed: of what is random in a training pass.
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
 
-    def __init__(self, model: nn.Module, loss: Mapping[str, Any], optimizer: Mapping[str, Any], seed: int = 0) -> None:
+    def __init__(
+        self, model: nn.Module, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+    ) -> None:
         super().__init__()
         self.model = model
         self.loss: nn.Module = build(loss, nn.Module, "loss")
@@ -66,10 +69,10 @@ class Task(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         step = int(self.current_epoch * trainer.num_training_batches) + batch_idx
-        # Dropout and scheduled sampling depend on (seed, step) alone: a resumed run draws what the killed one would have.
+        # Dropout and scheduled sampling depend on (seed, step) alone: a resumed run draws what the killed one would.
         seed_generators(self.seed * 1_000_003 + step, self.device)
         loss = self.batch_loss(batch)
-        due = (step + 1) % trainer.log_every_n_steps == 0
+        due = (step + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         if due or loss.device.type == "cpu":  # elsewhere, reading the loss makes the device wait
             value = loss.item()
             if not math.isfinite(value):
@@ -108,12 +111,19 @@ class Task(pl.LightningModule):
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         steps = 0
         if trainer.state.fn == "fit":
-            in_epoch = trainer.fit_loop.epoch_loop.batch_progress.current.processed
-            steps = int(self.current_epoch * trainer.num_training_batches) + in_epoch
+            steps = int(self.current_epoch * trainer.num_training_batches) + batches_done(trainer)
         checkpoint["adlx"] = {**self.card, "steps": steps}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["adlx"]["steps"]
+
+    def on_train_start(self) -> None:
+        # Not by Lightning's own state of the loader: it is lost where the length of training was asked for beforehand,
+        # as a schedule does, and counts a batch that was fetched for a step that failed.
+        trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
+        epoch, step = divmod(self.steps_done, int(trainer.num_training_batches))
+        if step:
+            trainer.train_dataloader.start_at(epoch, step)
 
     def log_results(self) -> None:
         """Hands the scores to the loggers in full precision; `self.log` would round them to float32."""
@@ -137,6 +147,11 @@ class Task(pl.LightningModule):
             total_steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def batches_done(trainer: pl.Trainer) -> int:
+    """Batches of this epoch whose step is complete; one that failed half-way does not count."""
+    return trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
