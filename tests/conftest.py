@@ -1,36 +1,11 @@
-"""Generators of tiny data, shared by all tests."""
+"""Fixtures for all tests; the tables that they are about come from `generators.py`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-
-PERIODS = ((8.0, 21.0), (10.0, 17.0), (12.0, 29.0))  # in rows, two sines a series
-
-
-def predictable_frame(rows: int = 1200, series: int = 3, noise: float = 0.02, seed: int = 0) -> pd.DataFrame:
-    """Hourly noisy sums of two sines on a trend: what a forecaster can learn and a naive forecast cannot."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(rows)
-    columns = {}
-    for index in range(series):
-        fast, slow = PERIODS[index % len(PERIODS)]
-        phases = rng.uniform(0, 2 * np.pi, 2)
-        wave = np.sin(2 * np.pi * time / fast + phases[0]) + 0.6 * np.sin(2 * np.pi * time / slow + phases[1])
-        values = 50 * (index + 1) + 10 * (wave + 0.001 * time + noise * rng.normal(size=rows))
-        columns[f"S{index}"] = values
-    return pd.DataFrame(columns, index=pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC", name="time"))
-
-
-def walk_frame(rows: int = 240, series: int = 2, seed: int = 0) -> pd.DataFrame:
-    """Hourly positive random walks: cheap data with nothing to learn from."""
-    rng = np.random.default_rng(seed)
-    steps = 0.01 * rng.normal(size=(rows, series))
-    values = 100.0 * np.arange(1, series + 1) * np.exp(np.cumsum(steps, axis=0))
-    index = pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC", name="time")
-    return pd.DataFrame(values, index=index, columns=[f"S{i}" for i in range(series)])
 
 
 @pytest.fixture
@@ -43,3 +18,15 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def real_crypto_path() -> str:
+    """10,968 hours of the real seven coins, which are not part of the project."""
+    folders = [Path(__file__).resolve().parents[1].parent / "shared" / "data"]
+    if os.environ.get("ADLX_TEST_DATA"):
+        folders.insert(0, Path(os.environ["ADLX_TEST_DATA"]))
+    path = next((f / "crypto_hourly.csv.gz" for f in folders if (f / "crypto_hourly.csv.gz").exists()), None)
+    if path is None:
+        pytest.skip("crypto_hourly.csv.gz is neither in $ADLX_TEST_DATA nor in ../shared/data")
+    return str(path)

@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,35 +26,45 @@ from adlx.runs.train import assemble, build_task, make_trainer
 
 @dataclass
 class Pairs:
-    """Seconds of the blocks of both sides, in the order they ran; the first pair, which warms up, is left out."""
+    """Wall and CPU seconds of the blocks of both sides, in the order they ran; the first pair, a warm-up, is left out."""
 
-    ours: list[float] = field(default_factory=list)
-    bare: list[float] = field(default_factory=list)
+    ours: list[tuple[float, float]] = field(default_factory=list)
+    bare: list[tuple[float, float]] = field(default_factory=list)
 
     def summary(self, steps: int) -> dict[str, Any]:
-        ratios = [a / b for a, b in zip(self.ours[1:], self.bare[1:], strict=False)]
-        quarters = statistics.quantiles(ratios, n=4)
-        ours_ms, bare_ms = (statistics.median(times[1:]) / steps * 1e3 for times in (self.ours, self.bare))
+        pairs = list(zip(self.ours, self.bare, strict=True))[1:]
+        wall = [ours[0] / bare[0] for ours, bare in pairs]
+        quarters = statistics.quantiles(wall, n=4)
+        ours_ms, bare_ms = (statistics.median(pair[side][0] for pair in pairs) / steps * 1e3 for side in (0, 1))
         return {
-            "ratio": round(statistics.median(ratios), 4),
+            "ratio": round(statistics.median(wall), 4),
             "ratio_quartiles": [round(quarters[0], 4), round(quarters[2], 4)],
+            # CPU time of the whole process: less disturbed by neighbours, and the same as wall time on one quiet thread.
+            "cpu_ratio": round(statistics.median(ours[1] / bare[1] for ours, bare in pairs), 4),
             "step_ms": round(ours_ms, 4),
             "bare_step_ms": round(bare_ms, 4),
-            "overhead_ms": round(ours_ms - bare_ms, 4),
+            "cpu_overhead_ms": round(statistics.median(ours[1] - bare[1] for ours, bare in pairs) / steps * 1e3, 4),
             "steps_per_s": round(1e3 / ours_ms, 1),
-            "pairs": len(ratios),
+            "pairs": len(pairs),
             "steps_a_block": steps,
         }
 
 
+class Enough(Exception):
+    """All pairs are timed: there is no need to go on to the end of the epoch."""
+
+
 class Interleaved:
-    """A loader that hands out another's batches and takes a block of bare steps after every `steps` of them.
+    """A loader that hands out another's batches and takes as many bare steps after every `steps` of them, till `Enough`.
 
     Lightning finds everything else (`set_epoch`, `state_dict`) on the loader it wraps.
     """
 
-    def __init__(self, loader: Any, bare: Callable[[], None], steps: int, pairs: Pairs) -> None:
-        self.loader, self.bare, self.steps, self.pairs = loader, bare, steps, pairs
+    def __init__(
+        self, loader: Any, bare: Callable[[], None], steps: int, repeats: int, seconds: float, pairs: Pairs
+    ) -> None:
+        self.loader, self.bare, self.pairs = loader, bare, pairs
+        self.steps, self.repeats, self.seconds = steps, repeats, seconds
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
@@ -62,20 +73,29 @@ class Interleaved:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        start = time.perf_counter()
+        until = time.perf_counter() + self.seconds
+        start = _clocks()
         for number, batch in enumerate(self.loader):
             if number and number % self.steps == 0:
-                middle = time.perf_counter()
-                self.pairs.ours.append(middle - start)
+                middle = _clocks()
                 for _ in range(self.steps):
                     self.bare()
-                start = time.perf_counter()
-                self.pairs.bare.append(start - middle)
+                end = _clocks()
+                self.pairs.ours.append((middle[0] - start[0], middle[1] - start[1]))
+                self.pairs.bare.append((end[0] - middle[0], end[1] - middle[1]))
+                timed = len(self.pairs.ours) - 1
+                if timed == self.repeats or (timed > 2 and end[0] > until):
+                    raise Enough
+                start = _clocks()
             yield batch
 
 
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
 def bare_loop(config: dict[str, Any], data: Any) -> Callable[[], None]:
-    """One step of the bare loop: no loader at all, the batches lie ready; module, loss, optimizer and clipping as configured."""
+    """One step of the bare loop: module, loss, optimizer and clipping as configured, and batches that lie ready."""
     task = build_task(config, data).train()
     batches = [batch for batch, _ in zip(data.train_dataloader(), range(64), strict=False)]
     optimizer = task.configure_optimizers()
@@ -106,30 +126,26 @@ def prepared(words: Sequence[str], folder: str) -> tuple[Any, ...]:
     return made.config, data, task, make_trainer(Run(Path(folder), {}), made.config)
 
 
-def compare(words: Sequence[str], steps: int, repeats: int, plain: bool = False) -> dict[str, Any]:
+def compare(words: Sequence[str], steps: int, repeats: int, seconds: float, plain: bool = False) -> dict[str, Any]:
     """Times `repeats` pairs of blocks within one epoch.
 
     Args:
         words: of `adlx train`.
         steps: a block.
-        repeats: pairs, after one that warms up.
+        repeats: pairs at most, after one that warms up.
+        seconds: after which no other pair begins.
         plain: instead of adlx, the least that Lightning can be: no callback, no logger, the batches ready in a list.
     """
     pairs = Pairs()
-    batches = steps * (repeats + 1) + 1
-    with tempfile.TemporaryDirectory() as folder:
-        limits = [f"trainer.limit_train_batches={batches}", "trainer.limit_val_batches=1", "trainer.max_epochs=1"]
-        config, data, task, trainer = prepared([*words, *limits], folder)
+    with tempfile.TemporaryDirectory() as folder, suppress(Enough):
+        config, data, task, trainer = prepared([*words, "trainer.max_epochs=1"], folder)
         bare = bare_loop(config, data)
         loader = data.train_dataloader()
-        if len(loader) < batches:
-            raise SystemExit(f"an epoch has {len(loader)} batches and {batches} are needed: lower --steps or --repeats")
         if plain:
-            ready = [batch for batch, _ in zip(loader, range(64), strict=False)]
-            ready = [ready[number % len(ready)] for number in range(batches)]
-            plain_trainer(config).fit(Plain(task), Interleaved(ready, bare, steps, pairs))
+            ready = [batch for batch, _ in zip(loader, range(64), strict=False)] * (len(loader) // 64)
+            plain_trainer(config).fit(Plain(task), Interleaved(ready, bare, steps, repeats, seconds, pairs))
         else:
-            data.train_dataloader = lambda: Interleaved(loader, bare, steps, pairs)
+            data.train_dataloader = lambda: Interleaved(loader, bare, steps, repeats, seconds, pairs)
             trainer.fit(task, datamodule=data)
     return pairs.summary(steps)
 
@@ -162,7 +178,7 @@ def plain_trainer(config: dict[str, Any]) -> pl.Trainer:
 
 def epoch_end_ms(words: Sequence[str], epochs: int) -> dict[str, Any]:
     """What lies between the last step of an epoch and the first of the next: one validation batch, two checkpoints."""
-    gaps = Gaps()
+    gaps = _Gaps()
     with tempfile.TemporaryDirectory() as folder:
         limits = ["trainer.limit_train_batches=3", "trainer.limit_val_batches=1", f"trainer.max_epochs={epochs + 1}"]
         _, data, task, trainer = prepared([*words, *limits], folder)
@@ -171,7 +187,7 @@ def epoch_end_ms(words: Sequence[str], epochs: int) -> dict[str, Any]:
     return {"epoch_end_ms": round(statistics.median(gaps.seconds[1:]) * 1e3, 3), "epochs": len(gaps.seconds)}
 
 
-class Gaps(pl.Callback):
+class _Gaps(pl.Callback):
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.ended = 0.0
@@ -185,20 +201,29 @@ class Gaps(pl.Callback):
 
 
 def fit_seconds(words: Sequence[str]) -> float:
-    """A whole `trainer.fit` from its first batch on, setup left out."""
+    """A whole fit from its first batch on; what prepares it is left out."""
+    clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
-        _, data, task, trainer = prepared(words, str(Path(folder)))
-        started: list[float] = []
-        loader = data.train_dataloader()
-        data.train_dataloader = lambda: Interleaved(loader, lambda: None, len(loader) + 1, Pairs())
-        trainer.callbacks.append(_Start(started))
+        _, data, task, trainer = prepared(words, folder)
+        trainer.callbacks.append(clock)
         trainer.fit(task, datamodule=data)
-        return time.perf_counter() - started[0]
+        return time.perf_counter() - clock.started
 
 
-class _Start(pl.Callback):
-    def __init__(self, started: list[float]) -> None:
-        self.started = started
+class _Clock(pl.Callback):
+    started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        self.started.append(time.perf_counter())
+        self.started = time.perf_counter()
+
+
+def loader_seconds(words: Sequence[str], batches: int, repeats: int) -> float:
+    """Seconds a batch of the training loader, the median of several starts."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        _, data, _, _ = prepared(words, folder)
+        for _ in range(repeats):
+            start = time.perf_counter()
+            taken = sum(1 for _ in zip(range(batches), data.train_dataloader(), strict=False))
+            times.append((time.perf_counter() - start) / taken)
+    return statistics.median(times)

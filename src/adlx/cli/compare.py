@@ -23,13 +23,12 @@ def main(words: list[str]) -> None:
     given = parser.parse_args(words)
     from pathlib import Path
 
-    from rich.console import Console
-
     from adlx.runs.compare import check_suffix, compare, shown
+    from adlx.runs.report import console
 
     if given.out:
         check_suffix(Path(given.out))
     comparison = compare(given.runs, given.metric)
-    Console(highlight=False, soft_wrap=True).print(shown(comparison))
+    console().print(shown(comparison))
     for path in comparison.write(given.out) if given.out else ():
         print(f"wrote {path}")

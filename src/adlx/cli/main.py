@@ -88,5 +88,6 @@ def speak() -> None:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        first_of_its_run = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that share a run, one speaks
+        logger.setLevel(logging.INFO if first_of_its_run else logging.WARNING)
         logger.propagate = False

@@ -27,4 +27,6 @@ def main(words: list[str]) -> None:
 
         resume_sweep(Path(folder))
         return
-    Run.open(folder).resume(overrides)
+    from adlx.runs.report import report
+
+    report(Run.open(folder).resume(overrides))

@@ -37,7 +37,6 @@ def main(words: list[str]) -> None:
     from adlx.runs.catalog import config_folder
     from adlx.runs.compose import composition, loosen, readable_errors
 
-    failed: list[int] = []
     errors: list[Exception] = []
 
     @hydra.main(config_path=str(config_folder()), config_name="train", version_base="1.3")
@@ -45,26 +44,29 @@ def main(words: list[str]) -> None:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from adlx.runs.report import report
         from adlx.runs.sweep import run_job
         from adlx.runs.train import start
 
-        made = composition(cfg)
         hydra_cfg = HydraConfig.get()
+        task = [word.removeprefix("++") for word in hydra_cfg.overrides.task]
+        # What Lightning repeats to start a process for each further device: this job, not the sweep it belongs to.
+        sys.argv = [given[0], "train", *_config_dir(words), *task]
         if hydra_cfg.mode != RunMode.MULTIRUN:
             try:
-                start(made)
+                report(start(composition(cfg)))
             except Exception as error:  # Hydra would add a line of its own to it
                 errors.append(error)
             return
-        number = int(hydra_cfg.job.num)
-        if not run_job(Path(hydra_cfg.sweep.dir), number, made.overrides, lambda created: start(made, created)):
-            failed.append(number)
+        number, folder = int(hydra_cfg.job.num), Path(hydra_cfg.sweep.dir)
+        run_job(folder, number, task, lambda created: start(composition(cfg), created))
 
     # Hydra would print tracebacks of its own; told to leave errors alone, it lets them through to adlx.cli.main.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     given, sys.argv = sys.argv, ["adlx", *loosen(words)]
-    if {"-m", "--multirun"} & set(words) and not any(word.startswith("hydra.sweep.dir=") for word in words):
-        sys.argv.append(f"hydra.sweep.dir={_sweep_folder(words)}")
+    sweep = _sweep_folder(words)
+    if sweep is not None:
+        sys.argv.append(f"hydra.sweep.dir={sweep}")
     try:
         with readable_errors(words):
             job()
@@ -72,12 +74,27 @@ def main(words: list[str]) -> None:
         sys.argv = given
     if errors:
         raise errors[0]
-    if failed:
-        sys.exit(1)
+    if sweep is not None:
+        from adlx.runs.sweep import failures
+
+        sys.exit(1 if failures(sweep) else 0)
 
 
-def _sweep_folder(words: list[str]) -> str:
+def _config_dir(words: list[str]) -> list[str]:
+    """The flag that names a folder of the user's configs, with its value."""
+    for at, word in enumerate(words):
+        if word in ("--config-dir", "-cd"):
+            return words[at : at + 2]
+        if word.startswith("--config-dir="):
+            return [word]
+    return []
+
+
+def _sweep_folder(words: list[str]) -> Path | None:
+    """A new folder for a multirun; None for a single run, and where only help or the config is asked for."""
+    if not {"-m", "--multirun"} & set(words) or {"--cfg", "-c", "--info", "-i"} & set(words):
+        return None
     from adlx.runs.folder import new_folder
 
     output = next((word.split("=", 1)[1] for word in words if word.startswith("output_dir=")), "outputs")
-    return str(new_folder(Path(output) / "multirun"))
+    return new_folder(Path(output) / "multirun")

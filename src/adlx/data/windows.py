@@ -42,7 +42,7 @@ class WindowLoader:
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.resumed: tuple[int, int] | None = None
-        self.offsets = torch.arange(context + horizon)
+        self.windows = values.unfold(0, context + horizon, 1).transpose(1, 2)  # (rows, context + horizon, S), no copy
         self.share = -(-len(starts) // world_size)  # windows of this process in one pass
         self.pass_batches = -(-self.share // batch_size)
 
@@ -80,6 +80,5 @@ class WindowLoader:
             if order is None or number != order_number:
                 order, order_number = self.order(number), number
             at = step % self.pass_batches * self.batch_size
-            rows = order[at : at + self.batch_size, None] + self.offsets
-            window = self.values[rows.to(device)]
+            window = self.windows.index_select(0, order[at : at + self.batch_size].to(device))
             yield window[:, : self.context], window[:, self.context :]

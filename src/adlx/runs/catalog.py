@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-GROUPS = ("model", "data", "loss", "optimizer", "optimizer/schedule", "trainer", "callbacks", "logger", "experiment")
+NODES = ("model", "data", "loss", "optimizer", "trainer", "callbacks", "logger")
+"""The nodes of a config that hold settings of their own."""
+
+GROUPS = (*NODES, "optimizer/schedule", "experiment")
+"""What a user chooses from."""
 
 
 def config_folder() -> Path:

@@ -67,7 +67,7 @@ def _check_node(
     extra: dict[str, Any] | None = None,
 ) -> None:
     if not isinstance(node, dict):
-        raise UserError(f"{where} ({origin(where)}) is {node!r}: it must be a choice or keys of one")
+        raise UserError(f"{where} {origin(where)} is {node!r}: it must be a choice or keys of one")
     target = resolve(node.get("_target_"), kind, where)
     accepted = parameters(target)
     hints = {name: annotation for name, (annotation, _) in accepted.items() if name not in given} | (extra or {})
@@ -86,12 +86,12 @@ def _check_keys(values: dict[str, Any], hints: dict[str, Any], where: str, origi
     for key, value in values.items():
         path = f"{where}.{key}"
         if key not in hints:
-            raise UserError(f"unknown key {path} in {origin(path)}{nearest(key, hints)}")
+            raise UserError(f"unknown key {path} {origin(path)}{nearest(key, hints)}")
         if path in _NESTED and isinstance(value, dict):
             if value:
                 _check_node(value, _NESTED[path], path, origin, given={"optimizer", "total_steps"})
         elif not fits(value, hints[key]):
-            raise UserError(f"{path}={json.dumps(value)} in {origin(path)} must be {describe(hints[key])}")
+            raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be {describe(hints[key])}")
 
 
 def parameters(target: type) -> dict[str, tuple[Any, Any]]:

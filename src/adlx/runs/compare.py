@@ -19,9 +19,8 @@ from adlx.metrics.significance import block_length, confidence_set
 from adlx.runs.compose import nearest
 from adlx.runs.folder import Run
 from adlx.runs.loggers import flatten
-from adlx.runs.report import number
+from adlx.runs.report import HEADLINES, number, signed
 
-HEADLINES = ("test/skill", "test/mase", "test/accuracy", "test/kid", "test/rollout_vrmse", "test/psnr")
 MCS_SIZE = 0.10
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
 
@@ -191,22 +190,18 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """One row as a person reads it."""
-    spread = "" if np.isnan(row["std"]) else f" ± {number(row['std'])}"
-    skill = "-" if np.isnan(row["skill"]) else f"{row['skill']:+.4f}"
-    values = [row["label"], str(row["n"]), number(row["mean"]) + spread, number(row["baseline"]), skill]
-    return [
-        *values,
-        number(row["dm_pvalue"]),
-        number(row["mcs_pvalue"]),
-        f"{row['parameters']:,.0f}",
-        f"{row['seconds']:.1f}",
-    ]
-
-
 def headings(metric: str) -> list[str]:
-    return ["run", "seeds", metric.removeprefix("test/"), "baseline", "skill", "DM p", "MCS p", "parameters", "seconds"]
+    beside = [] if metric == "test/skill" else ["baseline", "skill"]
+    return ["run", "seeds", metric.removeprefix("test/"), *beside, "DM p", "MCS p", "parameters", "seconds"]
+
+
+def cells(row: dict[str, Any], metric: str) -> list[str]:
+    """One row as a person reads it, under `headings`."""
+    shown = signed if metric.startswith("test/skill") else number
+    value = shown(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {number(row['std'], 2)}")
+    beside = [] if metric == "test/skill" else [number(row["baseline"]), signed(row["skill"])]
+    pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
+    return [row["label"], str(row["n"]), value, *beside, *pvalues, f"{row['parameters']:,.0f}", f"{row['seconds']:.1f}"]
 
 
 def shown(comparison: Comparison) -> Table:
@@ -214,10 +209,10 @@ def shown(comparison: Comparison) -> Table:
     table, metric = comparison.table, comparison.metric
     lines = Table(title=f"{metric} over {table['n'].sum()} runs", title_justify="left")
     for at, heading in enumerate(headings(metric)):
-        lines.add_column(heading, justify="right" if at else "left", overflow="fold")
+        lines.add_column(heading, justify="right" if at else "left", no_wrap=at > 0)
     for row in records(table):
-        lines.add_row(*cells(row))
-    if comparison.results:
+        lines.add_row(*cells(row, metric))
+    if len(comparison.results) > 1:
         kept = (table["mcs_pvalue"] >= MCS_SIZE).sum()
         lines.caption = (
             f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(table)} cannot be told from the best"
@@ -227,5 +222,5 @@ def shown(comparison: Comparison) -> Table:
 
 def markdown(comparison: Comparison) -> str:
     names = headings(comparison.metric)
-    rows = [cells(row) for row in records(comparison.table)]
+    rows = [cells(row, comparison.metric) for row in records(comparison.table)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (names, ["---"] * len(names), *rows))

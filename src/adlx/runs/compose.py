@@ -20,9 +20,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adlx.errors import UserError
-from adlx.runs.catalog import GROUPS, config_folder, options
-
-NODES = ("model", "data", "loss", "optimizer", "trainer", "callbacks", "logger")
+from adlx.runs.catalog import GROUPS, NODES, config_folder, options
 
 
 @dataclass
@@ -70,30 +68,25 @@ class Composition:
         return f"{self.choices['model']}-{self.choices['data']}"
 
     def origin(self, key: str) -> str:
-        """The override or the file that set `key` (dotted), for messages."""
+        """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/seq2seq.yaml`."""
         for word in self.overrides:
-            if word.split("=", 1)[0] in (key, *_parents(key)):
-                return f"the command line ({word})"
+            name, _, value = word.partition("=")
+            if name == key or (key.startswith(f"{name}.") and value.startswith("{")):
+                return f"on the command line ({word})"
         group = key.split(".")[0]
         files = [("experiment", self.choices.get("experiment")), (group, self.choices.get(group)), ("", "train")]
         for folder in self.folders:
             for file_group, choice in files:
                 path = folder / file_group / f"{choice}.yaml"
-                if not choice or not path.is_file():
-                    continue
-                node = OmegaConf.load(path)
                 inner = key if file_group in ("experiment", "") else key.partition(".")[2]
-                if OmegaConf.select(node, inner, default=_ABSENT) is not _ABSENT:
-                    return f"{file_group}/{path.name}".lstrip("/")
-        return f"{group}={self.choices.get(group, '?')}"
+                if choice and path.is_file() and inner and _sets(OmegaConf.load(path), inner):
+                    return f"in {path.relative_to(folder)}"
+        return f"in {group}={self.choices.get(group, '?')}"
 
 
-_ABSENT = object()
-
-
-def _parents(key: str) -> list[str]:
-    parts = key.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts))]
+def _sets(node: Any, key: str) -> bool:
+    absent = object()
+    return OmegaConf.select(node, key, default=absent) is not absent
 
 
 def loosen(words: Sequence[str]) -> list[str]:
@@ -123,8 +116,8 @@ def composition(cfg: DictConfig) -> Composition:
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not chosen: add {key}=NAME, one of {', '.join(options(key))}")
         value = cfg[key]
-        for missing in sorted(OmegaConf.missing_keys(value)) if OmegaConf.is_config(value) else ():
-            raise UserError(f"{key}.{missing} is required: add {key}.{missing}=VALUE")
+        for missing in sorted(OmegaConf.missing_keys(cfg)):
+            raise UserError(f"{missing} is required: add {missing}=VALUE")
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     words = [word.removeprefix("++") for word in hydra.overrides.task]
@@ -173,9 +166,8 @@ def readable_errors(words: Sequence[str]) -> Iterator[None]:
     except MissingConfigException as error:
         raise UserError(_unknown_choice(error, words)) from None
     except OverrideParseException as error:
-        raise UserError(
-            f"{getattr(error, 'override', '')}: cannot be read; write key=value, quote special characters"
-        ) from None
+        word = str(error.override).removeprefix("++")
+        raise UserError(f"{word}: cannot be read; write key=value, and quote special characters") from None
     except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, words)) from None
 

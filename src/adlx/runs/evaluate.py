@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from adlx.atomic import replacing
 from adlx.runs.folder import Run, new_folder, write_json
-from adlx.runs.report import results_table
+from adlx.runs.report import console, results_table
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
 
@@ -41,11 +40,11 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     with replacing(path / "config.yaml") as file:
         file.write(OmegaConf.to_yaml(OmegaConf.create(trained.config)).encode())
     trained.task.save_predictions(path / "predictions.npz")
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(results_table(metrics, f"{trained.title}: test"))
+    out = console()
+    out.print(results_table(metrics, f"{trained.title}: test"))
     windows = trained.data.about().get("windows", {}).get("test")
     if windows is not None:
         stride = trained.config["data"]["stride"]
-        console.print(f"{windows} windows, one every {f'{stride} steps' if stride > 1 else 'step'}")
-    console.print(f"evaluation: {path}")
+        out.print(f"{windows} windows, one every {f'{stride} steps' if stride > 1 else 'step'}")
+    out.print(f"evaluation: {path}")
     return Evaluation(metrics, path)

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
+from adlx.runs.catalog import NODES
 
 if TYPE_CHECKING:
     from adlx.runs.compose import Composition
@@ -98,6 +99,8 @@ class Run:
             raise UserError(f"{self.path}/config.yaml is no YAML: {str(error).splitlines()[0]}") from None
         if not isinstance(tree, dict) or "${" in json.dumps(tree, default=str):
             raise UserError(f"{self.path}/config.yaml is not a resolved config")
+        if lacking := [node for node in NODES if node not in tree]:
+            raise UserError(f"{self.path}/config.yaml is not a config of adlx: it lacks {', '.join(lacking)}")
         return {str(key): value for key, value in tree.items()}
 
     @property
@@ -142,8 +145,10 @@ class Run:
             lock.release()
 
     def discard(self) -> None:
-        """Removes the folder of a run that never began."""
+        """Removes the folder of a run that never began, and the one above it if it was made for this run."""
         shutil.rmtree(self.path)
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
     # The verbs, for notebooks; each is a function of its own module.
 

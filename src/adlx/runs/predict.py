@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from adlx.runs.folder import Run, new_folder
+from adlx.runs.report import console
 from adlx.runs.trained import open_trained
 
 
@@ -32,8 +31,8 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     trained = open_trained(run, words, "predict")
     path = new_folder(run.path / "predict")
     product = trained.task.predict_into(path, trained.data, trained.title)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(trained.task.shown(product))
-    console.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
-    console.print(f"predict: {path}")
+    out = console()
+    out.print(trained.task.shown(product))
+    out.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
+    out.print(f"predict: {path}")
     return Prediction(product, path)

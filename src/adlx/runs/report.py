@@ -1,20 +1,34 @@
 """The last words of a run: a table of results beside their baseline, and where everything lies."""
 
 import math
+import sys
 
 from rich.console import Console
 from rich.table import Table
 
 from adlx.runs.folder import Run
 
+HEADLINES = ("test/skill", "test/mase", "test/accuracy", "test/kid", "test/rollout_vrmse", "test/psnr")
+"""What a run is judged by at a glance; each has those of its task."""
 
-def number(value: float | None) -> str:
-    """Four significant digits, as a person would write them."""
+
+def console() -> Console:
+    """A terminal as wide as it is; a pipe wide enough that no table breaks its cells."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A few significant digits, as a person would write them."""
     if value is None or math.isnan(value):
         return "-"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     return f"{value:.2e}" if abs(value) < 1e-3 else f"{value:,.0f}"
+
+
+def signed(value: float) -> str:
+    """A skill: around 0 its sign is what matters."""
+    return "-" if math.isnan(value) else f"{value:+.4f}"
 
 
 def results_table(metrics: dict[str, float], title: str) -> Table:
@@ -31,25 +45,31 @@ def results_table(metrics: dict[str, float], title: str) -> Table:
         series = name.removeprefix("mae/") if name.startswith("mae/") else ""
         skill = metrics.get("test/skill") if name == "mase" else skills.get(series)
         baseline = metrics.get(f"baseline/{name}")
-        table.add_row(name, number(value), number(baseline), f"{skill:+.4f}" if skill is not None else "")
+        table.add_row(name, number(value), number(baseline), "" if skill is None else signed(skill))
     return table
+
+
+def brief(run: Run) -> str:
+    """One line for a job of a sweep."""
+    told = [f"{key.removeprefix('test/')} {number(run.metrics[key])}" for key in HEADLINES if key in run.metrics]
+    return f"{run.title}, seed {run.info['seed']}: {', '.join(told)}; run: {run.path}"
 
 
 def report(run: Run) -> None:
     """Prints the results of a finished run; the last line is `run: <folder>`."""
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     metrics = run.metrics
-    console.print(results_table(metrics, f"{run.title}: test"))
+    out.print(results_table(metrics, f"{run.title}: test"))
     if "insample/mse" in metrics:
-        console.print(
+        out.print(
             "in-sample: trained and scored on the same window. Fed the truth at every step, as the notebook scored it, "
             f"the MSE in scaled units is {number(metrics['insample/mse'])}; in the table, forecasts feed on themselves."
         )
     if "test/skill" in metrics:
-        console.print(f"skill {metrics['test/skill']:+.4f}: {verdict(metrics)}")
+        out.print(f"skill {signed(metrics['test/skill'])}: {verdict(metrics)}")
     if run.info["data"].get("simulated"):
-        console.print("data: simulated")
-    console.print(f"run: {run.path}")
+        out.print("data: simulated")
+    out.print(f"run: {run.path}")
 
 
 def verdict(metrics: dict[str, float]) -> str:

@@ -34,7 +34,7 @@ def resume(run: Run, words: Sequence[str] = ()) -> Run:
         )
     config, allow = apply(run.config, words)
     trust(allow)
-    check(config, lambda key: f"{run.path}/config.yaml")
+    check(config, lambda key: f"in {run.path}/config.yaml")
     quiet_lightning()
     data, task = assemble(config, pinned=run.info["data"])
     found, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]

@@ -15,10 +15,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
 
 from adlx.errors import RunFailed, UserError
 from adlx.runs.folder import Run, write_json
+from adlx.runs.report import brief, console
 
 log = logging.getLogger("adlx")
 
@@ -27,7 +27,7 @@ class Summary(Callback):
     """Hydra's hooks around a sweep."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        words = [str(word) for word in config.hydra.overrides.task]
+        words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
         basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
         jobs = planned(words) if basic else []
         write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})
@@ -42,7 +42,7 @@ def planned(words: list[str]) -> list[list[str]]:
     return [job for batch in batches for job in batch]
 
 
-def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Callable[[Run], None]], Run]) -> bool:
+def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Callable[[Run], None]], Run]) -> None:
     """Does one job and notes its run folder as soon as there is one; a job that fails does not stop the others.
 
     Args:
@@ -50,9 +50,6 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Call
         number: of the job.
         words: its overrides.
         job: called with a function to call with the new run.
-
-    Returns:
-        whether it finished.
     """
     run: Run | None = None
 
@@ -62,12 +59,10 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Call
         record(folder, number, words, run, None)
 
     try:
-        job(created)
+        log.info(f"job {number}: {brief(job(created))}")
     except (RunFailed, UserError) as error:
         log.error(f"job {number} failed: {error}")
         record(folder, number, words, run, str(error))
-        return False
-    return True
 
 
 def record(folder: Path, number: int, words: Sequence[str], run: Run | None, error: str | None) -> None:
@@ -83,22 +78,27 @@ def entries(folder: Path) -> dict[int, dict[str, Any]]:
     return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
+def failures(folder: Path) -> int:
+    """How many jobs of a sweep failed."""
+    return sum(entry["error"] is not None for entry in entries(folder).values())
+
+
 def summarise(folder: Path) -> None:
     """Prints the table of a sweep and writes `summary.csv` and `summary.png`."""
     from adlx.runs.compare import compare, shown
 
     done = entries(folder)
     finished = [entry["run"] for entry in done.values() if entry["run"] and Run.open(entry["run"]).status == "finished"]
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     if finished:
         comparison = compare(finished)
         comparison.write(folder / "summary.csv")
         comparison.write(folder / "summary.png")
-        console.print(shown(comparison))
+        out.print(shown(comparison))
     for number, entry in done.items():
         if entry["error"]:
-            console.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
-    console.print(f"multirun: {folder}")
+            out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
+    out.print(f"multirun: {folder}")
 
 
 def resume_sweep(folder: Path) -> None:
@@ -115,7 +115,6 @@ def resume_sweep(folder: Path) -> None:
     if not plan["jobs"]:
         raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
     done = entries(folder)
-    failed = 0
     for number, words in enumerate(plan["jobs"]):
         known = done.get(number, {}).get("run")
         run = Run.open(known) if known else None
@@ -123,9 +122,9 @@ def resume_sweep(folder: Path) -> None:
             continue
         log.info(f"job {number}: {' '.join(words)}")
         job = partial(_again, run) if run is not None else partial(start, compose(words))
-        failed += not run_job(folder, number, words, job)
+        run_job(folder, number, words, job)
     summarise(folder)
-    if failed:
+    if failed := failures(folder):
         raise RunFailed(f"{failed} of {len(plan['jobs'])} jobs failed")
 
 

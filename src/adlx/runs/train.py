@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers.logger import Logger
@@ -47,7 +49,9 @@ def train(words: Sequence[str]) -> Run:
         UserError: a word, a file or the data are not as they must be; nothing was written.
         RunFailed: the run could not go on; its folder says why.
     """
-    return start(compose(words))
+    run = start(compose(words))
+    report(run)
+    return run
 
 
 def start(composition: Composition, created: Callable[[Run], None] = lambda run: None) -> Run:
@@ -60,7 +64,7 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
     quiet_lightning()
     data, task = assemble(config)
     facts = data.about()
-    log.info(f"data: {facts['source']} ({facts['detail']})" + (" - simulated" if facts.get("simulated") else ""))
+    log.info(f"data: {facts['source']}, {facts['detail']}")
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder is not None:
         run = Run.open(folder)
@@ -115,21 +119,22 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
         run.update(threads=threads, status="running")
         with Interruptible(trainer) as interruptible, recorded(run):
             seconds = fit(run, interruptible, data, task, checkpoint)
-            if not started_here:
-                return run
+            if not started_here:  # the first process tests and reports
+                sys.exit(0)
             finish(run, config, data, task, trainer, first_step, seconds)
-    report(run)
     return run
 
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Puts back the variables by which Lightning numbers a run's processes, so that the next can start its own."""
+    """Undoes what Lightning sets up to number a run's processes, so that the next run can start its own."""
     names = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", FOLDER_VARIABLE)
     before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -182,7 +187,7 @@ def make_trainer(run: Run, config: dict[str, Any], first_step: int = 0) -> pl.Tr
             default_root_dir=run.path,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise UserError(f"trainer: {str(error).splitlines()[0]}") from None
+        raise UserError(f"trainer ({config['trainer']}): {str(error).splitlines()[0]}") from None
 
 
 def _built(node: dict[str, Any], kind: type, where: str, given: dict[str, Any]) -> Any:

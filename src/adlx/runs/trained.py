@@ -55,7 +55,7 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
         assert issubclass(kind, DataModule)
         kept = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}
         config["data"].update({key: run.config["data"][key] for key in kept})
-    check(config, lambda key: f"{run.path}/config.yaml" if key not in touched else f"the command line ({key})")
+    check(config, lambda key: "on the command line" if key in touched else f"in {run.path}/config.yaml")
     quiet_lightning()
     checkpoint = load_checkpoint(run.best if run.best.is_file() else run.last)
     data: DataModule = build(config["data"], DataModule, "data")

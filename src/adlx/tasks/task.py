@@ -1,5 +1,6 @@
 """What all training shares: the optimizer, seeding, the loss that is logged and the stop when it diverges."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,13 @@ class Task(pl.LightningModule):
         self.card: dict[str, Any] = {}  # plain facts that checkpoints carry: the config, the spec, library versions
         self.steps_done = 0
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes here which hook runs, 45 times a step; nn.Module would search its parameters each time.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def batch_loss(self, batch: Any) -> Tensor:
         """The loss of a batch, in training as in validation; `self.training` tells which."""
         raise NotImplementedError
@@ -72,7 +80,8 @@ class Task(pl.LightningModule):
         # Dropout and scheduled sampling depend on (seed, step) alone: a resumed run draws what the killed one would.
         seed_generators(self.seed * 1_000_003 + step, self.device)
         loss = self.batch_loss(batch)
-        due = (step + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        due = (step + 1) % min(every, trainer.num_training_batches) == 0  # at least once an epoch
         if due or loss.device.type == "cpu":  # elsewhere, reading the loss makes the device wait
             value = loss.item()
             if not math.isfinite(value):
@@ -86,6 +95,15 @@ class Task(pl.LightningModule):
                 self.log_at(step, {"train/loss": value, "lr": rate})
         self.steps_done = step + 1
         return loss
+
+    # Lightning asks for it at every step, and Python would read it off the code each time.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        # As Optimizer.zero_grad, without the profiler's context that it enters each time.
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def log_at(self, step: int, values: dict[str, float]) -> None:
         """Hands values to the loggers, under the number of the step that made them."""
@@ -104,7 +122,7 @@ class Task(pl.LightningModule):
         # For the callbacks that watch it; the loggers get it with the step it belongs to.
         self.log("val/loss", mean, prog_bar=True, logger=False, sync_dist=True, batch_size=total)
         if self.trainer.state.fn == "fit":  # type: ignore[attr-defined]
-            reduced = self.all_gather(mean).mean() if self.trainer.world_size > 1 else mean  # type: ignore[union-attr]
+            reduced: Any = self.trainer.strategy.reduce(mean, reduce_op="mean")  # type: ignore[union-attr]
             self.log_at(self.steps_done - 1, {"val/loss": reduced.item()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -123,7 +141,8 @@ class Task(pl.LightningModule):
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         epoch, step = divmod(self.steps_done, int(trainer.num_training_batches))
         if step:
-            trainer.train_dataloader.start_at(epoch, step)
+            loader: Any = trainer.train_dataloader
+            loader.start_at(epoch, step)
 
     def log_results(self) -> None:
         """Hands the scores to the loggers in full precision; `self.log` would round them to float32."""

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+
+import pytest
+from generators import walk_frame
+from workshop import EPOCHS, ROWS, Workshop, tiny_words
+
+from adlx.runs.folder import Run
+
+pytest.register_assert_rewrite("demands")  # its assertions then say what differs
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    walk_frame(ROWS).to_csv(made.table)
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(workshop: Workshop) -> Callable[..., Run]:
+    """Runs of the project's models, each trained once a session."""
+    runs: dict[tuple[str, int], Run] = {}
+
+    def get(model: str, epochs: int = EPOCHS) -> Run:
+        if (model, epochs) not in runs:
+            runs[model, epochs] = workshop.train(tiny_words(model), epochs)
+        return runs[model, epochs]
+
+    return get

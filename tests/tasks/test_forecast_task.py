@@ -1,0 +1,219 @@
+"""The loss, by hand, in the units in which a model is trained, and the scores, from the stored predictions."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from generators import walk_frame
+
+import adlx
+from adlx.data.csv import CSV
+from adlx.models.baselines import Naive
+from adlx.models.forecaster import Forecaster
+from adlx.models.seq2seq import Seq2Seq
+from adlx.tasks import Forecast, task_for
+from adlx.tasks.task import Task, seed_generators
+
+CONTEXT, HORIZON = 8, 3
+
+
+class Told(Forecaster):
+    """Remembers what it was given, and answers 0.25."""
+
+    def forecast(self, past):
+        self.past = past
+        return torch.full((len(past), self.spec.horizon, past.shape[2]), 0.25)
+
+    def forward(self, past, future):
+        self.future = future
+        return self.forecast(past) + 0.5
+
+
+def data_of(write_csv, **arguments) -> CSV:
+    data = CSV(write_csv(walk_frame(120)), context=CONTEXT, horizon=HORIZON, **arguments)
+    data.setup("fit")
+    return data
+
+
+def task_of(model_type, data, loss="MSELoss", seed=0, **arguments) -> Forecast:
+    torch.manual_seed(0)
+    model = model_type(data.spec, **arguments)
+    optimizer = {"_target_": "torch.optim.Adam", "lr": 1e-3}
+    return Forecast(model, {"_target_": f"torch.nn.{loss}"}, optimizer, data=data, seed=seed)
+
+
+@pytest.mark.parametrize(("loss", "power"), [("MSELoss", 2), ("L1Loss", 1)])
+def test_loss_is_taken_in_normalised_units(write_csv, loss, power):
+    data = data_of(write_csv)
+    task = task_of(Told, data, loss)
+    past, future = next(iter(data.test_dataloader()))
+    rows = data.rows("test").start + np.arange(len(past))[:, None] + np.arange(CONTEXT + HORIZON)
+    train = data.values[:84]
+    scaled = ((data.values - train.mean(axis=0)) / train.std(axis=0))[rows]
+    seen, ahead = scaled[:, :CONTEXT], scaled[:, CONTEXT:]
+    step = np.abs(np.diff(train, axis=0)).mean(axis=0) / train.std(axis=0)
+    deviation = np.maximum(seen.std(axis=1, keepdims=True), step)
+    target = (ahead - seen[:, -1:]) / deviation
+
+    loss_value = task.train().batch_loss((past, future)).item()
+    assert loss_value == pytest.approx((np.abs(0.75 - target) ** power).mean(), rel=1e-4)  # forward, with the truth
+    np.testing.assert_allclose(task.model.past, (seen - seen[:, -1:]) / deviation, atol=1e-4)
+    np.testing.assert_allclose(task.model.future, target, atol=1e-4)
+    loss_value = task.eval().batch_loss((past, future)).item()
+    assert loss_value == pytest.approx((np.abs(0.25 - target) ** power).mean(), rel=1e-4)  # forecast, without it
+
+    np.testing.assert_allclose(task.forecast(past), 0.25 * deviation + seen[:, -1:] + 0 * ahead, atol=1e-5)
+
+
+def test_loss_without_instance_normalisation(write_csv):
+    data = data_of(write_csv, instance_norm=False, scaling="minmax")
+    past, future = next(iter(data.test_dataloader()))
+    expected = (future - 0.25).square().mean().item()
+    assert task_of(Told, data).eval().batch_loss((past, future)).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
+    assert task_for(Naive(data_of(write_csv).spec)) is Forecast
+    with pytest.raises(TypeError, match=r"^Linear is none of the kinds that a task can train: Forecaster$"):
+        task_for(torch.nn.Linear(1, 1))
+
+
+# Randomness depends on (seed, step)
+
+
+def stub_trainer(epoch: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(
+        current_epoch=epoch, num_training_batches=10, log_every_n_steps=1000, loggers=[], world_size=1, state=None
+    )
+
+
+def test_dropout_repeats_for_the_same_seed_and_step(write_csv):
+    data = data_of(write_csv)
+    batch = next(iter(data.val_dataloader()))
+
+    def loss(seed: int, epoch: int, batch_idx: int) -> float:
+        task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5).train()
+        task.trainer = trainer = stub_trainer(epoch)
+        torch.rand(epoch + batch_idx)  # whatever was drawn before
+        value = task.training_step(batch, batch_idx).item()
+        assert task.steps_done == 10 * trainer.current_epoch + batch_idx + 1
+        return value
+
+    first = loss(0, 0, 3)
+    assert loss(0, 0, 3) == first
+    others = [loss(0, 0, 4), loss(0, 1, 3), loss(1, 0, 3)]
+    assert len({first, *others}) == 4
+    assert loss(0, 1, 0) == loss(0, 0, 10)  # a step has one number, however epochs are cut
+
+
+def test_seeding_a_step_draws_what_torch_would():
+    torch.manual_seed(123)
+    expected = torch.rand(5)
+    seed_generators(123, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)
+
+
+def test_the_mean_validation_loss_weighs_each_window_alike(write_csv, monkeypatch):
+    data = data_of(write_csv, batch_size=5, split=(0.5, 0.25, 0.25))
+    task = task_of(Told, data).eval()
+    task.trainer = stub = stub_trainer()
+    stub.state = SimpleNamespace(fn="validate")
+    logged = {}
+    monkeypatch.setattr(Task, "log", lambda self, key, value, **_: logged.update({key: value.item()}))
+    batches = list(data.val_dataloader())
+    assert [len(past) for past, _ in batches] == [5, 5, 5, 5]
+    batches.append((batches[0][0][:1], batches[0][1][:1] + 30))
+    for index, batch in enumerate(batches):
+        task.validation_step(batch, index)
+    task.on_validation_epoch_end()
+    together = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert logged["val/loss"] == pytest.approx(task.batch_loss(together).item(), rel=1e-5)
+    assert task.validation_sums == []
+
+
+# Scores
+
+
+def test_scores_are_those_of_the_stored_predictions(write_csv, tmp_path):
+    frame = walk_frame(200, series=2, seed=3)
+    run = adlx.train(
+        [
+            "model=drift",
+            "data=csv",
+            f"data.path={write_csv(frame)}",
+            "data.context=10",
+            "data.horizon=4",
+            "data.stride=3",
+            "logger=none",
+            "trainer.threads=1",
+            "trainer.accelerator=cpu",
+            f"output_dir={tmp_path / 'outputs'}",
+        ]
+    )
+    values, starts = frame.to_numpy(), np.arange(170, 187, 3)  # the last 15 % of 200 rows
+    target = values[starts[:, None] + np.arange(10, 14)]
+    last, first = values[starts + 9][:, None], values[starts][:, None]
+    forecast = last + (last - first) / 9 * np.arange(1, 5)[:, None]
+    with np.load(run.path / "predictions.npz") as stored:
+        np.testing.assert_allclose(stored["prediction"], forecast, rtol=1e-6)
+        assert np.array_equal(stored["target"], target)
+        assert stored["origin"].tolist() == frame.index[starts + 9].tz_convert(None).to_numpy("datetime64[ns]").tolist()
+        assert stored["series"].tolist() == ["S0", "S1"]
+        forecast = stored["prediction"]
+        naive = np.broadcast_to(stored["last"][:, None], target.shape)
+    np.testing.assert_allclose(naive[:, :1], last, rtol=1e-6)
+
+    train = values[:140]
+    step, std = np.abs(np.diff(train, axis=0)).mean(axis=0), train.std(axis=0)
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    for prefix, predicted in (("test", forecast), ("baseline", naive)):
+        error = predicted - target
+        assert metrics[f"{prefix}/mase"] == pytest.approx((np.abs(error) / step).mean(), rel=1e-5)
+        assert metrics[f"{prefix}/mae_scaled"] == pytest.approx((np.abs(error) / std).mean(), rel=1e-5)
+        assert metrics[f"{prefix}/mse_scaled"] == pytest.approx(((error / std) ** 2).mean(), rel=1e-5)
+        for i, name in enumerate(("S0", "S1")):
+            assert metrics[f"{prefix}/mae/{name}"] == pytest.approx(np.abs(error[..., i]).mean(), rel=1e-9)
+            assert metrics[f"{prefix}/mse/{name}"] == pytest.approx((error[..., i] ** 2).mean(), rel=1e-9)
+    skill = 1 - (np.abs(forecast - target) / step).mean() / (np.abs(naive - target) / step).mean()
+    assert metrics["test/skill"] == pytest.approx(skill, abs=1e-6)
+    assert math.isclose(metrics["test/skill"], 1 - metrics["test/mase"] / metrics["baseline/mase"], rel_tol=1e-12)
+
+
+def test_in_sample_scores_say_what_the_notebook_said(write_csv, tmp_path, capsys):
+    """One window, trained and scored on, with the truth fed at every step; the honest score stands beside it."""
+    run = adlx.train(
+        [
+            "experiment=a2_seq2seq",
+            "data=csv",
+            f"data.path={write_csv(walk_frame(120))}",
+            "model.hidden=16",
+            "trainer.max_epochs=3",
+            "logger=none",
+            "trainer.threads=1",
+            "trainer.accelerator=cpu",
+            f"output_dir={tmp_path / 'outputs'}",
+        ]
+    )
+    said = capsys.readouterr().out
+    assert "in-sample" in said
+    assert "no significant difference" not in said  # a single window cannot tell
+    chosen = run.config["data"]
+    assert (chosen["last"], chosen["scaling"], chosen["split"]) == (101, "minmax", None)
+    weights = torch.load(run.best, weights_only=True)["state_dict"]
+    data = CSV(chosen["path"], last=101, split=None, scaling="minmax", instance_norm=False)
+    data.setup("test")
+    model = Seq2Seq(data.spec, hidden=16)
+    model.load_state_dict({key[6:]: value for key, value in weights.items() if key.startswith("model.")})
+    values = data.values
+    scaled = torch.from_numpy((values - values.min(axis=0)) / np.ptp(values, axis=0)).float()[None]
+    past, future = scaled[:, :96], scaled[:, 96:]
+    with torch.no_grad():
+        forced = (model(past, future) - future).square().mean().item()
+        honest = model.forecast(past)[0].numpy() * np.ptp(values, axis=0) + values.min(axis=0)
+    assert run.metrics["insample/mse"] == pytest.approx(forced, rel=1e-4)
+    with np.load(run.path / "predictions.npz") as stored:
+        np.testing.assert_allclose(stored["prediction"][0], honest, rtol=1e-5)
+        assert stored["prediction"].shape == (1, 5, 2)
