@@ -1,8 +1,8 @@
 """Two training loops by turns in one process: `adlx train`'s, and a bare PyTorch loop on a module of the same weights.
 
-The bare loop runs inside the trainer's own loader: every `steps` batches the loader stops to take as many bare steps, so
-A B A B are fractions of a second apart and what else the machine does weighs on both. What is measured as adlx's is
-all from one batch asked for to the next: the loader's gather, Lightning, callbacks, logging.
+The bare loop runs inside the trainer's own loader: every `steps` batches the loader stops to take as many bare steps.
+So A B A B are fractions of a second apart, and what else the machine does weighs on both. What is measured as adlx's
+is all from one batch asked for to the next: the loader's gather, Lightning, callbacks, logging.
 """
 
 import statistics
@@ -26,7 +26,7 @@ from adlx.runs.train import assemble, build_task, make_trainer
 
 @dataclass
 class Pairs:
-    """Wall and CPU seconds of the blocks of both sides, in the order they ran; the first pair, a warm-up, is left out."""
+    """Wall and CPU seconds of the blocks of both sides, in the order they ran; the first pair warms up."""
 
     ours: list[tuple[float, float]] = field(default_factory=list)
     bare: list[tuple[float, float]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Pairs:
         return {
             "ratio": round(statistics.median(wall), 4),
             "ratio_quartiles": [round(quarters[0], 4), round(quarters[2], 4)],
-            # CPU time of the whole process: less disturbed by neighbours, and the same as wall time on one quiet thread.
+            # CPU time of the process, less disturbed by neighbours: on one quiet thread the same as wall time.
             "cpu_ratio": round(statistics.median(ours[1] / bare[1] for ours, bare in pairs), 4),
             "step_ms": round(ours_ms, 4),
             "bare_step_ms": round(bare_ms, 4),
@@ -55,7 +55,7 @@ class Enough(Exception):
 
 
 class Interleaved:
-    """A loader that hands out another's batches and takes as many bare steps after every `steps` of them, till `Enough`.
+    """A loader that hands out another's batches and takes as many bare steps after every `steps` of them.
 
     Lightning finds everything else (`set_epoch`, `state_dict`) on the loader it wraps.
     """
@@ -223,7 +223,9 @@ def loader_seconds(words: Sequence[str], batches: int, repeats: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         _, data, _, _ = prepared(words, folder)
         for _ in range(repeats):
+            loader = iter(data.train_dataloader())
+            next(loader)  # scales the series and draws the order
             start = time.perf_counter()
-            taken = sum(1 for _ in zip(range(batches), data.train_dataloader(), strict=False))
+            taken = sum(1 for _ in zip(range(batches), loader, strict=False))
             times.append((time.perf_counter() - start) / taken)
     return statistics.median(times)

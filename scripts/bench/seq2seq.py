@@ -108,7 +108,7 @@ def memory_of(side: str, words: list[str]) -> dict[str, float]:
     """Megabytes at the peak of a short fit in this process, and before it."""
     from interleave import bare_loop, prepared
 
-    limits = ["trainer.limit_train_batches=60", "trainer.max_epochs=1"]
+    limits = ["trainer.limit_train_batches=60", "trainer.limit_val_batches=20", "trainer.max_epochs=1"]
     with tempfile.TemporaryDirectory() as folder:
         config, data, task, trainer = prepared([*WORDS, *limits, *words], folder)
         before = peak_mb()

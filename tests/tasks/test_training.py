@@ -48,7 +48,7 @@ def test_the_trace_of_losses_is_the_stored_one(train):
     assert losses == pytest.approx(TRACE, rel=1e-4)
 
 
-# Of the naive forecast's error, 4 in 5 parts go: noise alone would leave it at 0.97.
+# 0.84 to 0.86 after 780 steps, and growing; the noise alone would leave 0.98.
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_predictable_series_is_predicted(train, seed):
     run = train(predictable_frame(), f"seed={seed}", "trainer.max_epochs=6", "data.repeat=5")

@@ -57,7 +57,7 @@ class Series(DataModule):
     ) -> None:
         super().__init__()
         counts = {"context": context, "horizon": horizon, "stride": stride, "batch_size": batch_size, "repeat": repeat}
-        for name, count in counts.items():
+        for name, count in {**counts, "last": 1 if last is None else last}.items():
             if count < 1:
                 raise UserError(f"data.{name}={count}: must be at least 1")
         if split is not None and (len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1)):
@@ -228,8 +228,10 @@ class Series(DataModule):
         """The last window, scaled (1, T, S), and the times of the H steps after it."""
         self.scaler.check_domain(self.values)
         index = self.times
-        recent = index[-self.context :]
-        # Business days have a name but no fixed step; where no name fits, the usual step does.
-        step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(index).diff().mode().iloc[0]
+        recent = index[-max(self.context, 100) :]  # long enough to tell five days a week from seven
+        step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(recent).diff().mode().iloc[0]
+        # A holiday hides the name of business days; where no row ever fell on a weekend, none will.
+        if step == pd.Timedelta(days=1) and len(recent) > 7 and (recent.dayofweek < 5).all():
+            step = "B"
         ahead = pd.date_range(index[-1], periods=self.horizon + 1, freq=step)[1:]
         return self.scaler(self.values[-self.context :])[None], ahead

@@ -116,8 +116,10 @@ def composition(cfg: DictConfig) -> Composition:
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not chosen: add {key}=NAME, one of {', '.join(options(key))}")
         value = cfg[key]
-        for missing in sorted(OmegaConf.missing_keys(cfg)):
-            raise UserError(f"{missing} is required: add {missing}=VALUE")
+        if OmegaConf.is_config(value):
+            for missing in sorted(OmegaConf.missing_keys(value)):
+                full = missing if missing.startswith(f"{key}.") else f"{key}.{missing}"
+                raise UserError(f"{full} is required: add {full}=VALUE")
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     words = [word.removeprefix("++") for word in hydra.overrides.task]

@@ -35,7 +35,7 @@ class PlainProgress(pl.Callback):
 
 
 class Unprofiled(PassThroughProfiler):
-    """No profiler, for less: Lightning enters a context around each of 70 hooks a step, here always the same empty one."""
+    """No profiler, for less: Lightning enters a context around each of 70 hooks a step, here one that is empty."""
 
     nothing = nullcontext()
 

@@ -74,8 +74,12 @@ def report(run: Run) -> None:
 
 def verdict(metrics: dict[str, float]) -> str:
     """What the skill means, in words."""
+    if "insample/mse" in metrics:
+        return "in-sample, so it says nothing of data the model has not seen"
     pvalue = metrics.get("test/dm_pvalue", float("nan"))
-    if not pvalue < 0.05:
-        return "no significant difference from the baseline" + ("" if math.isnan(pvalue) else f" (p = {pvalue:.2g})")
+    if math.isnan(pvalue):
+        return "too few windows to tell it from the baseline"
+    if pvalue >= 0.05:
+        return f"no significant difference from the baseline (p = {pvalue:.2g})"
     side = "better" if metrics["test/skill"] > 0 else "worse"
     return f"{side} than the baseline (p = {pvalue:.2g})"
