@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from adlx.atomic import replacing
-from adlx.runs.folder import is_main_process
+from adlx.runs.folder import Run, is_main_process
 
 FINAL = ("test/", "baseline/", "insample/")  # these go to metrics.json
 
@@ -94,15 +95,28 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.flush()
 
     @rank_zero_only
-    def log_run(self, config: dict[str, Any], metrics: dict[str, float], figures: dict[str, Any]) -> None:
+    def log_run(self, run: Run, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
         """Adds what a finished run has to show: its config as text, choices and final metrics as hparams, figures."""
         writer = self.experiment
-        text = OmegaConf.to_yaml(OmegaConf.create(config))
-        writer.add_text("config", "```yaml\n" + text + "```")
-        self.log_hyperparams(flatten(config), metrics)
+        writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
+        # One number a metric: those of single series and of the baseline would bury the curves under one-point charts.
+        headlines = {key: value for key, value in metrics.items() if HEADLINE.fullmatch(key)}
+        self.log_metrics(headlines, step)
+        self.log_hyperparams(hyperparameters(run), headlines)
         for name, figure in figures.items():
-            writer.add_figure(name, figure, close=False)
+            writer.add_figure(name, figure, global_step=step, close=False)
         self.save()
+
+
+HEADLINE = re.compile(r"test/\w+|insample/\w+|fit/seconds|model/parameters")
+
+
+def hyperparameters(run: Run) -> dict[str, Any]:
+    """A run's choices, then the settings by which runs may differ, flat."""
+    choices = {f"choice.{group}": choice for group, choice in run.info["choices"].items()}
+    settings = {node: run.config[node] for node in ("data", "loss", "model", "optimizer", "trainer")}
+    flat = {key: value for key, value in flatten(settings).items() if not key.endswith("_target_")}
+    return {**choices, "seed": run.config["seed"], **flat}
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,22 +1,20 @@
 """The test loop, the same for a run that has just been trained and for one that is evaluated."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers.logger import Logger
 
 from adlx.data.datamodule import DataModule
 from adlx.tasks import Task
 
 
-def score(task: Task, data: DataModule, accelerator: str, precision: Any, loggers: Sequence[Logger] = ()) -> None:
+def score(task: Task, data: DataModule, accelerator: str, precision: Any) -> None:
     """Tests on one device, whatever the fit ran on, so that each sample counts once; the task then holds the scores."""
     pl.Trainer(
         accelerator=accelerator,
         devices=1,
         precision=precision,
-        logger=list(loggers),
+        logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,

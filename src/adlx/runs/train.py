@@ -28,7 +28,7 @@ from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
 from adlx.runs.compose import Composition, compose
 from adlx.runs.folder import Run, versions, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
-from adlx.runs.loggers import Curves, TensorBoard, read_curves
+from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
 from adlx.runs.progress import peak_memory_mb, progress, quiet_lightning
 from adlx.runs.report import report
 from adlx.runs.score import score
@@ -121,7 +121,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             seconds = fit(run, interruptible, data, task, checkpoint)
             if not started_here:  # the first process tests and reports
                 sys.exit(0)
-            finish(run, config, data, task, trainer, first_step, seconds)
+            finish(run, data, task, trainer, first_step, seconds)
     return run
 
 
@@ -210,9 +210,7 @@ def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, ch
     return time.perf_counter() - started
 
 
-def finish(
-    run: Run, config: dict[str, Any], data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float
-) -> None:
+def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float) -> None:
     """Tests the best checkpoint and writes the numbers, predictions and figures."""
     chosen = run.best if run.best.is_file() else run.last
     task.load_state_dict(load_checkpoint(chosen)["state_dict"])
@@ -225,7 +223,7 @@ def finish(
         "model/trainable_parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
     }
     accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
-    score(task, data, accelerator, trainer.precision, trainer.loggers)
+    score(task, data, accelerator, trainer.precision)
     metrics = {**task.results, **facts}
     task.save_predictions(run.path / "predictions.npz")
     figures = task.figures(run.title)
@@ -235,6 +233,9 @@ def finish(
         save(figure, run.path / "figures" / f"{name}.png")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_run(config, metrics, figures)
+            logger.log_run(run, metrics, figures, task.steps_done)
+        elif not isinstance(logger, Curves):  # a service of the user's
+            logger.log_hyperparams(hyperparameters(run))
+            logger.log_metrics(metrics, step=task.steps_done)
     write_json(run.path / "metrics.json", metrics)
     run.update(status="finished", seconds=facts["fit/seconds"], peak_memory_mb=facts["fit/peak_memory_mb"])

@@ -79,7 +79,6 @@ class Forecast(Task):
             self.results["insample/mse"] = torch.cat(self.teacher_forced).mean().item()
         for collected in (self.forecasts, self.lasts, self.teacher_forced):
             collected.clear()
-        self.log_results()
 
     def save_predictions(self, path: Path) -> None:
         assert self.result is not None

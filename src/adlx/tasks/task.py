@@ -144,11 +144,6 @@ class Task(pl.LightningModule):
             loader: Any = trainer.train_dataloader
             loader.start_at(epoch, step)
 
-    def log_results(self) -> None:
-        """Hands the scores to the loggers in full precision; `self.log` would round them to float32."""
-        for logger in self.loggers:
-            logger.log_metrics(self.results, step=self.global_step)
-
     def configure_optimizers(self) -> Any:
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not trainable:
