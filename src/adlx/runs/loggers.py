@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,10 @@ class TensorBoard(TensorBoardLogger):
         super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step or None)
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics({key: value for key, value in metrics.items() if key != "epoch"}, step)
+
+    @rank_zero_only
     def save(self) -> None:
         """Writes events, and no `hparams.yaml`: the run's `config.yaml` says it all."""
         self.experiment.flush()
@@ -113,8 +118,9 @@ HEADLINE = re.compile(r"test/\w+|insample/\w+|fit/seconds|model/parameters")
 
 def hyperparameters(run: Run) -> dict[str, Any]:
     """A run's choices, then the settings by which runs may differ, flat."""
-    choices = {f"choice.{group}": choice for group, choice in run.info["choices"].items()}
-    settings = {node: run.config[node] for node in ("data", "loss", "model", "optimizer", "trainer")}
+    nodes = ("data", "loss", "model", "optimizer", "trainer")
+    choices = {f"choice.{node}": run.info["choices"][node] for node in nodes}
+    settings = {node: run.config[node] for node in nodes}
     flat = {key: value for key, value in flatten(settings).items() if not key.endswith("_target_")}
     return {**choices, "seed": run.config["seed"], **flat}
 
