@@ -131,7 +131,8 @@ def fits(value: Any, annotation: Any) -> bool:
 def describe(annotation: Any) -> str:
     """An annotation in words: `one of auto, yahoo` or `int or None`."""
     if get_origin(annotation) is Literal:
-        return "one of " + ", ".join(map(str, get_args(annotation)))
+        choices = ", ".join(map(str, get_args(annotation)))
+        return f"one of {choices}" if len(get_args(annotation)) > 1 else choices
     arguments = get_args(annotation)
     if arguments and (get_origin(annotation) is not None and not isinstance(get_origin(annotation), type)):
         return " or ".join(dict.fromkeys(describe(argument) for argument in arguments))

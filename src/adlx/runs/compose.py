@@ -75,8 +75,8 @@ class Composition:
                 return f"on the command line ({word})"
         group = key.split(".")[0]
         files = [("experiment", self.choices.get("experiment")), (group, self.choices.get(group)), ("", "train")]
-        for folder in self.folders:
-            for file_group, choice in files:
+        for file_group, choice in files:
+            for folder in self.folders:
                 path = folder / file_group / f"{choice}.yaml"
                 inner = key if file_group in ("experiment", "") else key.partition(".")[2]
                 if choice and path.is_file() and inner and _sets(OmegaConf.load(path), inner):
@@ -135,11 +135,13 @@ def apply(config: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any],
     with readable_errors(words):
         tree = OmegaConf.create(config)
         allow: list[str] = []
-        for override in OverridesParser.create().parse_overrides(loosen(words)):
+        overrides = OverridesParser.create().parse_overrides(loosen(words))
+        for override in sorted(overrides, key=lambda o: o.key_or_group not in NODES):  # as Hydra: choices, then keys
             key, value = override.key_or_group, override.value()
             group = key.split(".")[0]
             if override.is_sweep_override():
-                raise UserError(f"{override.input_line}: one value here; several are for adlx train -m")
+                word = str(override.input_line).removeprefix("++")
+                raise UserError(f"{word}: one value here; several are for adlx train -m")
             if key == "allow":
                 allow = [str(name) for name in (value if isinstance(value, list) else [value])]
             elif key in NODES:
@@ -194,7 +196,9 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
         where = next((f"on the command line ({word})" for word in words if key in word), "")
         full = getattr(error.__cause__ or error, "full_key", None) or key
         return f"unknown key {full} {where or _file_with(key)}{nearest(key, [*Config.__dataclass_fields__, *GROUPS])}"
-    return _first_line(error if not isinstance(error.__cause__, OmegaConfBaseException) else error.__cause__)
+    reason = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    full = getattr(reason, "full_key", None)
+    return f"{full}: {_first_line(reason)}" if full else _first_line(reason)
 
 
 def _file_with(key: str) -> str:

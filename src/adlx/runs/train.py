@@ -29,7 +29,7 @@ from adlx.runs.compose import Composition, compose
 from adlx.runs.folder import Run, versions, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
 from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
-from adlx.runs.progress import peak_memory_mb, progress, quiet_lightning
+from adlx.runs.progress import Unprofiled, peak_memory_mb, progress, quiet_lightning
 from adlx.runs.report import report
 from adlx.runs.score import score
 from adlx.runs.threads import set_threads
@@ -177,7 +177,7 @@ def make_trainer(run: Run, config: dict[str, Any], first_step: int = 0) -> pl.Tr
     }
     loggers: list[Logger] = [Curves(run.path / "metrics.csv", first_step)]
     loggers += [_built(node, Logger, f"logger.{name}", given) for name, node in config["logger"].items()]
-    defaults = {"num_sanity_val_steps": 0, "enable_model_summary": False}
+    defaults = {"num_sanity_val_steps": 0, "enable_model_summary": False, "profiler": Unprofiled()}
     try:
         return pl.Trainer(
             **{**defaults, **arguments},
