@@ -54,6 +54,7 @@ class Workshop:
                 "logger=none",
                 "trainer.accelerator=cpu",
                 "trainer.threads=1",
+                "optimizer/schedule=constant",  # so that more epochs go on as if they had been meant from the start
                 "trainer.log_every_n_steps=1",
                 f"trainer.max_epochs={epochs}",
                 f"output_dir={self.folder / 'outputs'}",

@@ -43,15 +43,15 @@ TRACE = [1.1971451, 1.1668258, 1.1169095, 1.2412734, 1.1473869, 1.0654160, 1.149
 
 def test_the_trace_of_losses_is_the_stored_one(train):
     """A change here is a change of the architecture, its initialisation, the order of windows or the optimizer."""
-    run = train(predictable_frame(400), "trainer.max_epochs=1")
+    run = train(predictable_frame(400), "trainer.max_epochs=1", "optimizer/schedule=constant")
     losses = read_curves(run.path / "metrics.csv")["train/loss"].dropna().tolist()
     assert losses == pytest.approx(TRACE, rel=1e-4)
 
 
-# 0.84 to 0.86 after 780 steps, and growing; the noise alone would leave 0.98.
+# Above 0.84 after 1,300 steps, and growing; the noise alone would leave 0.98.
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_predictable_series_is_predicted(train, seed):
-    run = train(predictable_frame(), f"seed={seed}", "trainer.max_epochs=6", "data.repeat=5")
+    run = train(predictable_frame(), f"seed={seed}", "trainer.max_epochs=10", "data.repeat=5")
     assert run.metrics["test/skill"] > 0.8
     assert run.metrics["test/dm_pvalue"] < 1e-6
     assert all(run.metrics[f"test/skill/S{series}"] > 0.7 for series in range(3))
@@ -136,7 +136,12 @@ def test_a_validation_loss_that_is_no_number_stops_the_run(train, tmp_path, monk
 
 def test_the_rate_follows_the_schedule_over_the_whole_training(train):
     run = train(
-        walk_frame(240), "optimizer/schedule=cosine", "optimizer.lr=0.01", "trainer.max_epochs=4", "data.horizon=3"
+        walk_frame(240),
+        "optimizer/schedule=cosine",
+        "optimizer.schedule.warmup=0.05",
+        "optimizer.lr=0.01",
+        "trainer.max_epochs=4",
+        "data.horizon=3",
     )
     rates = read_curves(run.path / "metrics.csv")["lr"].dropna().tolist()
     assert len(rates) == 20

@@ -58,9 +58,8 @@ class Run:
             "machine": {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()},
             "data": data,
         }
-        with replacing(path / "config.yaml") as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.create(config)).encode())
         run = cls(path, info)
+        run.store(config)
         run.update()
         return run
 
@@ -87,9 +86,16 @@ class Run:
         if is_main_process():
             write_json(self.path / "run.json", self.info)
 
+    def store(self, config: dict[str, Any]) -> None:
+        """Writes `config.yaml`; again where a resume changed it, so that the next one goes on from there."""
+        if is_main_process():
+            with replacing(self.path / "config.yaml") as file:
+                file.write(OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+        self.__dict__.pop("config", None)
+
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved config that the run was started with; not trusted until checked."""
+        """The resolved config of the run; not trusted until checked."""
         try:
             node = OmegaConf.load(self.path / "config.yaml")
             tree = OmegaConf.to_container(node, resolve=False)

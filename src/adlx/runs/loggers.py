@@ -106,8 +106,7 @@ class TensorBoard(TensorBoardLogger):
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
         # One number a metric: those of single series and of the baseline would bury the curves under one-point charts.
         headlines = {key: value for key, value in metrics.items() if HEADLINE.fullmatch(key)}
-        self.log_metrics(headlines, step)
-        self.log_hyperparams(hyperparameters(run), headlines)
+        self.log_hyperparams(hyperparameters(run), headlines, step)
         for name, figure in figures.items():
             writer.add_figure(name, figure, global_step=step, close=False)
         self.save()

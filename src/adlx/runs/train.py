@@ -117,6 +117,8 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
                 run.discard()
             raise
         run.update(threads=threads, status="running")
+        if resumed and config != run.config:
+            run.store(config)
         with Interruptible(trainer) as interruptible, recorded(run):
             seconds = fit(run, interruptible, data, task, checkpoint)
             if not started_here:  # the first process tests and reports

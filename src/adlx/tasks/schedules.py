@@ -16,7 +16,7 @@ class Cosine(LambdaLR):
         floor: share of the rate that is left at the end.
     """
 
-    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.05, floor: float = 0.0) -> None:
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.1, floor: float = 0.0) -> None:
         rise = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
