@@ -26,7 +26,7 @@ examples:
 
 
 def main(words: list[str]) -> None:
-    if not words or words[0] in ("-h", "--help"):
+    if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         if not words:
             sys.exit(2)
@@ -63,7 +63,10 @@ def main(words: list[str]) -> None:
 
     # Hydra would print tracebacks of its own; told to leave errors alone, it lets them through to adlx.cli.main.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    given, sys.argv = sys.argv, ["adlx", *loosen(words)]
+    # Hydra's parser wants the overrides in one piece; a user need not know.
+    overrides = [word for word in words if ("=" in word and word[0] != "-") or word[0] == "~"]
+    flags = [word for word in words if word not in overrides]
+    given, sys.argv = sys.argv, ["adlx", *loosen(overrides), *flags]
     sweep = _sweep_folder(words)
     if sweep is not None:
         sys.argv.append(f"hydra.sweep.dir={sweep}")

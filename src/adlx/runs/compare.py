@@ -87,7 +87,7 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     groups = grouped(runs)
     results = load_results(groups)
     table = tabulate(groups, metric)
-    table["mcs_pvalue"] = [_confidence(results)[label] for label in table["label"]] if results else np.nan
+    table["mcs_pvalue"] = table["label"].map(_confidence(results)) if results else np.nan
     return Comparison(metric, table, results)
 
 

@@ -168,7 +168,7 @@ def readable_errors(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_unknown_choice(error, words)) from None
+        raise UserError(_unknown_choice(error)) from None
     except OverrideParseException as error:
         word = str(error.override).removeprefix("++")
         raise UserError(f"{word}: cannot be read; write key=value, and quote special characters") from None
@@ -176,7 +176,7 @@ def readable_errors(words: Sequence[str]) -> Iterator[None]:
         raise UserError(_explain(error, words)) from None
 
 
-def _unknown_choice(error: MissingConfigException, words: Sequence[str]) -> str:
+def _unknown_choice(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file
     group, _, name = str(missing).rpartition("/") if missing else ("", "", "")
     if group not in GROUPS:

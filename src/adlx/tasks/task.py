@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from adlx.errors import RunFailed
@@ -104,6 +106,18 @@ class Task(pl.LightningModule):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        # Lightning refuses to clip for a fused optimizer in any mixed precision; where no scaler is at work, as in
+        # bfloat16, nothing speaks against it.
+        precision: Any = self.trainer.precision_plugin  # type: ignore[union-attr]
+        if isinstance(precision, MixedPrecision) and precision.scaler is None and gradient_clip_val:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def log_at(self, step: int, values: dict[str, float]) -> None:
         """Hands values to the loggers, under the number of the step that made them."""
