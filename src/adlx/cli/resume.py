@@ -25,7 +25,7 @@ def main(words: list[str]) -> None:
     if (Path(folder) / "multirun.json").is_file():
         from adlx.runs.sweep import resume_sweep
 
-        resume_sweep(Path(folder))
+        resume_sweep(Path(folder), overrides)
         return
     from adlx.runs.report import report
 

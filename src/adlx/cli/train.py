@@ -64,12 +64,11 @@ def main(words: list[str]) -> None:
     # Hydra would print tracebacks of its own; told to leave errors alone, it lets them through to adlx.cli.main.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Hydra's parser wants the overrides in one piece; a user need not know.
-    overrides = [word for word in words if ("=" in word and word[0] != "-") or word[0] == "~"]
+    overrides = [word for word in words if ("=" in word and word[:1] != "-") or word[:1] == "~"]
     flags = [word for word in words if word not in overrides]
-    given, sys.argv = sys.argv, ["adlx", *loosen(overrides), *flags]
     sweep = _sweep_folder(words)
-    if sweep is not None:
-        sys.argv.append(f"hydra.sweep.dir={sweep}")
+    place = [] if sweep is None else [f"hydra.sweep.dir={sweep}"]
+    given, sys.argv = sys.argv, ["adlx", *loosen(overrides), *place, *flags]
     try:
         with readable_errors(words):
             job()

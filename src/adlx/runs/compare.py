@@ -87,7 +87,8 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     groups = grouped(runs)
     results = load_results(groups)
     table = tabulate(groups, metric)
-    table["mcs_pvalue"] = table["label"].map(_confidence(results)) if results else np.nan
+    pvalues = _confidence(results) if results else {}
+    table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in table["label"]]
     return Comparison(metric, table, results)
 
 

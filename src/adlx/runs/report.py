@@ -14,7 +14,7 @@ HEADLINES = ("test/skill", "test/mase", "test/accuracy", "test/kid", "test/rollo
 
 def console() -> Console:
     """A terminal as wide as it is; a pipe wide enough that no table breaks its cells."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -101,35 +101,48 @@ def summarise(folder: Path) -> None:
     out.print(f"multirun: {folder}")
 
 
-def resume_sweep(folder: Path) -> None:
+def resume_sweep(folder: Path, words: Sequence[str] = ()) -> None:
     """Runs what a stopped sweep is missing: unfinished jobs are resumed, those never started are started.
 
+    Args:
+        folder: of the sweep.
+        words: `allow=[my_pkg]`, said again by whoever resumes it; what the stored plan allows is not believed.
+
     Raises:
-        UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand.
+        UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand, or trusts what is not allowed.
         RunFailed: a job failed again.
     """
-    from adlx.runs.compose import compose
+    from adlx.runs.compose import apply, compose
     from adlx.runs.train import start
 
+    if bad := [word for word in words if not word.startswith("allow=")]:
+        raise UserError(f"{bad[0]}: a resumed sweep keeps its jobs as planned; only allow=[...] can be said again")
+    _, allowed = apply({}, words)
     plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
     if not plan["jobs"]:
         raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
     done = entries(folder)
-    for number, words in enumerate(plan["jobs"]):
+    for number, overrides in enumerate(plan["jobs"]):
         known = done.get(number, {}).get("run")
         run = Run.open(known) if known else None
         if run is not None and run.status == "finished":
             continue
-        log.info(f"job {number}: {' '.join(words)}")
-        job = partial(_again, run) if run is not None else partial(start, compose(words))
-        run_job(folder, number, words, job)
+        log.info(f"job {number}: {' '.join(overrides)}")
+        if run is not None:
+            job = partial(_again, run, words)
+        else:
+            composition = compose(overrides)
+            if foreign := ",".join(package for package in composition.config["allow"] if package not in allowed):
+                raise UserError(f"job {number} of {folder} wants to trust {foreign}: add allow=[{foreign}] if yours")
+            job = partial(start, composition)
+        run_job(folder, number, overrides, job)
     summarise(folder)
     if failed := failures(folder):
         raise RunFailed(f"{failed} of {len(plan['jobs'])} jobs failed")
 
 
-def _again(run: Run, created: Callable[[Run], None]) -> Run:
+def _again(run: Run, words: Sequence[str], created: Callable[[Run], None]) -> Run:
     from adlx.runs.resume import resume
 
     created(run)
-    return resume(run)
+    return resume(run, words)

@@ -1,0 +1,66 @@
+"""Commands in processes of their own."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CLEAN = ("ADLX_DEBUG", "ADLX_RUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "PYTHONPATH")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a fresh shell; no process asks the network."""
+    kept = {key: value for key, value in os.environ.items() if key not in CLEAN and not key.startswith("PYTEST")}
+    return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "160", **more}
+
+
+COMMAND = [str(Path(sys.executable).with_name("adlx"))]  # the console script of the environment under test
+TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def run(self) -> Path:
+        """The folder that the last line names."""
+        assert self.code == 0, self.err
+        match = re.fullmatch(r"(run|multirun|evaluation|predict): (.+)", self.lines[-1])
+        assert match, self.out
+        return Path(match[2])
+
+
+class Shell:
+    """Runs commands in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=self.folder,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @staticmethod
+    def wait(process: subprocess.Popen[str]) -> Ended:
+        out, err = process.communicate(timeout=TIMEOUT)
+        return Ended(process.returncode, out, err)
+
+    def __call__(self, *words: str, **variables: str) -> Ended:
+        return self.wait(self.start(*words, **variables))

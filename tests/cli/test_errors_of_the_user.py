@@ -1,0 +1,162 @@
+"""Each mistake: one line on stderr, the right exit code, and nothing half-written."""
+
+import os
+import subprocess
+
+import pytest
+import torch
+import yaml
+from generators import walk_frame
+from shell import COMMAND, Ended, environment
+
+from adlx.runs.catalog import options
+from adlx.runs.folder import Run
+
+SMALL = ["data.context=12", "data.horizon=2", "logger=none", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    walk_frame(200).to_csv("series.csv")
+    (tmp_path / "text.csv").write_text("time,name\n2024-01-01,a\n2024-01-02,b\n")
+    (tmp_path / "binary.csv").write_bytes(b"\x00\xff\xfe" * 100)
+    return tmp_path
+
+
+def tree(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+MODELS = ", ".join(options("model"))
+FILE = ["model=naive", "data=csv", "data.path=series.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["train", "model=naive", "data=csv", "data.path=none.csv"],
+            "data.path={folder}/none.csv does not exist; check the spelling and the folder you are in",
+        ),
+        (["train", "model=naive", "data=csv", "data.path=text.csv"], "text.csv has no numeric column beside time"),
+        (["train", "model=naive", "data=csv", "data.path=binary.csv"], "binary.csv cannot be read as CSV (UTF-8 text)"),
+        (["train", "model=naive", "data=csv"], "data.path is required: add data.path=VALUE"),
+        (["train", "model=transfomer", "data=fx"], f"unknown model=transfomer; one of {MODELS}"),
+        (["train", "data=fx"], f"model is not chosen: add model=NAME, one of {MODELS}"),
+        (
+            ["train", *FILE, "data.contxt=9"],
+            "unknown key data.contxt on the command line (data.contxt=9); did you mean context?",
+        ),
+        (["train", *FILE, "sead=9"], "unknown key sead on the command line (sead=9); did you mean seed?"),
+        (["train", *FILE, "seed"], "seed: cannot be read; write key=value, and quote special characters"),
+        (
+            ["train", *FILE, "data.context=100"],
+            "data.context + data.horizon = 105 rows do not fit into the val part (30 of 200 rows)",
+        ),
+        (["train", *FILE, "model._target_=os.system"], "model._target_=os.system is refused: os is not trusted here"),
+        (["train", *FILE, "optimizer._target_=torch.load"], "optimizer._target_=torch.load is refused: torch is not"),
+        (
+            ["train", "model=seasonal_naive", *FILE[1:], *SMALL, "model.season=13"],
+            "model.season=13 must lie within data.context=12",
+        ),
+        (["eval", "nowhere"], "no run folder nowhere"),
+        (["predict", "."], ". is not a run folder: it has no run.json"),
+        (["resume", "nowhere"], "no run folder nowhere"),
+        (["compare", "nowhere"], "no run folder nowhere"),
+        (["compare", "nowhere", "--out", "x.pdf"], "--out x.pdf: the suffix says what to write, .csv, .md or .png"),
+    ],
+)
+def test_one_line_and_nothing_written(words, line, place, call):
+    before = tree(place)
+    ended = call(*words)
+    assert ended.code == 2
+    assert ended.err.startswith("adlx: " + line.format(folder=place))
+    assert ended.err.count("\n") == 1
+    assert tree(place) == before
+    assert not (place / "outputs").exists()
+
+
+def test_a_device_that_is_not_there(place, call):
+    """Only Lightning can tell, when there is a folder already: it goes again."""
+    wrong = {"trainer.devices=0": "`Trainer(devices=0)` value is not a valid input"}
+    if not torch.cuda.is_available():
+        wrong["trainer.accelerator=gpu"] = "No supported gpu backend found!"
+    for word, reason in wrong.items():
+        ended = call("train", *FILE, *SMALL, word)
+        assert ended.code == 2
+        assert ended.err.startswith("adlx: trainer ({'accelerator': ")
+        assert reason in ended.err
+        assert ended.err.count("\n") == 1
+        assert not list(place.glob("outputs/*"))
+
+
+def test_a_run_folder_that_was_tampered_with(place, call):
+    run = Run.open(call("train", *FILE, *SMALL).run)
+    before = tree(place)
+    assert call("resume", str(run.path)).err == (
+        f"adlx: {run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)\n"
+    )
+    assert call("eval", str(run.path), "model.hidden=3").err == (
+        "adlx: model.hidden: a trained run is what it is; override data, data.* or trainer.*\n"
+    )
+    assert tree(place) == before
+
+    run.best.write_bytes(run.best.read_bytes()[:500])
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    before = tree(place)
+    for verb in ("eval", "predict"):
+        ended = call(verb, str(run.path))
+        assert (ended.code, ended.err) == (
+            2,
+            f"adlx: checkpoint {run.best} is truncated or no checkpoint (500 bytes)\n",
+        )
+    assert tree(place) == before
+
+    config["model"]["_target_"] = "os.system"
+    config["allow"] = ["os"]
+    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    before = tree(place)
+    for words in (["eval"], ["predict"], ["resume", "trainer.max_epochs=9"]):
+        ended = call(words[0], str(run.path), *words[1:])
+        assert (ended.code, ended.err) == (
+            2,
+            "adlx: model._target_=os.system is refused: os is not trusted here (allow=[os] if yours)\n",
+        )
+    assert tree(place) == before
+
+
+def test_an_unknown_verb_or_group(call):
+    assert call("trian") == Ended(2, "", "adlx: no verb trian; did you mean train?\n")
+    ended = call("xyz")
+    assert (ended.code, ended.out, ended.err) == (2, "", "adlx: no verb xyz; see adlx --help\n")
+    ended = call("list", "models")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "adlx: no group models; there are model, data, loss, optimizer, trainer, callbacks, logger, "
+        "optimizer/schedule, experiment\n"
+    )
+    ended = call("compare")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.endswith("adlx compare: error: the following arguments are required: RUN\n")
+
+
+def test_a_traceback_only_where_it_is_asked_for(place):
+    words = [*COMMAND, "list", "models"]
+    for debug, traced in (("0", False), ("1", True)):
+        done = subprocess.run(words, capture_output=True, text=True, env=environment(ADLX_DEBUG=debug), check=False)
+        assert done.returncode == (1 if traced else 2)
+        assert ("Traceback (most recent call last)" in done.stderr) is traced
+        assert "no group models" in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_reader_that_goes_away(place):
+    """As in `adlx list | head -1`."""
+    process = subprocess.Popen(
+        [*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+    assert os.path.isdir(place)

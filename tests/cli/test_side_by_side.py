@@ -1,0 +1,58 @@
+"""Several processes: of runs that know nothing of each other, and of one run."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch.distributed
+from generators import walk_frame
+
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.loggers import read_curves
+
+SMALL = ["data=csv", "data.path=series.csv", "data.context=12", "data.horizon=2", "logger=none", "trainer.threads=1"]
+
+
+def test_three_started_in_the_same_instant(shell):
+    walk_frame(200).to_csv(shell.folder / "series.csv")
+    words = ["train", "model=naive", *SMALL, "trainer.accelerator=cpu"]
+    ended = [shell.wait(process) for process in [shell.start(*words) for _ in range(3)]]
+    folders = {shell.folder / each.run for each in ended}
+    assert [each.err for each in ended] == ["", "", ""]
+    assert len(folders) == 3
+    assert set(shell.folder.glob("outputs/naive-csv/*")) == folders
+    infos = [json.loads((folder / "run.json").read_text()) for folder in folders]
+    assert [info["status"] for info in infos] == ["finished"] * 3
+    assert {info["data"]["fingerprint"] for info in infos} == {infos[0]["data"]["fingerprint"]}
+    assert all(json.loads((folder / "metrics.json").read_text())["test/skill"] == 0 for folder in folders)
+
+
+@pytest.mark.skipif(
+    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
+)
+def test_a_sweep_whose_runs_are_two_processes_each(shell):
+    """One folder a run, whatever the number of its processes; 127 windows, 64 a process, are 2 steps an epoch."""
+    walk_frame(200).to_csv(shell.folder / "series.csv")
+    ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.log_every_n_steps=1"]
+    ended = shell("train", "-m", "model=nlinear", *SMALL, *ddp, "trainer.max_epochs=3", "seed=0,1")
+    sweep = shell.folder / ended.run
+    runs = sorted(shell.folder.glob("outputs/nlinear-csv/*"))
+    assert len(runs) == 2
+    assert sum(line.startswith("job ") for line in ended.lines) == 2  # of each run one process speaks
+    for seed, run in enumerate(runs):
+        info = json.loads((run / "run.json").read_text())
+        assert (info["status"], info["seed"]) == ("finished", seed)
+        entry = json.loads((sweep / "jobs" / f"{seed}.json").read_text())
+        assert (entry["run"], entry["error"], entry["overrides"][-1]) == (str(run), None, f"seed={seed}")
+        curves = read_curves(run / "metrics.csv")
+        assert curves["train/loss"].dropna().between(0.01, 100).sum() == 6
+        assert curves["val/loss"].dropna().between(0.01, 100).sum() == 3
+        assert curves.loc[curves["val/loss"].notna(), ["step", "epoch"]].to_numpy().tolist() == [[1, 0], [3, 1], [5, 2]]
+        assert load_checkpoint(run / "checkpoints" / "last.ckpt")["adlx"]["steps"] == 6
+    metrics = [json.loads((run / "metrics.json").read_text()) for run in runs]
+    summary = pd.read_csv(sweep / "summary.csv")
+    assert len(summary) == 1
+    assert summary.loc[0, "n"] == 2
+    assert summary.loc[0, "mean"] == pytest.approx((metrics[0]["test/skill"] + metrics[1]["test/skill"]) / 2)
+    assert metrics[0]["test/mase"] != metrics[1]["test/mase"]
+    assert metrics[0]["baseline/mase"] == metrics[1]["baseline/mase"]

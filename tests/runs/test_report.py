@@ -1,0 +1,108 @@
+"""The last words of a run."""
+
+import json
+import math
+
+import pytest
+
+from adlx.runs.folder import Run
+from adlx.runs.report import brief, number, report, signed, verdict
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (NAN, "-"),
+        (0.0, "0"),
+        (1.0, "1"),
+        (1.23456, "1.235"),
+        (-0.00123456, "-0.001235"),
+        (0.00099, "9.90e-04"),
+        (-1e-12, "-1.00e-12"),
+        (12345.6, "1.235e+04"),
+        (99999.0, "1e+05"),
+        (123456.7, "123,457"),
+        (-2.5e9, "-2,500,000,000"),
+    ],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+def test_number_and_sign_with_digits_of_choice():
+    assert number(0.123456, 2) == "0.12"
+    assert [signed(value) for value in (0.01234, -0.5, 0.0, NAN)] == ["+0.0123", "-0.5000", "+0.0000", "-"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"test/skill": 0.2, "test/dm_pvalue": 0.001234}, "better than the baseline (p = 0.0012)"),
+        ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.05)"),
+        ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.05)"),
+        ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.61)"),
+        ({"test/skill": 0.9}, "too few windows to tell it from the baseline"),
+        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few windows to tell it from the baseline"),
+        (
+            {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
+            "in-sample, so it says nothing of data the model has not seen",
+        ),
+    ],
+)
+def test_verdict(metrics, words):
+    assert verdict(metrics) == words
+
+
+def made(tmp_path, metrics: dict, **data) -> Run:
+    info = {"status": "finished", "seed": 4, "choices": {"model": "naive", "data": "crypto"}, "data": data}
+    run = Run(tmp_path, info)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    return run
+
+
+METRICS = {
+    "test/mase": 1.5,
+    "baseline/mase": 2.0,
+    "test/mae/BTC": 100.0,
+    "baseline/mae/BTC": 400.0,
+    "test/skill": 0.25,
+    "test/skill/BTC": 0.75,
+    "test/dm_pvalue": 0.5,
+    "fit/seconds": 1.0,
+}
+
+
+def told(capsys) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_report(tmp_path, capsys):
+    report(made(tmp_path, METRICS, simulated=False))
+    lines = told(capsys)
+    assert lines[0] == "naive on crypto: test"
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert cells == [["mase", "1.5", "2", "+0.2500"], ["mae/BTC", "100", "400", "+0.7500"]]
+    assert lines[-2:] == [
+        "skill +0.2500: no significant difference from the baseline (p = 0.5)",
+        f"run: {tmp_path}",
+    ]
+
+
+def test_simulated_data_are_never_silent(tmp_path, capsys):
+    run = made(tmp_path, METRICS, simulated=True)
+    report(run)
+    lines = told(capsys)
+    assert lines[0] == "naive on crypto (simulated): test"
+    assert lines[-2:] == ["data: simulated", f"run: {tmp_path}"]
+    assert brief(run) == f"naive on crypto (simulated), seed 4: skill 0.25, mase 1.5; run: {tmp_path}"
+
+
+def test_an_in_sample_score_says_so(tmp_path, capsys):
+    report(made(tmp_path, {**METRICS, "insample/mse": 0.0123456}, simulated=False))
+    out = capsys.readouterr().out
+    assert "in-sample: trained and scored on the same window." in out
+    assert "the MSE in scaled units is 0.01235; in the table, forecasts feed on themselves." in out
+    assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out

@@ -1,0 +1,140 @@
+"""Going on: when it is refused, and that it goes on from the same data."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from generators import walk_frame
+
+import adlx
+from adlx.data.sources import crypto
+from adlx.data.sources.download import DownloadFailed
+from adlx.errors import UserError
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.loggers import read_curves
+from adlx.tasks.forecast import Forecast
+
+
+def test_a_finished_run_has_nothing_to_go_on_with(copied):
+    with pytest.raises(UserError) as caught:
+        copied.resume()
+    assert str(caught.value) == (
+        f"{copied.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)"
+    )
+
+
+@pytest.mark.parametrize("word", ["seed=1", "model.hidden=3", "data.stride=2", "optimizer.lr=1", "data=fx"])
+def test_another_config_is_another_run(copied, word):
+    with pytest.raises(UserError) as caught:
+        copied.resume([word])
+    assert str(caught.value) == (
+        f"{word}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
+    )
+
+
+def test_a_misspelt_key_is_named_with_its_file(copied):
+    with pytest.raises(UserError) as caught:
+        copied.resume(["trainer.max_epoch=4"])
+    assert str(caught.value).startswith("unknown key trainer.max_epoch ")
+    assert str(caught.value).endswith("; did you mean max_epochs?")
+
+
+def test_changed_data_are_refused(small, tmp_path):
+    path = tmp_path / "mine.csv"
+    frame = walk_frame(200)
+    frame.to_csv(path)
+    run = small(f"data.path={path}")
+    frame.iloc[17, 1] *= 1.0001  # in the training part
+    frame.to_csv(path)
+    was = run.info["data"]["fingerprint"]
+    with pytest.raises(UserError) as caught:
+        run.resume(["trainer.max_epochs=4"])
+    told = str(caught.value)
+    assert told.startswith(f"the data changed since {run.path} was started (fingerprint ")
+    assert told.endswith(f", was {was[:12]}): start a new run, or evaluate this one")
+    assert adlx.open_run(run.path).status == "finished"
+    path.unlink()
+    with pytest.raises(UserError, match=r"mine\.csv does not exist"):
+        run.resume(["trainer.max_epochs=4"])
+
+
+def test_data_that_grew_are_cut_to_what_was_there(small, tmp_path):
+    """New rows at the end change neither the splits nor the scaler of a run that goes on."""
+    path = tmp_path / "mine.csv"
+    frame = walk_frame(260)
+    frame.iloc[:200].to_csv(path)
+    run = small(f"data.path={path}")
+    scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
+    frame.to_csv(path)
+    assert run.evaluate() == scores
+    assert run.resume(["trainer.max_epochs=3"]).metrics["baseline/mase"] == scores["baseline/mase"]
+
+
+def test_a_longer_run_is_what_it_would_have_been(copied, longer):
+    resumed = copied.resume(["trainer.max_epochs=4"])
+    curves = [read_curves(run.path / "metrics.csv") for run in (resumed, longer)]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+    assert curves[0]["step"].max() == 15
+    first, second = (load_checkpoint(run.last)["state_dict"] for run in (resumed, longer))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert resumed.metrics["test/mase"] == longer.metrics["test/mase"]
+    assert resumed.info["seconds"] == resumed.metrics["fit/seconds"]
+    again = adlx.open_run(resumed.path)
+    assert again.config["trainer"]["max_epochs"] == 4  # so that a second resume knows where it was going
+    assert load_checkpoint(again.last)["adlx"]["config"] == again.config
+
+
+@pytest.fixture
+def offline(monkeypatch) -> list[str]:
+    asked: list[str] = []
+
+    def fail():
+        asked.append("yahoo")
+        raise DownloadFailed("Yahoo cannot be reached; use data.source=csv")
+
+    monkeypatch.setattr(crypto, "load_yahoo", fail)
+    return asked
+
+
+def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline):
+    """Simulated then, simulated ever after, the same rows, whatever the network has to say by then."""
+    words = [word for word in small_words if not word.startswith(("data=", "data.path"))]
+    run = adlx.train([*words, "data=crypto", "data.hours=400", f"output_dir={tmp_path}"])
+    assert offline == ["yahoo"]
+    assert run.config["data"]["source"] == "auto"
+    assert (run.info["data"]["source"], run.info["data"]["simulated"]) == ("simulated", True)
+    assert run.title == "nlinear on crypto (simulated)"
+    scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
+    assert run.evaluate() == scores
+    forecast = run.predict()
+    resumed = run.resume(["trainer.max_epochs=3"])
+    assert offline == ["yahoo"]  # nobody asked again
+    assert resumed.metrics["baseline/mase"] == scores["baseline/mase"]
+    assert resumed.info["data"]["fingerprint"] == run.info["data"]["fingerprint"]
+
+    with pytest.MonkeyPatch.context() as patch:  # the word asks for what there is now
+        patch.setattr(crypto, "load_yahoo", lambda: crypto.simulate_crypto(500, 9))
+        fresh = run.predict(["data.source=auto"])
+    assert not np.array_equal(fresh.to_numpy(), forecast.to_numpy())
+
+
+def spoil(monkeypatch, call: int) -> None:
+    honest, calls = Forecast.batch_loss, [0]
+
+    def fail(task, batch):
+        calls[0] += task.training
+        if task.training and calls[0] == call:
+            raise OSError("the disk is gone")
+        return honest(task, batch)
+
+    monkeypatch.setattr(Forecast, "batch_loss", fail)
+
+
+def test_a_longer_resume_that_broke_off_still_knows_how_long(copied, longer, monkeypatch):
+    with monkeypatch.context() as patch:
+        spoil(patch, call=3)
+        with pytest.raises(OSError, match="the disk is gone"):
+            copied.resume(["trainer.max_epochs=4"])
+    again = adlx.open_run(copied.path)
+    assert (again.status, load_checkpoint(again.last)["adlx"]["steps"]) == ("failed", 10)
+    assert again.resume().metrics["test/mase"] == longer.metrics["test/mase"]
