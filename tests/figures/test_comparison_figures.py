@@ -32,7 +32,7 @@ def test_rows_keep_their_order_from_the_top(table, drawn):
     assert panel.get_ylim()[0] > panel.get_ylim()[1]
     assert [label.get_text() for label in panel.get_yticklabels()] == list(table["label"])
     assert [label.get_text() for label in values.get_yticklabels()] == [
-        "0.9100 ± 0.010  (n=5)",
+        "0.910 ± 0.010  (n=5)",
         "0.9500",
         "1.020 ± 0.030  (n=3)",
     ]

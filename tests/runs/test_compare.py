@@ -137,7 +137,7 @@ def test_files(folder, tmp_path):
         "| run | seeds | skill | DM p | MCS p | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| a | 1 | +0.5000 | - | 1 | 7 | 2.0 |",
-        f"| b | 2 | -0.1000 ± 0.14 | - | {pvalue} | 7 | 2.5 |",
+        f"| b | 2 | -0.1000 ± 0.1414 | - | {pvalue} | 7 | 2.5 |",
     ]
     written = comparison.write(tmp_path / "t.png")
     assert written == [tmp_path / "t.png", tmp_path / "t_panels.png"]
@@ -149,9 +149,9 @@ def test_files(folder, tmp_path):
 def test_the_table_for_a_terminal(folder, capsys):
     console().print(shown(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase")))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "test/mase over 2 runs"
+    assert lines[0] == "test/mase on csv, 2 runs"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    assert [row[:5] for row in cells] == [["a", "1", "0.5", "1", "+0.5000"], ["b", "1", "1", "1", "+0.0000"]]
+    assert [row[:5] for row in cells] == [["a", "1", "0.5000", "1", "+0.5000"], ["b", "1", "1.000", "1", "+0.0000"]]
 
 
 def test_what_cannot_be_compared(folder, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from adlx.cli import train as train_verb
 from adlx.errors import RunFailed, UserError
 from adlx.runs.folder import Run
-from adlx.runs.sweep import entries, failures, planned, resume_sweep
+from adlx.runs.jobs import entries, failures
+from adlx.runs.sweep import planned, resume_sweep
 from adlx.runs.train import start as honest_start
 
 
@@ -66,7 +67,7 @@ def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
         resume_sweep(sweep)
     assert len(list((tmp_path / "out" / "seasonal_naive-csv").iterdir())) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "test/skill over 2 runs"
+    assert lines[0] == "test/skill on csv, 2 runs"
     assert lines[-3:] == [
         *(f"job {number} ({' '.join(jobs[number]['overrides'])}) failed: {LINE}" for number in (2, 3)),
         f"multirun: {sweep}",

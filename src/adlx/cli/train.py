@@ -77,7 +77,7 @@ def main(words: list[str]) -> None:
     if errors:
         raise errors[0]
     if sweep is not None:
-        from adlx.runs.sweep import failures
+        from adlx.runs.jobs import failures
 
         sys.exit(1 if failures(sweep) else 0)
 

@@ -63,6 +63,8 @@ def panels(results: dict[str, ForecastResult], title: str) -> Figure:
         panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
         panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, label="actual", linewidth=1.6)
         for order, (name, result) in enumerate(results.items()):
+            if np.array_equal(result.prediction, first.naive):  # drawn already
+                continue
             color, dash = style.model_looks(order)
             x, y = tiles.line(result.prediction, index)
             panel.plot(x, y, color=color, linestyle=dash, label=name, marker=tiles.marker, markersize=3)
@@ -86,5 +88,4 @@ def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
 def _value(mean: float, std: float, count: float) -> str:
     if not np.isfinite(mean):
         return "no value"
-    spread = f" ± {style.number(std, 2)}" if np.isfinite(std) else ""
-    return f"{style.number(mean)}{spread}" + (f"  (n={count:.0f})" if count > 1 else "")
+    return style.mean_and_deviation(mean, std) + (f"  (n={count:.0f})" if count > 1 else "")

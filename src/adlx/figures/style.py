@@ -101,6 +101,16 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value / factor:,.{max(0, digits - whole)}f}{unit}".replace("-", MINUS, 1 if value < 0 else 0)
 
 
+def mean_and_deviation(mean: float, deviation: float) -> str:
+    """`0.0225 ± 0.0054`: the mean to the decimals of the deviation's second digit; NaN is no deviation."""
+    if not math.isfinite(deviation) or not math.isfinite(mean):
+        return number(mean)
+    if not 1e-6 < deviation < 1e4 or abs(mean) >= 1e5:
+        return f"{number(mean)} ± {number(deviation, 2)}"
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    return f"{mean:,.{decimals}f} ± {deviation:.{decimals}f}".replace("-", MINUS, 1 if mean < 0 else 0)
+
+
 class NumberFormatter(Formatter):
     """Ticks with just the decimals that tell neighbours apart, thousands separated, units above a million."""
 

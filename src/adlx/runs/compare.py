@@ -1,6 +1,5 @@
 """Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,12 @@ from rich.table import Table
 from adlx.atomic import replacing
 from adlx.errors import UserError
 from adlx.figures import comparison as draw
-from adlx.figures.style import save
+from adlx.figures.style import mean_and_deviation, save
 from adlx.metrics.forecast import ForecastResult, window_losses
 from adlx.metrics.significance import block_length, confidence_set
 from adlx.runs.compose import nearest
 from adlx.runs.folder import Run
+from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
 from adlx.runs.report import HEADLINES, number, signed
 
@@ -31,6 +31,7 @@ class Comparison:
 
     Args:
         metric: what they are sorted by.
+        title: for tables and figures; names the data, and says `simulated` where any are.
         table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `skill`, `dm_pvalue`,
             `mcs_pvalue` (of the model confidence set, NaN where the runs do not share their test windows),
             `parameters`, `seconds`.
@@ -38,6 +39,7 @@ class Comparison:
     """
 
     metric: str
+    title: str
     table: pd.DataFrame
     results: dict[str, list[ForecastResult]]
 
@@ -46,11 +48,11 @@ class Comparison:
         out = Path(out)
         check_suffix(out)
         if out.suffix == ".png":
-            save(draw.comparison(self.table, self.metric, self.metric), out)
+            save(draw.comparison(self.table, self.metric, self.title), out)
             if not self.results:
                 return [out]
             panels = out.with_name(f"{out.stem}_panels.png")
-            save(draw.panels({label: group[0] for label, group in self.results.items()}, "test set"), panels)
+            save(draw.panels({label: group[0] for label, group in self.results.items()}, self.title), panels)
             return [out, panels]
         text = self.table.to_csv(index=False, lineterminator="\n") if out.suffix == ".csv" else markdown(self)
         with replacing(out) as file:
@@ -89,15 +91,19 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     table = tabulate(groups, metric)
     pvalues = _confidence(results) if results else {}
     table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in table["label"]]
-    return Comparison(metric, table, results)
+    return Comparison(metric, _title(metric, runs), table, results)
+
+
+def _title(metric: str, runs: Sequence[Run]) -> str:
+    data = ", ".join(sorted({run.info["choices"]["data"] for run in runs}))
+    simulated = " (simulated)" if any(run.info["data"].get("simulated") for run in runs) else ""
+    return f"{metric} on {data}{simulated}, {len(runs)} run{'s' if len(runs) > 1 else ''}"
 
 
 def expand(path: Path) -> list[Run]:
     """The runs that a folder stands for."""
     if (path / "multirun.json").is_file():
-        jobs = sorted((path / "jobs").glob("*.json"), key=lambda job: int(job.stem))
-        folders = [json.loads(job.read_text(encoding="utf-8"))["run"] for job in jobs]
-        runs = [Run.open(folder) for folder in folders if folder]
+        runs = [Run.open(entry["run"]) for entry in entries(path).values() if entry["run"]]
         if not runs:
             raise UserError(f"{path} holds no run")
         return runs
@@ -198,8 +204,9 @@ def headings(metric: str) -> list[str]:
 
 def cells(row: dict[str, Any], metric: str) -> list[str]:
     """One row as a person reads it, under `headings`."""
-    shown = signed if metric.startswith("test/skill") else number
-    value = shown(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {number(row['std'], 2)}")
+    value = mean_and_deviation(row["mean"], row["std"])
+    if metric.startswith("test/skill"):  # always around 0, so always to the same digits
+        value = signed(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {row['std']:.4f}")
     beside = [] if metric == "test/skill" else [number(row["baseline"]), signed(row["skill"])]
     pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
     return [row["label"], str(row["n"]), value, *beside, *pvalues, f"{row['parameters']:,.0f}", f"{row['seconds']:.1f}"]
@@ -208,7 +215,7 @@ def cells(row: dict[str, Any], metric: str) -> list[str]:
 def shown(comparison: Comparison) -> Table:
     """The table for a terminal."""
     table, metric = comparison.table, comparison.metric
-    lines = Table(title=f"{metric} over {table['n'].sum()} runs", title_justify="left")
+    lines = Table(title=comparison.title, title_justify="left")
     for at, heading in enumerate(headings(metric)):
         lines.add_column(heading, justify="right" if at else "left", no_wrap=at > 0)
     for row in records(table):

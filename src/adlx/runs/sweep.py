@@ -6,6 +6,7 @@ The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from omegaconf import DictConfig
 
 from adlx.errors import RunFailed, UserError
 from adlx.runs.folder import Run, write_json
+from adlx.runs.jobs import entries, failures, record
 from adlx.runs.report import brief, console
 
 log = logging.getLogger("adlx")
@@ -60,27 +62,13 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Call
 
     try:
         log.info(f"job {number}: {brief(job(created))}")
-    except (RunFailed, UserError) as error:
-        log.error(f"job {number} failed: {error}")
-        record(folder, number, words, run, str(error))
-
-
-def record(folder: Path, number: int, words: Sequence[str], run: Run | None, error: str | None) -> None:
-    """Notes how job `number` went."""
-    (folder / "jobs").mkdir(parents=True, exist_ok=True)
-    entry = {"overrides": list(words), "run": str(run.path.absolute()) if run else None, "error": error}
-    write_json(folder / "jobs" / f"{number}.json", entry)
-
-
-def entries(folder: Path) -> dict[int, dict[str, Any]]:
-    """What `record` noted, by job number."""
-    files = sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem))
-    return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
-
-
-def failures(folder: Path) -> int:
-    """How many jobs of a sweep failed."""
-    return sum(entry["error"] is not None for entry in entries(folder).values())
+    except Exception as error:
+        if os.environ.get("ADLX_DEBUG") == "1":
+            raise
+        known = isinstance(error, RunFailed | UserError)
+        text = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        log.error(f"job {number} failed: {text}")
+        record(folder, number, words, run, text)
 
 
 def summarise(folder: Path) -> None:
