@@ -101,8 +101,9 @@ def test_simulated_data_are_never_silent(tmp_path, capsys):
 
 
 def test_an_in_sample_score_says_so(tmp_path, capsys):
-    report(made(tmp_path, {**METRICS, "insample/mse": 0.0123456}, simulated=False))
+    scores = {"insample/mse": 0.0123456, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
+    report(made(tmp_path, {**METRICS, **scores}, simulated=False))
     out = capsys.readouterr().out
     assert "in-sample: trained and scored on the same window." in out
-    assert "the MSE in scaled units is 0.01235; in the table, forecasts feed on themselves." in out
+    assert "0.01235 fed the truth at every step, as the notebook scored it; 0.5 fed its own output; 1.25 naive" in out
     assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out

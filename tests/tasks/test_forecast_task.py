@@ -212,8 +212,12 @@ def test_in_sample_scores_say_what_the_notebook_said(write_csv, tmp_path, capsys
     past, future = scaled[:, :96], scaled[:, 96:]
     with torch.no_grad():
         forced = (model(past, future) - future).square().mean().item()
+        own = (model.forecast(past) - future).square().mean().item()
+        naive = (past[:, -1:] - future).square().mean().item()
         honest = model.forecast(past)[0].numpy() * np.ptp(values, axis=0) + values.min(axis=0)
     assert run.metrics["insample/mse"] == pytest.approx(forced, rel=1e-4)
+    assert run.metrics["insample/mse_autoregressive"] == pytest.approx(own, rel=1e-4)
+    assert run.metrics["insample/mse_naive"] == pytest.approx(naive, rel=1e-4)
     with np.load(run.path / "predictions.npz") as stored:
         np.testing.assert_allclose(stored["prediction"][0], honest, rtol=1e-5)
         assert stored["prediction"].shape == (1, 5, 2)

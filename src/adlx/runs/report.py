@@ -61,9 +61,10 @@ def report(run: Run) -> None:
     metrics = run.metrics
     out.print(results_table(metrics, f"{run.title}: test"))
     if "insample/mse" in metrics:
+        forced, own, naive = (number(metrics[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
         out.print(
-            "in-sample: trained and scored on the same window. Fed the truth at every step, as the notebook scored it, "
-            f"the MSE in scaled units is {number(metrics['insample/mse'])}; in the table, forecasts feed on themselves."
+            "in-sample: trained and scored on the same window. MSE in the model's units: "
+            f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output; {naive} naive"
         )
     if "test/skill" in metrics:
         out.print(f"skill {signed(metrics['test/skill'])}: {verdict(metrics)}")
