@@ -16,12 +16,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
 from adlx.runs.check import check
 from adlx.runs.compose import compose
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.train import assemble, build_task, make_trainer
+from adlx.targets import build
 
 
 @dataclass
@@ -95,11 +97,15 @@ def _clocks() -> tuple[float, float]:
 
 
 def bare_loop(config: dict[str, Any], data: Any) -> Callable[[], None]:
-    """One step of the bare loop: module, loss, optimizer and clipping as configured, and batches that lie ready."""
+    """One step of the bare loop: module, loss, optimizer, clipping and rate as configured; batches that lie ready."""
     task = build_task(config, data).train()
     batches = [batch for batch, _ in zip(data.train_dataloader(), range(64), strict=False)]
-    optimizer = task.configure_optimizers()
     parameters = list(task.parameters())
+    chosen = dict(config["optimizer"])
+    schedule = chosen.pop("schedule", None)
+    optimizer = build(chosen, torch.optim.Optimizer, "optimizer", parameters)
+    total = len(data.train_dataloader()) * config["trainer"]["max_epochs"]
+    rate = build(schedule, LRScheduler, "optimizer.schedule", optimizer, total_steps=total) if schedule else None
     clip = config["trainer"].get("gradient_clip_val")
     at = 0
 
@@ -112,6 +118,8 @@ def bare_loop(config: dict[str, Any], data: Any) -> Callable[[], None]:
         if clip:
             torch.nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
+        if rate is not None:
+            rate.step()
 
     return step
 
