@@ -1,7 +1,10 @@
 """From a config's `_target_` to an object, and nothing that a stranger's config should be able to reach."""
 
 import importlib
+import importlib.util
 import inspect
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +22,16 @@ _TRUSTED = {
 
 
 def trust(packages: list[str]) -> None:
-    """Lets configs of this process name classes of `packages` (the user's `allow=[my_pkg]`)."""
+    """Lets configs of this process name classes of `packages` (the user's `allow=[my_pkg]`).
+
+    A package that is not installed is looked for in the working folder, as `python -m` does.
+    """
     for package in packages:
         if not package.replace("_", "a").replace(".", "a").isalnum():
             raise UserError(f"allow={package!r} is not a package name")
         _TRUSTED.add(package)
+        if importlib.util.find_spec(package.split(".")[0]) is None and os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
 
 
 def _is_trusted(dotted: str) -> bool:
