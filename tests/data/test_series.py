@@ -6,9 +6,6 @@ import pytest
 import torch
 from generators import walk_frame
 
-from adlx.data.crypto import Crypto
-from adlx.data.csv import CSV
-from adlx.data.fx import FX
 from adlx.data.series import PARTS, Series
 from adlx.data.sources.table import Table
 from adlx.errors import UserError
@@ -285,57 +282,3 @@ def test_a_context_of_one_week_does_not_hide_the_weekend():
     days = pd.bdate_range("2024-01-01", "2024-05-03", tz="UTC")  # its last five rows are Monday to Friday
     expected = [pd.Timestamp(day, tz="UTC") for day in ("2024-05-06", "2024-05-07", "2024-05-08")]
     assert latest(days, context=5)[1].tolist() == expected
-
-
-# The data sets
-
-
-def test_fx_is_pinned():
-    data = FX()
-    data.setup("fit")
-    assert data.spec.series == ("EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "WTI")
-    about = data.about()
-    assert (about["rows"], about["start"][:10], about["end"][:10]) == (4977, "1999-01-04", "2019-01-03")
-    assert (about["source"], about["simulated"]) == ("ecb", False)
-    assert about["windows"] == {"train": 3384, "val": 646, "test": 647}
-    assert np.isfinite(data.values).all()
-    assert data.values[0, 0] == 1.1789  # USD for one euro on its first day
-    target, origin = data.actual("test")
-    assert target.shape == (647, 5, 7)
-    assert str(origin[-1])[:10] == "2018-12-20"  # five days with both rates before the end, Christmas between
-    assert np.array_equal(target[-1], data.values[-5:])
-    past, future = windows(data, "test")
-    np.testing.assert_allclose(data.scaler.inverse(future).numpy(), target, rtol=1e-6)
-    assert past.shape == (647, 96, 7)
-
-
-def test_fx_goes_on_with_business_days():
-    data = FX()
-    data.read()
-    _, ahead = data.latest()
-    assert [str(day.date()) for day in ahead] == ["2019-01-04", "2019-01-07", "2019-01-08", "2019-01-09", "2019-01-10"]
-
-
-def test_csv_takes_columns_in_the_order_asked_for(write_csv):
-    frame = walk_frame(100, series=3)
-    data = CSV(write_csv(frame), columns=["S2", "S0"], context=6, horizon=3)
-    data.setup("fit")
-    assert data.spec.series == ("S2", "S0")
-    assert np.array_equal(data.values, frame[["S2", "S0"]].to_numpy())
-
-
-def test_simulated_crypto_says_so():
-    data = Crypto(source="simulated", hours=300, context=6, horizon=3)
-    data.setup("fit")
-    about = data.about()
-    assert (about["source"], about["simulated"], about["rows"]) == ("simulated", True, 300)
-    assert data.origin() == "seed 0 (simulated)"
-    assert data.pinned(about)["source"] == "simulated"
-    assert data.spec.series == ("BTC", "ETH", "DOGE", "ADA", "LTC", "SOL", "DOT")
-
-
-def test_real_crypto_splits(real_crypto_path):
-    data = Crypto(source="csv", path=real_crypto_path)
-    data.setup("fit")
-    assert data.about()["windows"] == {"train": 7578, "val": 1545, "test": 1545}
-    assert [len(data.rows(part)) for part in PARTS] == [7678, 1645, 1645]

@@ -1,6 +1,4 @@
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,15 +8,9 @@ from adlx.data.sources.table import read_table
 
 
 @pytest.fixture(scope="session")
-def real_crypto() -> pd.DataFrame:
+def real_crypto(real_crypto_path) -> pd.DataFrame:
     """10,968 hours of the real seven coins, which are not part of the project."""
-    folders = [Path(__file__).resolve().parents[3].parent / "shared" / "data"]
-    if os.environ.get("ADLX_TEST_DATA"):
-        folders.insert(0, Path(os.environ["ADLX_TEST_DATA"]))
-    path = next((f / "crypto_hourly.csv.gz" for f in folders if (f / "crypto_hourly.csv.gz").exists()), None)
-    if path is None:
-        pytest.skip("crypto_hourly.csv.gz is neither in $ADLX_TEST_DATA nor in ../shared/data")
-    return read_table(path).frame
+    return read_table(real_crypto_path).frame
 
 
 class FakeYahoo:
