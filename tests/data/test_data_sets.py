@@ -1,6 +1,7 @@
 """The data sets that are series: crypto, exchange rates and the user's own file."""
 
 import numpy as np
+import torch
 from generators import walk_frame
 
 from adlx.data.crypto import Crypto
@@ -23,7 +24,7 @@ def test_fx_is_pinned():
     assert target.shape == (647, 5, 7)
     assert str(origin[-1])[:10] == "2018-12-20"  # five days with both rates before the end, Christmas between
     assert np.array_equal(target[-1], data.values[-5:])
-    past, future = windows(data, "test")
+    past, future = (torch.cat(side) for side in zip(*data.test_dataloader(), strict=True))
     np.testing.assert_allclose(data.scaler.inverse(future).numpy(), target, rtol=1e-6)
     assert past.shape == (647, 96, 7)
 
