@@ -84,6 +84,24 @@ def test_a_longer_run_is_what_it_would_have_been(copied, longer):
     assert load_checkpoint(again.last)["adlx"]["config"] == again.config
 
 
+def test_seconds_add_up_over_the_processes_of_a_run(copied):
+    before = load_checkpoint(copied.last)["adlx"]["seconds"]
+    resumed = copied.resume(["trainer.max_epochs=5"])
+    after = load_checkpoint(resumed.last)["adlx"]["seconds"]
+    assert 0 < before < after <= resumed.metrics["fit/seconds"]
+
+
+@pytest.mark.parametrize(("word", "threads"), [("trainer.threads=auto", 1), ("trainer.threads=2", 2)])
+def test_threads_are_those_found_before_unless_told(copied, word, threads):
+    """`auto` is not timed again: another number of threads would round differently."""
+    before = torch.get_num_threads()
+    try:
+        assert copied.resume(["trainer.max_epochs=5", word]).info["threads"] == threads
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture
 def offline(monkeypatch) -> list[str]:
     asked: list[str] = []

@@ -110,7 +110,9 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
     with run.locked() if started_here else nullcontext(), own_environment():
         try:
             trainer = make_trainer(run, config, first_step)
-            threads = run.info.get("threads", config["trainer"].get("threads", "auto"))
+            threads = config["trainer"].get("threads", "auto")
+            if threads == "auto":  # a resumed run keeps to what was found for it: another number rounds differently
+                threads = run.info.get("threads", "auto")
             threads = set_threads(threads, task, next(iter(data.train_dataloader())))
         except BaseException:
             if started_here and not resumed:
@@ -218,7 +220,7 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
     task.load_state_dict(load_checkpoint(chosen)["state_dict"])
     steps = task.steps_done - first_step
     facts = {
-        "fit/seconds": seconds + run.info.get("seconds", 0.0),
+        "fit/seconds": task.seconds_before + seconds,
         "fit/steps_per_second": steps / seconds if steps else 0.0,
         "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
         "model/parameters": sum(p.numel() for p in task.model.parameters()),

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
+
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.check import check
@@ -57,6 +59,8 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
         config["data"].update({key: run.config["data"][key] for key in kept})
     check(config, lambda key: "on the command line" if key in touched else f"in {run.path}/config.yaml")
     quiet_lightning()
+    if "threads" in run.info:  # another number rounds differently, and scores would not come out the same to the bit
+        torch.set_num_threads(run.info["threads"])
     checkpoint = load_checkpoint(run.best if run.best.is_file() else run.last)
     data: DataModule = build(config["data"], DataModule, "data")
     views = {f"data.{key}" for key in type(data).view_keys}

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,6 +46,8 @@ class Task(pl.LightningModule):
         self.results: dict[str, float] = {}  # scores of the last test
         self.card: dict[str, Any] = {}  # plain facts that checkpoints carry: the config, the spec, library versions
         self.steps_done = 0
+        self.seconds_before = 0.0  # of training, in the processes that came before this one
+        self.started = time.monotonic()
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes here which hook runs, 45 times a step; nn.Module would search its parameters each time.
@@ -144,10 +147,15 @@ class Task(pl.LightningModule):
         steps = 0
         if trainer.state.fn == "fit":
             steps = int(self.current_epoch * trainer.num_training_batches) + batches_done(trainer)
-        checkpoint["adlx"] = {**self.card, "steps": steps}
+        seconds = self.seconds_before + time.monotonic() - self.started
+        checkpoint["adlx"] = {**self.card, "steps": steps, "seconds": seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["adlx"]["steps"]
+        self.seconds_before = checkpoint["adlx"]["seconds"]
+
+    def on_fit_start(self) -> None:
+        self.started = time.monotonic()
 
     def on_train_start(self) -> None:
         # Not by Lightning's own state of the loader: it is lost where the length of training was asked for beforehand,
