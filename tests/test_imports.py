@@ -1,4 +1,4 @@
-"""Imports go one way: cli -> runs -> tasks, data -> models, metrics, figures -> the modules at the top of the package."""
+"""Imports go one way: cli -> runs -> tasks, data -> models, metrics, figures -> the modules at the top."""
 
 import ast
 from pathlib import Path
