@@ -15,6 +15,7 @@ from adlx.runs.threads import set_threads
 from adlx.runs.train import assemble
 from adlx.tasks import Task
 
+CPU = torch.device("cpu")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -57,7 +58,7 @@ def test_the_probe_changes_nothing(prepared, training, monkeypatch):
     task, batch = prepared
     task.train(training)
     before, batch_before = state(task), [part.clone() for part in batch]
-    chosen = set_threads("auto", task, batch)
+    chosen = set_threads("auto", task, batch, CPU)
     assert chosen in (1, 2)
     assert torch.get_num_threads() == chosen
     after = state(task)
@@ -86,7 +87,7 @@ def test_the_faster_is_taken_and_said(prepared, monkeypatch, caplog):
         task.batch_loss = loss
         caplog.clear()
         with caplog.at_level("INFO", "adlx"):
-            assert set_threads("auto", task, batch) == chosen
+            assert set_threads("auto", task, batch, CPU) == chosen
         assert number == [chosen]
         told = f"{1e3 * single:.1f} ms a pass on 1, {1e3 * every:.1f} ms on 4; trainer.threads=N to choose"
         assert caplog.messages == [f"threads: {chosen} ({told})"]
@@ -96,17 +97,23 @@ def test_a_number_is_obeyed_and_nothing_is_tried(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("a number needs no probe")
     for number in (1, 2, 3):
-        assert set_threads(number, task, batch) == number == torch.get_num_threads()
+        assert set_threads(number, task, batch, CPU) == number == torch.get_num_threads()
 
 
 def test_a_model_without_parameters_is_not_timed(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("there is nothing to train")
     task.requires_grad_(False)
-    assert set_threads("auto", task, batch) == CORES
+    assert set_threads("auto", task, batch, CPU) == CORES
 
 
 def test_a_run_notes_its_number_and_a_resume_keeps_it(small):
     run = small("trainer.threads=1")
     assert run.info["threads"] == 1
     assert run.resume(["trainer.max_epochs=3"]).info["threads"] == 1
+
+
+def test_another_device_is_not_timed(prepared):
+    task, batch = prepared
+    task.batch_loss = lambda batch: pytest.fail("the CPU does not train")
+    assert set_threads("auto", task, batch, torch.device("cuda")) == CORES

@@ -14,15 +14,18 @@ log = logging.getLogger("adlx")
 PROBE_SECONDS = 1.0
 
 
-def set_threads(choice: str | int, task: Task, batch: Any) -> int:
+def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device) -> int:
     """Sets the number of threads: as told, or for `auto` the faster of one and all cores on a few training passes.
+
+    Where another device than the CPU trains, `auto` is all cores, untimed.
 
     Returns:
         the number set.
     """
     if choice == "auto":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        choice = cores if cores == 1 or not _trainable(task) else _faster(task, batch, cores)
+        untimed = cores == 1 or device.type != "cpu" or not _trainable(task)
+        choice = cores if untimed else _faster(task, batch, cores)
     torch.set_num_threads(int(choice))
     return int(choice)
 

@@ -113,7 +113,8 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             threads = config["trainer"].get("threads", "auto")
             if threads == "auto":  # a resumed run keeps to what was found for it: another number rounds differently
                 threads = run.info.get("threads", "auto")
-            threads = set_threads(threads, task, next(iter(data.train_dataloader())))
+            batch = next(iter(data.train_dataloader()))
+            threads = set_threads(threads, task, batch, trainer.strategy.root_device)
         except BaseException:
             if started_here and not resumed:
                 run.discard()
