@@ -104,4 +104,6 @@ class Checkpoint(callbacks.Checkpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Diverged | UserError) or trainer.state.fn != "fit" or trainer.train_dataloader is None:
             return
+        if trainer.world_size > 1:  # saving would wait for the other processes; the last epoch's end is kept
+            return
         trainer.save_checkpoint(self.folder / "last.ckpt")

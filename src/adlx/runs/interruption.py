@@ -59,7 +59,16 @@ class Interruptible:
         self.fitting = True
         try:
             self.trainer.fit(*args, **keywords)
+        except BaseException:
+            self._end_other_processes()
+            raise
         finally:
             self.fitting = False
         if self.signum is not None:  # it came in the last validation: training was over
             raise Interrupted(self.signum)
+
+    def _end_other_processes(self) -> None:
+        """Ends those that Lightning started for other devices: they would wait for this one for ever."""
+        kill = getattr(self.trainer.strategy.launcher, "kill", None)
+        if kill is not None:
+            kill(getattr(signal, "SIGKILL", signal.SIGTERM))
