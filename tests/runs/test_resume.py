@@ -114,7 +114,7 @@ def offline(monkeypatch) -> list[str]:
     return asked
 
 
-def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline):
+def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline, capsys):
     """Simulated then, simulated ever after, the same rows, whatever the network has to say by then."""
     words = [word for word in small_words if not word.startswith(("data=", "data.path"))]
     run = adlx.train([*words, "data=crypto", "data.hours=400", f"output_dir={tmp_path}"])
@@ -123,8 +123,11 @@ def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline):
     assert (run.info["data"]["source"], run.info["data"]["simulated"]) == ("simulated", True)
     assert run.title == "nlinear on crypto (simulated)"
     scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
+    capsys.readouterr()
     assert run.evaluate() == scores
+    assert "\ndata: simulated\nevaluation: " in capsys.readouterr().out
     forecast = run.predict()
+    assert "\ndata: simulated\nfiles: " in capsys.readouterr().out
     resumed = run.resume(["trainer.max_epochs=3"])
     assert offline == ["yahoo"]  # nobody asked again
     assert resumed.metrics["baseline/mase"] == scores["baseline/mase"]

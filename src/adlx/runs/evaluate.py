@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from adlx.atomic import replacing
-from adlx.runs.folder import Run, new_folder, write_json
+from adlx.runs.folder import Run, new_folder, write_json, write_yaml
 from adlx.runs.report import console, results_table
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
@@ -37,8 +34,7 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     metrics = trained.task.results
     path = new_folder(run.path / "evaluations")
     write_json(path / "metrics.json", metrics)
-    with replacing(path / "config.yaml") as file:
-        file.write(OmegaConf.to_yaml(OmegaConf.create(trained.config)).encode())
+    write_yaml(path / "config.yaml", trained.config)
     trained.task.save_predictions(path / "predictions.npz")
     out = console()
     out.print(results_table(metrics, f"{trained.title}: test"))
@@ -46,5 +42,7 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     if windows is not None:
         stride = trained.config["data"]["stride"]
         out.print(f"{windows} windows, one every {f'{stride} steps' if stride > 1 else 'step'}")
+    if trained.data.about().get("simulated"):
+        out.print("data: simulated")
     out.print(f"evaluation: {path}")
     return Evaluation(metrics, path)

@@ -89,8 +89,7 @@ class Run:
     def store(self, config: dict[str, Any]) -> None:
         """Writes `config.yaml`; again where a resume changed it, so that the next one goes on from there."""
         if is_main_process():
-            with replacing(self.path / "config.yaml") as file:
-                file.write(OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+            write_yaml(self.path / "config.yaml", config)
         self.__dict__.pop("config", None)
 
     @cached_property
@@ -189,6 +188,11 @@ def new_folder(parent: Path) -> Path:
         except FileExistsError:
             continue
         return path
+
+
+def write_yaml(path: Path, config: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(config)).encode())
 
 
 def write_json(path: Path, content: Any) -> None:

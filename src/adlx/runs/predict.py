@@ -33,6 +33,8 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     product = trained.task.predict_into(path, trained.data, trained.title)
     out = console()
     out.print(trained.task.shown(product))
+    if trained.data.about().get("simulated"):
+        out.print("data: simulated")
     out.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
     out.print(f"predict: {path}")
     return Prediction(product, path)
