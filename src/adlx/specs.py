@@ -11,8 +11,11 @@ class SeriesSpec:
         series: names of the series, in column order; their number is the width of every tensor.
         context: time steps a model sees.
         horizon: time steps it forecasts.
+        outputs: values a model may give for each series and step: 1, a point; more, the point and what shapes the
+            spread around it.
     """
 
     series: tuple[str, ...]
     context: int
     horizon: int
+    outputs: int = 1

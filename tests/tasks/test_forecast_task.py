@@ -76,7 +76,7 @@ def test_loss_without_instance_normalisation(write_csv):
 
 
 def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
-    assert task_for(Naive(data_of(write_csv).spec)) is Forecast
+    assert task_for(Naive) is Forecast
     with pytest.raises(TypeError, match=r"^Linear is none of the kinds that a task can train: Forecaster$"):
         task_for(torch.nn.Linear(1, 1))
 

@@ -89,6 +89,10 @@ class SeriesScaler(nn.Module):
         inner = scaled.detach().cpu().double() * self.scale.cpu().double() + self.shift.cpu().double()
         return inner.exp() if self.kind == "log" else inner
 
+    def size(self, scaled: Tensor) -> Tensor:
+        """How large scaled values (..., S) are, in scaled units: what an error in per cent is in proportion to."""
+        return torch.ones_like(scaled) if self.kind == "log" else (scaled + self.shift / self.scale).abs()
+
     def normalize(self, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Splits windows (B, T, S) into their shape, their last value and their deviation (B, 1, S).
 

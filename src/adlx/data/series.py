@@ -193,28 +193,35 @@ class Series(DataModule):
         return {"start": about["start"], "end": about["end"]}
 
     def train_dataloader(self) -> WindowLoader:
-        return self._loader("train", seed=self.seed, repeat=self.repeat)
+        return self._loader(self.starts("train"), seed=self.seed, repeat=self.repeat)
 
     def val_dataloader(self) -> WindowLoader:
-        return self._loader("val")
+        return self._loader(self.starts("val"))
 
     def test_dataloader(self) -> WindowLoader:
-        return self._loader("test")
+        return self._loader(self.starts("test"))
 
-    def _loader(self, part: str, seed: int | None = None, repeat: int = 1) -> WindowLoader:
+    def sample(self, part: str, most: int) -> WindowLoader:
+        """At most so many windows of a part, evenly spaced in time order: the same ones in every process."""
+        starts = self.starts(part)
+        return self._loader(starts[:: -(-len(starts) // most)], shared=False)
+
+    def _loader(
+        self, starts: np.ndarray, seed: int | None = None, repeat: int = 1, shared: bool = True
+    ) -> WindowLoader:
         """Scaled windows on the device that trains; scaled now, since the scaler may have come from a checkpoint."""
         strategy = self.trainer.strategy if self.trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
         return WindowLoader(
             self.scaler(self.values).to(device),
-            torch.from_numpy(self.starts(part)),
+            torch.from_numpy(starts),
             self.context,
             self.horizon,
             self.batch_size,
             seed=seed,
             repeat=repeat,
-            rank=self.trainer.global_rank if self.trainer is not None else 0,
-            world_size=self.trainer.world_size if self.trainer is not None else 1,
+            rank=self.trainer.global_rank if self.trainer is not None and shared else 0,
+            world_size=self.trainer.world_size if self.trainer is not None and shared else 1,
         )
 
     def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:

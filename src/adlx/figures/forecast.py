@@ -3,13 +3,18 @@
 Shapes: N windows, C context steps, H horizon steps, S series.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from adlx.figures import style
 from adlx.figures.panels import FEW, Tiles, grid
-from adlx.metrics.forecast import ForecastResult, horizon_mase, skill, skill_by_series
+from adlx.metrics.forecast import ForecastResult, horizon_mase, quantile_scores, skill, skill_by_series
+from adlx.metrics.quantiles import intervals
+
+BAND = {"color": style.MODEL, "alpha": 0.18, "linewidth": 0}  # darker where intervals overlap: towards the middle
 
 
 @style.styled()
@@ -22,6 +27,10 @@ def forecast_panels(result: ForecastResult, title: str) -> Figure:
     figure, axes = grid(result.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
         panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
+        if result.quantiles is not None:
+            for percent, places in intervals(result.quantiles.levels).items():
+                (x, lower), (_, upper) = (tiles.line(result.quantiles.values[..., at], index) for at in places)
+                panel.fill_between(x, lower, upper, label=f"{percent} % interval", **BAND)
         (actual,) = panel.plot(*tiles.line(result.target, index, joined=True), color=style.ACTUAL, label="actual")
         (forecast,) = panel.plot(*tiles.line(result.prediction, index), color=style.MODEL, label="forecast")
         for line in (actual, forecast):
@@ -83,6 +92,38 @@ def series_skill(result: ForecastResult, title: str) -> Figure:
 
 
 @style.styled()
+def calibration(result: ForecastResult, title: str) -> Figure:
+    """How often the target fell below each quantile, against how often it should: on the diagonal, calibrated.
+
+    Thick: all series. Thin: each series.
+
+    Raises:
+        ValueError: the result has no quantiles.
+    """
+    held, table = result.quantiles, quantile_scores(result)
+    assert held is not None
+    figure = style.blank(title, height=5.2)
+    panel = figure.add_subplot()
+    panel.plot([0, 1], [0, 1], color=style.ACTUAL, linewidth=0.9, label="calibrated")
+    looks = {
+        "naive (last value)": (held.naive, table["baseline/crps"], style.NAIVE, "--"),
+        "forecast": (held.values, table["test/crps"], style.MODEL, "-"),
+    }
+    for name, (values, score, color, dash) in looks.items():
+        below = result.target[..., None] <= values
+        panel.plot(held.levels, below.mean(axis=(0, 1)).T, dash, color=color, linewidth=0.8, alpha=0.4)
+        label = f"{name}, CRPS {style.number(score)}"
+        panel.plot(held.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o", label=label)
+    panel.plot([], [], color=style.ACTUAL, alpha=0.5, linewidth=0.7, label=f"thin: each of {len(result.series)} series")
+    panel.set_xlabel("quantile level")
+    panel.set_ylabel("share of targets at or below the quantile")
+    panel.set(xlim=(0, 1), ylim=(0, 1))
+    panel.set_aspect("equal", adjustable="box")
+    style.legend_below(figure, panel)
+    return figure
+
+
+@style.styled()
 def forecast_fan(
     times: np.ndarray,
     context: np.ndarray,
@@ -90,6 +131,8 @@ def forecast_fan(
     forecast: np.ndarray,
     series: tuple[str, ...],
     title: str,
+    levels: Sequence[float] | None = None,
+    quantiles: np.ndarray | None = None,
 ) -> Figure:
     """The end of the context and the forecast that goes on from it, a panel for each series.
 
@@ -100,6 +143,8 @@ def forecast_fan(
         forecast: (H, S)
         series: S names.
         title: of the figure.
+        levels: (Q,) of the quantiles, if there are any.
+        quantiles: (H, S, Q), of which every central interval is drawn as a band.
     """
     recent = slice(-min(len(times), max(48, 3 * len(forecast_times))), None)
     ahead = np.concatenate([times[-1:], forecast_times])
@@ -110,6 +155,10 @@ def forecast_fan(
         panel.plot(times[recent], context[recent, index], color=style.ACTUAL, label="context")
         # starts at the last value seen, or the first step would hang in the air
         path = np.concatenate([context[-1:, index], forecast[:, index]])
+        if levels is not None and quantiles is not None:
+            for percent, places in intervals(np.array(levels)).items():
+                lower, upper = (np.concatenate([context[-1:, index], quantiles[:, index, at]]) for at in places)
+                panel.fill_between(ahead, lower, upper, label=f"{percent} % interval", **BAND)
         (line,) = panel.plot(ahead, path, color=style.MODEL, label="forecast")
         line.set(marker=marker, markersize=2.5, markevery=slice(1, None))
     style.legend_below(figure, axes[0])

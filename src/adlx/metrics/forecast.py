@@ -1,18 +1,35 @@
 """What a forecast is scored from, and its scores.
 
-Shapes: N windows, H horizon steps, S series.
+Shapes: N windows, H horizon steps, S series, Q quantile levels.
 """
 
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
+from adlx.metrics.quantiles import crps, intervals
 from adlx.metrics.significance import diebold_mariano
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of a set of forecasts, in original units, float64.
+
+    Args:
+        levels: (Q,) increasing, 0.5 among them.
+        values: (N, H, S, Q) non-decreasing along Q; at 0.5 the prediction.
+        naive: (N, H, S, Q) last value and the quantiles of the naive forecast's errors in training: the baseline.
+    """
+
+    levels: np.ndarray
+    values: np.ndarray
+    naive: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,7 @@ class ForecastResult:
         step_mae: (S,) mean absolute one-step change of the training part, the denominator of MASE.
         stride: time steps between the origins of neighbouring windows. Where it is below H, windows overlap and
             their errors are correlated, which the significance tests must know.
+        quantiles: None for forecasts of a point alone.
     """
 
     prediction: np.ndarray
@@ -42,6 +60,7 @@ class ForecastResult:
     std: np.ndarray
     step_mae: np.ndarray
     stride: int = 1
+    quantiles: Quantiles | None = None
 
     def __post_init__(self) -> None:
         windows, _, count = self.target.shape
@@ -56,6 +75,11 @@ class ForecastResult:
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, the target asks for {shape}")
+        if self.quantiles is not None:
+            shape = (*self.target.shape, len(self.quantiles.levels))
+            for name in ("values", "naive"):
+                if (found := getattr(self.quantiles, name).shape) != shape:
+                    raise ValueError(f"quantiles.{name} has shape {found}, target and levels ask for {shape}")
         if len(self.series) != count or windows == 0 or self.stride < 1:
             raise ValueError(f"{len(self.series)} names for {count} series, {windows} windows, stride {self.stride}")
 
@@ -72,6 +96,13 @@ class ForecastResult:
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        del arrays["quantiles"]
+        if self.quantiles is not None:
+            arrays |= {
+                "levels": self.quantiles.levels,
+                "quantiles": self.quantiles.values,
+                "naive_quantiles": self.quantiles.naive,
+            }
         arrays["series"] = np.asarray(self.series, dtype=np.str_)
         arrays["origin"] = self.origin.astype("datetime64[ns]")
         with replacing(path) as file:
@@ -84,16 +115,18 @@ class ForecastResult:
         Raises:
             UserError: the file is missing, damaged, or no forecast result.
         """
-        names = [field.name for field in fields(cls)]
+        names = [field.name for field in fields(cls) if field.name != "quantiles"]
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in names}
+                drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
         except FileNotFoundError:
             raise UserError(f"{path} does not exist") from None
         except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} holds no forecast result ({error})") from None
         series = tuple(str(name) for name in arrays.pop("series"))
-        return cls(series=series, stride=int(arrays.pop("stride")), **arrays)
+        quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
+        return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
 
 
 def window_losses(result: ForecastResult) -> np.ndarray:
@@ -101,12 +134,26 @@ def window_losses(result: ForecastResult) -> np.ndarray:
 
     Its mean over windows is `test/mase`.
     """
-    return _window_losses(result, result.prediction)
+    return _window_means(result, np.abs(result.prediction - result.target))
 
 
 def naive_window_losses(result: ForecastResult) -> np.ndarray:
     """(N,) the same loss for the naive forecast; its mean is `baseline/mase`."""
-    return _window_losses(result, result.naive)
+    return _window_means(result, np.abs(result.naive - result.target))
+
+
+def window_crps(result: ForecastResult) -> np.ndarray:
+    """(N,) mean over horizon and series of CRPS / step_mae; its mean over windows is `test/crps`.
+
+    Raises:
+        ValueError: the forecasts have no quantiles.
+    """
+    return _window_means(result, _crps(result, _quantiles(result).values))
+
+
+def naive_window_crps(result: ForecastResult) -> np.ndarray:
+    """(N,) the same for the naive forecast; its mean is `baseline/crps`."""
+    return _window_means(result, _crps(result, _quantiles(result).naive))
 
 
 def horizon_mase(result: ForecastResult, forecast: np.ndarray) -> np.ndarray:
@@ -144,21 +191,96 @@ def scores(result: ForecastResult) -> dict[str, float]:
     - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out where there are too few windows
       to tell.
 
+    - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
+
     A series that is constant in the training part has no scale: its scaled errors stay in original units.
     """
     table = _errors("test", result, result.prediction) | _errors("baseline", result, result.naive)
     table["test/skill"] = skill(table["test/mase"], table["baseline/mase"])
     for name, value in zip(result.series, skill_by_series(result), strict=True):
         table[f"test/skill/{name}"] = float(value)
-    horizon = result.target.shape[1]
-    _, pvalue = diebold_mariano(window_losses(result), naive_window_losses(result), horizon, result.stride)
-    if np.isfinite(pvalue):
-        table["test/dm_pvalue"] = pvalue
-    return table
+    table |= _pvalue("test/dm_pvalue", result, window_losses(result), naive_window_losses(result))
+    return table if result.quantiles is None else table | quantile_scores(result)
 
 
-def _window_losses(result: ForecastResult, forecast: np.ndarray) -> np.ndarray:
-    return (np.abs(forecast - result.target) / result.scale).mean(axis=(1, 2))
+def quantile_scores(result: ForecastResult) -> dict[str, float]:
+    """Scores of the quantiles and of those of the naive forecast.
+
+    - `test/crps`: mean over series of CRPS / step_mae (`adlx.metrics.quantiles.crps`), so in the unit of `test/mase`,
+      which it would equal for a point without spread. `test/crps/<series>`: original units.
+    - `test/coverage_80`, `test/width_80`: share of targets inside the central 80 % interval, and its mean width in
+      units of step_mae; for every central interval that the levels bound.
+    - `baseline/...`: each of these for the naive forecast: last value, quantiles of its errors in training.
+    - `test/crps_skill`: 1 - test/crps / baseline/crps.
+    - `test/crps_dm_pvalue`: Diebold-Mariano on the CRPS, as `test/dm_pvalue` is on absolute errors.
+
+    Raises:
+        ValueError: the forecasts have no quantiles.
+    """
+    held = _quantiles(result)
+    table: dict[str, float] = {}
+    for prefix, values in (("test", held.values), ("baseline", held.naive)):
+        losses = _crps(result, values)
+        table[f"{prefix}/crps"] = float((losses / result.scale).mean())
+        for percent, (low, high) in intervals(held.levels).items():
+            width = (values[..., high] - values[..., low]) / result.scale
+            table[f"{prefix}/coverage_{percent}"] = float(inside(result, values, low, high).mean())
+            table[f"{prefix}/width_{percent}"] = float(width.mean())
+        for index, name in enumerate(result.series):
+            table[f"{prefix}/crps/{name}"] = float(losses[..., index].mean())
+    table["test/crps_skill"] = skill(table["test/crps"], table["baseline/crps"])
+    return table | _pvalue("test/crps_dm_pvalue", result, window_crps(result), naive_window_crps(result))
+
+
+def by_month(result: ForecastResult) -> pd.DataFrame:
+    """Scores by calendar month of the forecast origin (UTC): a row a month, and how many windows it has.
+
+    Columns: `month`, `windows`, `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`, `crps_skill`
+    and `coverage_80` where the levels bound that interval.
+    """
+    losses = {"mase": window_losses(result), "naive_mase": naive_window_losses(result)}
+    if result.quantiles is not None:
+        losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
+        if 80 in (found := intervals(result.quantiles.levels)):
+            losses["coverage_80"] = inside(result, result.quantiles.values, *found[80]).mean(axis=(1, 2))
+    months, places, counts = np.unique(
+        result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
+    )
+    means = {name: np.bincount(places, weights=loss) / counts for name, loss in losses.items()}
+    table: dict[str, Any] = {"month": months, "windows": counts}
+    for name, values in means.items():
+        table[name] = values
+        if name.startswith("naive_"):
+            of = name.removeprefix("naive_")
+            skills = [skill(*pair) for pair in zip(means[of], values, strict=True)]
+            table["skill" if of == "mase" else f"{of}_skill"] = skills
+    return pd.DataFrame(table)
+
+
+def inside(result: ForecastResult, values: np.ndarray, low: int, high: int) -> np.ndarray:
+    """(N, H, S) whether the target lies between two of the quantiles `values` (N, H, S, Q)."""
+    return (values[..., low] <= result.target) & (result.target <= values[..., high])
+
+
+def _pvalue(key: str, result: ForecastResult, losses: np.ndarray, naive: np.ndarray) -> dict[str, float]:
+    """The p-value under its key, or nothing where there are too few windows to tell."""
+    _, pvalue = diebold_mariano(losses, naive, result.target.shape[1], result.stride)
+    return {key: pvalue} if np.isfinite(pvalue) else {}
+
+
+def _quantiles(result: ForecastResult) -> Quantiles:
+    if result.quantiles is None:
+        raise ValueError("these are forecasts of a point: they have no quantiles")
+    return result.quantiles
+
+
+def _crps(result: ForecastResult, values: np.ndarray) -> np.ndarray:
+    """(N, H, S) in original units."""
+    return crps(values, result.target, _quantiles(result).levels)
+
+
+def _window_means(result: ForecastResult, losses: np.ndarray) -> np.ndarray:
+    return (losses / result.scale).mean(axis=(1, 2))
 
 
 def _errors(prefix: str, result: ForecastResult, forecast: np.ndarray) -> dict[str, float]:

@@ -4,7 +4,7 @@ Zeng, Chen, Zhang, Xu (2023), "Are Transformers Effective for Time Series Foreca
 
     y = W (x - x_T) + b + x_T
 
-Shapes: B batch, T context, H horizon, S series.
+Shapes: B batch, T context, H horizon, S series, P values a series and step.
 """
 
 import torch
@@ -25,7 +25,7 @@ class NLinear(Forecaster):
     def __init__(self, spec: SeriesSpec, individual: bool = False) -> None:
         super().__init__(spec)
         self.maps = nn.ModuleList(
-            nn.Linear(spec.context, spec.horizon) for _ in range(len(spec.series) if individual else 1)
+            nn.Linear(spec.context, spec.horizon * spec.outputs) for _ in range(len(spec.series) if individual else 1)
         )
         for parameter in self.maps.parameters():
             nn.init.zeros_(parameter)
@@ -34,7 +34,10 @@ class NLinear(Forecaster):
         last = past[:, -1:]
         series = (past - last).transpose(1, 2)  # (B, S, T)
         if len(self.maps) == 1:
-            change = self.maps[0](series)  # (B, S, H)
+            output = self.maps[0](series)  # (B, S, H P)
         else:
-            change = torch.stack([linear(series[:, i]) for i, linear in enumerate(self.maps)], dim=1)
-        return change.transpose(1, 2) + last
+            output = torch.stack([linear(series[:, i]) for i, linear in enumerate(self.maps)], dim=1)
+        if self.spec.outputs == 1:
+            return output.transpose(1, 2) + last
+        output = output.unflatten(-1, (self.spec.horizon, -1)).transpose(1, 2)  # (B, H, S, P)
+        return torch.cat([output[..., :1] + last[..., None], output[..., 1:]], dim=-1)

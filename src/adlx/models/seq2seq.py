@@ -11,13 +11,13 @@ Machine Translation", section 3.1: at each decoder state h_t, with the encoder s
 The decoder's first input is the last value seen; after that the value before: the true one where the teacher forces
 (Williams & Zipser 1989), its own elsewhere (scheduled sampling, Bengio et al. 2015).
 
-Shapes: B batch, T context, H horizon, S series, D hidden.
+Shapes: B batch, T context, H horizon, S series, D hidden, P values a series and step.
 """
 
 import torch
 from torch import Tensor, nn
 
-from adlx.models.forecaster import Forecaster
+from adlx.models.forecaster import Forecaster, Readout
 from adlx.specs import SeriesSpec
 
 State = tuple[Tensor, Tensor]
@@ -60,7 +60,7 @@ class Seq2Seq(Forecaster):
         self.encoder = nn.LSTM(width, hidden, layers, batch_first=True, dropout=between_layers)
         self.decoder = nn.LSTM(width, hidden, layers, batch_first=True, dropout=between_layers)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * hidden, width)
+        self.head = Readout(2 * hidden, spec)
         if zero_init:
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
@@ -90,7 +90,9 @@ class Seq2Seq(Forecaster):
         return self.unroll(past[:, -1:], state, memory)
 
     def decode(self, inputs: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State]:
-        """From decoder inputs (B, h, S) and encoder states `memory` (B, T, D) to values (B, h, S) and the new state."""
+        """From decoder inputs (B, h, S) and encoder states `memory` (B, T, D) to outputs (B, h, S) or (B, h, S, P), and
+        the new state.
+        """
         hidden, state = self.decoder(inputs, state)
         scores = hidden @ memory.transpose(1, 2)  # (B, h, T)
         context = scores.softmax(dim=-1) @ memory  # (B, h, D)
@@ -104,8 +106,8 @@ class Seq2Seq(Forecaster):
         for step in range(self.spec.horizon):
             output, state = self.decode(value, state, memory)
             outputs.append(output)
-            value = output
+            value = output if self.spec.outputs == 1 else output[..., 0]
             if future is not None and ratio > 0:
                 forced = torch.rand(len(output), 1, 1, device=output.device) < ratio
-                value = torch.where(forced, future[:, step : step + 1], output)
+                value = torch.where(forced, future[:, step : step + 1], value)
         return torch.cat(outputs, dim=1)

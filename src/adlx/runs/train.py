@@ -93,11 +93,12 @@ def assemble(config: dict[str, Any], pinned: dict[str, Any] | None = None) -> tu
 def build_task(config: dict[str, Any], data: DataModule) -> Task:
     """The task of `config` around a model with fresh weights, drawn from the config's seed alone."""
     pl.seed_everything(config["seed"], verbose=False)
+    kind = task_for(resolve(config["model"].get("_target_"), nn.Module, "model"))
     try:
-        model = build(config["model"], nn.Module, "model", data.spec)
-    except ValueError as error:  # a model's own word on arguments that do not go together
+        model = build(config["model"], nn.Module, "model", kind.model_spec(data.spec, config["loss"]))
+        task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
+    except ValueError as error:  # the own word of a model or a loss on arguments that do not go together
         raise UserError(str(error)) from None
-    task = task_for(model)(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
     task.card = {"config": config, "spec": asdict(data.spec), "versions": versions()}
     return task
 

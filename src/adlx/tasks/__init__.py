@@ -8,10 +8,10 @@ from adlx.tasks.task import Task
 TASKS: tuple[type[Task], ...] = (Forecast,)
 
 
-def task_for(model: nn.Module) -> type[Task]:
+def task_for(model: type[nn.Module]) -> type[Task]:
     """The task that trains this kind of model."""
     for task in TASKS:
-        if isinstance(model, task.model_kind):
+        if issubclass(model, task.model_kind):
             return task
     kinds = ", ".join(task.model_kind.__name__ for task in TASKS)
-    raise TypeError(f"{type(model).__name__} is none of the kinds that a task can train: {kinds}")
+    raise TypeError(f"{model.__name__} is none of the kinds that a task can train: {kinds}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
@@ -56,6 +57,11 @@ class Task(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    @classmethod
+    def model_spec(cls, spec: Any, loss: Mapping[str, Any]) -> Any:
+        """The dimensions a model is built from: those of the data, and what the loss asks of its output."""
+        return spec
+
     def batch_loss(self, batch: Any) -> Tensor:
         """The loss of a batch, in training as in validation; `self.training` tells which."""
         raise NotImplementedError
@@ -65,6 +71,10 @@ class Task(pl.LightningModule):
 
     def figures(self, title: str) -> dict[str, Any]:
         """The plots of the last test, by file name."""
+        return {}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Further tables of the last test, by file name."""
         return {}
 
     def save_predictions(self, path: Path) -> None:

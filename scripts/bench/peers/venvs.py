@@ -1,0 +1,47 @@
+"""Virtual environments of the peers: made once, by pip, and kept until what they need changes."""
+
+import shutil
+import subprocess
+import sys
+import venv
+from importlib.metadata import version
+from pathlib import Path
+
+
+class NoEnvironment(Exception):
+    """A peer's virtual environment could not be made; the message says why."""
+
+
+def requirements(peer: str) -> list[str]:
+    """What pip is asked for, in this order. A peer on PyTorch gets the PyTorch and Lightning that adlx runs on."""
+    if peer == "keras":
+        return ["keras==3.15.1", "tensorflow-cpu==2.21.0"]
+    # First, and without its local part: an open requirement would fetch another build.
+    torch = f"torch=={version('torch').split('+')[0]}"
+    return [torch, f"pytorch-lightning=={version('pytorch-lightning')}", "neuralforecast==3.3.0"]
+
+
+def python_of(peer: str, root: Path) -> str:
+    """The interpreter of a peer's virtual environment, which is made if it is not there."""
+    folder = root / peer
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    wanted = requirements(peer)
+    stamp = folder / "requirements.txt"  # written last: an environment without it is half made
+    if stamp.is_file() and stamp.read_text().split() == wanted and python.exists():
+        return str(python)
+    print(f"making a virtual environment for {peer} in {folder}", file=sys.stderr, flush=True)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        for count in range(1, len(wanted) + 1):  # all that went before again, so that pip leaves it as it is
+            _run([str(python), "-m", "pip", "install", "--quiet", *wanted[:count]])
+        stamp.write_text("\n".join(wanted) + "\n")
+    except (OSError, subprocess.SubprocessError) as error:
+        told = getattr(error, "stderr", None) or str(error)
+        lines = [line for line in told.strip().splitlines() if "WARNING" not in line] or ["no word"]
+        raise NoEnvironment(f"no virtual environment for {peer}: {lines[-1]}") from None
+    return str(python)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
