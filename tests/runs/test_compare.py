@@ -9,12 +9,18 @@ import yaml
 
 import adlx
 from adlx.errors import UserError
-from adlx.metrics.forecast import ForecastResult, window_losses
+from adlx.metrics.forecast import ForecastResult, Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.significance import block_length, confidence_set
-from adlx.runs.compare import compare, expand, markdown, shown
+from adlx.runs.compare import compare, expand
+from adlx.runs.comparison import markdown, shown
 from adlx.runs.report import console
 
 WINDOWS, HORIZON = 60, 2
+
+
+def quantiles(point: np.ndarray, spread: float) -> Quantiles:
+    values = point[..., None] + spread * np.array([-1.0, 0.0, 1.0])
+    return Quantiles(np.array([0.1, 0.5, 0.9]), values, values + np.array([-1.0, 0.0, 1.0]))
 
 
 @pytest.fixture
@@ -23,11 +29,13 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     target = rng.normal(size=(WINDOWS, HORIZON, 2))
 
-    def write(name: str, model="naive", seed=0, error=1.0, status="finished", start=0, **settings):
+    def write(name: str, model="naive", seed=0, error=1.0, status="finished", start=0, spread=None, **settings):
         path = tmp_path / name
         path.mkdir()
         data = settings.pop("data", "csv")
         metrics = settings.pop("metrics", {"test/skill": 1 - error, "test/mase": error, "baseline/mase": 1.0})
+        if spread is not None:
+            metrics |= {"test/crps_skill": 1 - spread, "test/coverage_80": 0.8, "test/crps_dm_pvalue": 0.03}
         config = {
             "model": {"_target_": f"adlx.{model}", **settings.pop("own", {})},
             "data": {"_target_": f"adlx.{data}", "path": name, "context": 3},
@@ -50,6 +58,7 @@ def folder(tmp_path):
             mean=np.zeros(2),
             std=np.ones(2),
             step_mae=np.ones(2),
+            quantiles=None if spread is None else quantiles(target + noise, spread),
         ).save(path / "predictions.npz")
         return path
 
@@ -111,9 +120,57 @@ def test_significance_where_the_windows_are_shared(folder):
     assert found == confidence_set(pooled, block=block_length(WINDOWS, HORIZON, 1))
     assert found["a"] == 1.0
     assert found["b"] < 0.05
-    assert shown(comparison).caption == (
+    assert shown(comparison)[0].caption == (
         "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 cannot be told from the best"
     )
+
+
+def test_details_by_series_and_by_step(folder):
+    comparison = compare([folder("a", "a", error=0.5), folder("b", "b", error=2.0), folder("b2", "b", 1, error=2.1)])
+    results = {label: [horizon_mase(r, r.prediction) for r in group] for label, group in comparison.results.items()}
+    naive = horizon_mase(comparison.results["a"][0], comparison.results["a"][0].naive)
+    wanted = [np.mean(results["a"], axis=0), np.mean(results["b"], axis=0), naive]
+    for name, axis, columns in (("series", 0, ["A", "B"]), ("steps", 1, ["1", "2", "3"][:HORIZON])):
+        frame = comparison.details[name]
+        assert frame.iloc[:, 0].tolist() == ["a", "b", "naive (last value)"]
+        assert frame.columns.tolist()[1:] == columns
+        np.testing.assert_allclose(frame[columns], [error.mean(axis=axis) for error in wanted])
+    assert compare([folder("c", "c"), folder("d", "d", start=1)]).details == {}
+
+
+def test_by_crps(folder):
+    """Intervals are compared by their own losses, and only at the same levels."""
+    runs = [folder("a", "a", spread=0.7, error=0.5), folder("b", "b", spread=0.9, error=2.0)]
+    comparison = compare(runs, "test/crps_skill")
+    a, b = (comparison.results[name][0] for name in "ab")
+    pvalues = confidence_set({"a": window_crps(a), "b": window_crps(b)}, block=block_length(WINDOWS, HORIZON, 1))
+    assert comparison.table["mcs_pvalue"].tolist() == list(pvalues.values())
+    assert comparison.table["dm_pvalue"].tolist() == [0.03, 0.03]
+    assert comparison.table["baseline"].tolist() == [0.0, 0.0]
+    assert comparison.details["series"].columns[0] == "CRPS by series"
+    np.testing.assert_allclose(
+        comparison.details["series"].loc[0, ["A", "B"]].astype(float),
+        horizon_crps(a, a.quantiles.values).mean(axis=0),
+    )
+    assert markdown(comparison).splitlines()[0] == (
+        "| run | seeds | crps skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
+    )
+    assert markdown(comparison).splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
+    point = folder("point", "c", metrics={"test/crps_skill": 0.0, "test/mase": 1.0})
+    mixed = compare([*runs, point], "test/crps_skill")
+    assert mixed.table["mcs_pvalue"].isna().all()
+    assert mixed.details["series"].columns[0] == "MASE by series"
+
+
+def test_many_steps_are_thinned_for_a_terminal():
+    from adlx.runs.comparison import MOST_COLUMNS, _few
+
+    frame = pd.DataFrame([["a", *range(1, 101)]], columns=["MASE by steps ahead", *map(str, range(1, 101))])
+    few = _few(frame)
+    assert few.columns[0] == "run"
+    assert len(few.columns) == 1 + MOST_COLUMNS
+    assert (few.columns[1], few.columns[-1]) == ("1", "100")
+    assert few.iloc[0, 1:].tolist() == [int(name) for name in few.columns[1:]]
 
 
 def test_no_significance_where_they_are_not(folder):
@@ -121,19 +178,22 @@ def test_no_significance_where_they_are_not(folder):
     comparison = compare(runs)
     assert comparison.results == {}
     assert comparison.table["mcs_pvalue"].isna().all()
-    assert shown(comparison).caption is None
+    assert shown(comparison)[0].caption is None
     (runs[0] / "predictions.npz").unlink()
     assert compare(runs).table["mcs_pvalue"].isna().all()
 
 
 def test_files(folder, tmp_path):
     comparison = compare([folder("a", "a", error=0.5), folder("b", "b"), folder("b2", "b", seed=1, error=1.2)])
-    assert comparison.write(tmp_path / "t.csv") == [tmp_path / "t.csv"]
+    names = ["t.csv", "t_series.csv", "t_steps.csv"]
+    assert comparison.write(tmp_path / "t.csv") == [tmp_path / name for name in names]
+    for name, frame in comparison.details.items():
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / f"t_{name}.csv"), frame, rtol=1e-12)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), comparison.table, rtol=1e-12)
     comparison.write(tmp_path / "t.md")
     pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
     assert (tmp_path / "t.md").read_text() == markdown(comparison)
-    assert markdown(comparison).splitlines() == [
+    assert markdown(comparison).splitlines()[:4] == [
         "| run | seeds | skill | DM p | MCS p | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| a | 1 | +0.5000 | - | 1 | 7 | 2.0 |",
@@ -147,7 +207,7 @@ def test_files(folder, tmp_path):
 
 
 def test_the_table_for_a_terminal(folder, capsys):
-    console().print(shown(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase")))
+    console().print(shown(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "test/mase on csv, 2 runs"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]

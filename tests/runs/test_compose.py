@@ -4,8 +4,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from adlx.errors import UserError
-from adlx.runs.catalog import config_folder
+from adlx.runs.catalog import config_folder, options
 from adlx.runs.compose import apply, compose, loosen, nearest
+
+MODELS = ", ".join(options("model"))
 
 
 def refusal(*words: str) -> str:
@@ -87,7 +89,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
     [
         (
             ["model=seq2sec", "data=fx"],
-            "unknown model=seq2sec; did you mean seq2seq?; one of drift, naive, nlinear, seasonal_naive, seq2seq",
+            f"unknown model=seq2sec; did you mean seq2seq?; one of {MODELS}",
         ),
         (["model=naive", "data=bonds"], "unknown data=bonds; one of crypto, csv, fx"),
         (
@@ -100,7 +102,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["data=fx"],
-            "model is not chosen: add model=NAME, one of drift, naive, nlinear, seasonal_naive, seq2seq",
+            f"model is not chosen: add model=NAME, one of {MODELS}",
         ),
         (["model=naive", "data=csv"], "data.path is required: add data.path=VALUE"),
         (["model=naive", "data=fx", "seed"], "seed: cannot be read; write key=value, and quote special characters"),

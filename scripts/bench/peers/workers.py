@@ -75,7 +75,7 @@ def duel(
         commands: by the name of the side.
         threads: of each.
         repeats: rounds at most.
-        seconds: after which no other round begins.
+        seconds: for each other side, after which no other round begins.
 
     Returns:
         for each other side: ratio of the first one's time to its own, the median over rounds, and what belongs to it.
@@ -86,7 +86,7 @@ def duel(
             workers[side] = Worker(command, threads)
             stack.callback(workers[side].close)
         times: dict[str, list[float]] = {side: [] for side in workers}
-        until = time.perf_counter() + seconds
+        until = time.perf_counter() + seconds * (len(workers) - 1)
         for number in range(repeats):
             if number > 2 and time.perf_counter() > until:
                 break

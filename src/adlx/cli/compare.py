@@ -23,12 +23,14 @@ def main(words: list[str]) -> None:
     given = parser.parse_args(words)
     from pathlib import Path
 
-    from adlx.runs.compare import check_suffix, compare, shown
+    from adlx.runs.compare import compare
+    from adlx.runs.comparison import check_suffix, shown
     from adlx.runs.report import console
 
     if given.out:
         check_suffix(Path(given.out))
     comparison = compare(given.runs, given.metric)
-    console().print(shown(comparison))
+    for table in shown(comparison):
+        console().print(table)
     for path in comparison.write(given.out) if given.out else ():
         print(f"wrote {path}")

@@ -18,6 +18,8 @@ from adlx.specs import SeriesSpec
 log = logging.getLogger("adlx")
 
 PARTS = ("train", "val", "test")
+UNSEEN = 1000
+"""Windows before an in-sample span that are scored beside it, at most."""
 
 
 class Series(DataModule):
@@ -99,13 +101,16 @@ class Series(DataModule):
         """Loads the series between `start` and `end` without splitting them: enough to forecast what comes next."""
         table = self.load()
         frame = table.frame.loc[self._time("start") : self._time("end")]
-        frame = frame if self.last is None else frame.iloc[-self.last :]
+        unused = 0 if self.last is None else max(0, len(frame) - self.last)
+        earlier, frame = frame.iloc[:unused], frame.iloc[unused:]
         if len(frame) < self.context:
             raise UserError(f"{len(frame)} rows of {table.detail} are left: data.context={self.context} needs more")
         if self.trained_spec is not None:
-            frame = self._conform(frame, tuple(self.trained_spec["series"]), table.detail)
+            known = tuple(self.trained_spec["series"])
+            frame, earlier = self._conform(frame, known, table.detail), earlier.reindex(columns=list(known))
         self.table = Table(frame, table.source, table.detail)
         self.values = np.ascontiguousarray(frame.to_numpy(np.float64))
+        self.earlier = earlier.iloc[-(UNSEEN + self.context + self.horizon - 1) :]
         self.scaler = SeriesScaler(self.scaling, self.spec.series, self.instance_norm)
 
     @staticmethod
@@ -206,22 +211,36 @@ class Series(DataModule):
         starts = self.starts(part)
         return self._loader(starts[:: -(-len(starts) // most)], shared=False)
 
+    def unseen(self) -> WindowLoader | None:
+        """The windows that end before the rows in use, up to UNSEEN of them; None where there are none."""
+        count = len(self.earlier) - self.context - self.horizon + 1
+        if count < 1:
+            return None
+        return self._loader(np.arange(count), values=self.earlier.to_numpy(np.float64), shared=False)
+
     def _loader(
-        self, starts: np.ndarray, seed: int | None = None, repeat: int = 1, shared: bool = True
+        self,
+        starts: np.ndarray,
+        seed: int | None = None,
+        repeat: int = 1,
+        values: np.ndarray | None = None,
+        shared: bool = True,
     ) -> WindowLoader:
         """Scaled windows on the device that trains; scaled now, since the scaler may have come from a checkpoint."""
-        strategy = self.trainer.strategy if self.trainer is not None else None
+        trainer = self.trainer
+        strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
+        shared = shared and trainer is not None
         return WindowLoader(
-            self.scaler(self.values).to(device),
+            self.scaler(self.values if values is None else values).to(device),
             torch.from_numpy(starts),
             self.context,
             self.horizon,
             self.batch_size,
             seed=seed,
             repeat=repeat,
-            rank=self.trainer.global_rank if self.trainer is not None and shared else 0,
-            world_size=self.trainer.world_size if self.trainer is not None and shared else 1,
+            rank=trainer.global_rank if shared and trainer is not None else 0,
+            world_size=trainer.world_size if shared and trainer is not None else 1,
         )
 
     def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -238,7 +257,7 @@ class Series(DataModule):
         recent = index[-max(self.context, 100) :]  # long enough to tell five days a week from seven
         step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(recent).diff().mode().iloc[0]
         # A holiday hides the name of business days; where no row ever fell on a weekend, none will.
-        if step == pd.Timedelta(days=1) and len(recent) > 7 and (recent.dayofweek < 5).all():
+        if step == pd.Timedelta(days=1) and len(recent) > 7 and (recent.day_of_week < 5).all():
             step = "B"
         ahead = pd.date_range(index[-1], periods=self.horizon + 1, freq=step)[1:]
         return self.scaler(self.values[-self.context :])[None], ahead

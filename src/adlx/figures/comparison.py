@@ -60,8 +60,10 @@ def panels(results: dict[str, ForecastResult], title: str) -> Figure:
     tiles = Tiles.of(first)
     figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
-        panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
-        panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, label="actual", linewidth=1.6)
+        (naive,) = panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9)
+        (actual,) = panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, linewidth=1.6)
+        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
+        actual.set(label="actual", marker=tiles.marker if tiles.lone else "", markersize=3)
         for order, (name, result) in enumerate(results.items()):
             if np.array_equal(result.prediction, first.naive):  # drawn already
                 continue

@@ -3,9 +3,12 @@
 Shapes: N windows, C context steps, H horizon steps, S series.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,7 +17,11 @@ from adlx.figures.panels import FEW, Tiles, grid
 from adlx.metrics.forecast import ForecastResult, horizon_mase, quantile_scores, skill, skill_by_series
 from adlx.metrics.quantiles import intervals
 
-BAND = {"color": style.MODEL, "alpha": 0.18, "linewidth": 0}  # darker where intervals overlap: towards the middle
+BANDS = 4
+"""Intervals drawn at most: shades that can still be told apart."""
+
+TINT = 0.18
+"""Weight of the forecast's colour in the widest band; each narrower one takes as much of what is left."""
 
 
 @style.styled()
@@ -26,11 +33,15 @@ def forecast_panels(result: ForecastResult, title: str) -> Figure:
     tiles = Tiles.of(result)
     figure, axes = grid(result.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
-        panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9, label="naive (last value)")
+        (naive,) = panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9)
+        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
         if result.quantiles is not None:
-            for percent, places in intervals(result.quantiles.levels).items():
+            for places, looks in _bands(result.quantiles.levels):
                 (x, lower), (_, upper) = (tiles.line(result.quantiles.values[..., at], index) for at in places)
-                panel.fill_between(x, lower, upper, label=f"{percent} % interval", **BAND)
+                if tiles.lone:
+                    panel.vlines(x, lower, upper, linewidth=9, zorder=1, **looks)
+                else:
+                    panel.fill_between(x, lower, upper, linewidth=0, **looks)
         (actual,) = panel.plot(*tiles.line(result.target, index, joined=True), color=style.ACTUAL, label="actual")
         (forecast,) = panel.plot(*tiles.line(result.prediction, index), color=style.MODEL, label="forecast")
         for line in (actual, forecast):
@@ -56,7 +67,7 @@ def horizon_error(result: ForecastResult, title: str) -> Figure:
         label = f"{name}, MASE {style.number(float(mean.mean()))}"
         panel.plot(steps, error, dash, color=color, linewidth=0.8, alpha=0.4, marker="." if horizon == 1 else "")
         panel.plot(steps, mean, dash, color=color, linewidth=2.4, marker="o" if horizon <= FEW else "", label=label)
-    panel.plot([], [], color=style.ACTUAL, alpha=0.5, linewidth=0.7, label=f"thin: each of {len(result.series)} series")
+    _explain_thin(panel, result)
     panel.set_xlabel("steps ahead")
     panel.set_ylabel("MAE / one-step change in training")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -113,8 +124,9 @@ def calibration(result: ForecastResult, title: str) -> Figure:
         below = result.target[..., None] <= values
         panel.plot(held.levels, below.mean(axis=(0, 1)).T, dash, color=color, linewidth=0.8, alpha=0.4)
         label = f"{name}, CRPS {style.number(score)}"
-        panel.plot(held.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o", label=label)
-    panel.plot([], [], color=style.ACTUAL, alpha=0.5, linewidth=0.7, label=f"thin: each of {len(result.series)} series")
+        (mean,) = panel.plot(held.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o")
+        mean.set(label=label, clip_on=False)  # whole at 0 and 1 too
+    _explain_thin(panel, result)
     panel.set_xlabel("quantile level")
     panel.set_ylabel("share of targets at or below the quantile")
     panel.set(xlim=(0, 1), ylim=(0, 1))
@@ -144,7 +156,7 @@ def forecast_fan(
         series: S names.
         title: of the figure.
         levels: (Q,) of the quantiles, if there are any.
-        quantiles: (H, S, Q), of which every central interval is drawn as a band.
+        quantiles: (H, S, Q), of which central intervals are drawn as bands.
     """
     recent = slice(-min(len(times), max(48, 3 * len(forecast_times))), None)
     ahead = np.concatenate([times[-1:], forecast_times])
@@ -156,10 +168,26 @@ def forecast_fan(
         # starts at the last value seen, or the first step would hang in the air
         path = np.concatenate([context[-1:, index], forecast[:, index]])
         if levels is not None and quantiles is not None:
-            for percent, places in intervals(np.array(levels)).items():
+            for places, looks in _bands(np.array(levels)):
                 lower, upper = (np.concatenate([context[-1:, index], quantiles[:, index, at]]) for at in places)
-                panel.fill_between(ahead, lower, upper, label=f"{percent} % interval", **BAND)
+                panel.fill_between(ahead, lower, upper, linewidth=0, **looks)
         (line,) = panel.plot(ahead, path, color=style.MODEL, label="forecast")
         line.set(marker=marker, markersize=2.5, markevery=slice(1, None))
     style.legend_below(figure, axes[0])
     return figure
+
+
+def _bands(levels: np.ndarray) -> Iterator[tuple[tuple[int, int], dict]]:
+    """Of the central intervals to draw, widest first: the places of both ends, colour and label.
+
+    Colours are opaque, so that a band looks in the legend as it does over the wider ones; darker towards the middle.
+    """
+    found = list(intervals(levels).items())
+    for order, (percent, places) in enumerate(found[:: max(1, math.ceil(len(found) / BANDS))]):
+        white = (1 - TINT) ** (order + 1)
+        yield places, {"color": white + (1 - white) * np.array(to_rgb(style.MODEL)), "label": f"{percent} % interval"}
+
+
+def _explain_thin(panel: Axes, result: ForecastResult) -> None:
+    if (count := len(result.series)) > 1:
+        panel.plot([], [], color=style.ACTUAL, alpha=0.5, linewidth=0.7, label=f"thin: each of {count} series")

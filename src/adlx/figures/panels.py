@@ -96,6 +96,11 @@ class Tiles:
         return x.ravel(), y.ravel()
 
     @property
+    def lone(self) -> bool:
+        """Whether there is but one point, of which neither a line nor an area shows anything."""
+        return self.x.size == 1
+
+    @property
     def marker(self) -> str:
         return "o" if self.x.size <= FEW else ""
 

@@ -161,6 +161,11 @@ def horizon_mase(result: ForecastResult, forecast: np.ndarray) -> np.ndarray:
     return np.abs(forecast - result.target).mean(axis=0) / result.scale
 
 
+def horizon_crps(result: ForecastResult, values: np.ndarray) -> np.ndarray:
+    """(H, S) mean over windows of CRPS / step_mae of quantiles (N, H, S, Q), by step ahead and series."""
+    return _crps(result, values).mean(axis=0) / result.scale
+
+
 def skill_by_series(result: ForecastResult) -> np.ndarray:
     """(S,) skill of each series: 1 - MAE / MAE of the naive forecast, both in units of `step_mae`."""
     model = horizon_mase(result, result.prediction).mean(axis=0)

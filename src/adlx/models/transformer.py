@@ -66,6 +66,8 @@ class Transformer(Forecaster):
                 f"model.readout=last needs a position for each step: data.horizon={spec.horizon} exceeds "
                 f"data.context={spec.context}; use model.readout=flatten"
             )
+        if blocks < 1:
+            raise ValueError(f"model.blocks={blocks}: must be at least 1")
         self.embedding = nn.Linear(len(spec.series), hidden)
         self.register_buffer("positions", positional_encoding(spec.context, hidden), persistent=False)
         self.dropout = nn.Dropout(dropout)
@@ -82,14 +84,17 @@ class Transformer(Forecaster):
 
     def forecast(self, past: Tensor) -> Tensor:
         x = self.dropout(self.embedding(past) + self.positions)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        x = self.norm(x)
-        return self.head(x.flatten(1) if self.flatten else x[:, -self.spec.horizon :])
+        x = self.norm(self.blocks[-1](x, last=None if self.flatten else self.spec.horizon))
+        return self.head(x.flatten(1) if self.flatten else x)
 
 
 class Block(nn.Module):
-    """Self-attention and a feed-forward layer, each added to its input and normalised after or before."""
+    """Self-attention and a feed-forward layer, each added to its input and normalised after or before.
+
+    With `last` only so many positions at the end come out: the rest need no queries where nothing reads them.
+    """
 
     def __init__(
         self, hidden: int, heads: int, head_dim: int, feedforward: int | None, dropout: float, norm: Norm
@@ -105,14 +110,20 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.pre = norm == "pre"
 
-    def forward(self, x: Tensor) -> Tensor:
-        for norm, layer in zip(self.norms, (self.attention, self.feedforward), strict=True):
-            x = x + self.dropout(layer(norm(x))) if self.pre else norm(x + self.dropout(layer(x)))
-        return x
+    def forward(self, x: Tensor, last: int | None = None) -> Tensor:
+        """(B, T, D) to (B, T, D), or (B, last, D)."""
+        first, second = self.norms
+        start = 0 if last is None else -last
+        if self.pre:
+            memory = first(x)
+            x = x[:, start:] + self.dropout(self.attention(memory[:, start:], memory))
+            return x + self.dropout(self.feedforward(second(x)))
+        x = first(x[:, start:] + self.dropout(self.attention(x[:, start:], x)))
+        return second(x + self.dropout(self.feedforward(x)))
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with a projection of its own for queries, keys, values and output.
+    """Multi-head attention with a projection of its own for queries, keys, values and output.
 
     Args:
         hidden: width D of what comes in and goes out.
@@ -129,11 +140,11 @@ class Attention(nn.Module):
         self.value = nn.Linear(hidden, heads * head_dim)
         self.output = nn.Linear(heads * head_dim, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """What positions `x` (B, t, D) find in `memory` (B, T, D): (B, t, D)."""
         q, k, v = (
-            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
-            for project in (self.query, self.key, self.value)
+            project(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, t or T, K)
+            for project, of in ((self.query, x), (self.key, memory), (self.value, memory))
         )
         mixed = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).flatten(2))

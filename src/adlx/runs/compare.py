@@ -1,68 +1,23 @@
 """Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
 
-from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.figures import comparison as draw
-from adlx.figures.style import mean_and_deviation, save
-from adlx.metrics.forecast import ForecastResult, window_losses
+from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.significance import block_length, confidence_set
+from adlx.runs.comparison import Comparison
 from adlx.runs.compose import nearest
 from adlx.runs.folder import Run
 from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
-from adlx.runs.report import HEADLINES, number, signed
+from adlx.runs.report import HEADLINES
 
-MCS_SIZE = 0.10
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Runs side by side.
-
-    Args:
-        metric: what they are sorted by.
-        title: for tables and figures; names the data, and says `simulated` where any are.
-        table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `skill`, `dm_pvalue`,
-            `mcs_pvalue` (of the model confidence set, NaN where the runs do not share their test windows),
-            `parameters`, `seconds`.
-        results: the test forecasts of each configuration's runs, where they share their windows.
-    """
-
-    metric: str
-    title: str
-    table: pd.DataFrame
-    results: dict[str, list[ForecastResult]]
-
-    def write(self, out: str | Path) -> list[Path]:
-        """Writes a table (`.csv`, `.md`) or a figure (`.png`, and beside it `..._panels.png` for shared windows)."""
-        out = Path(out)
-        check_suffix(out)
-        if out.suffix == ".png":
-            save(draw.comparison(self.table, self.metric, self.title), out)
-            if not self.results:
-                return [out]
-            panels = out.with_name(f"{out.stem}_panels.png")
-            save(draw.panels({label: group[0] for label, group in self.results.items()}, self.title), panels)
-            return [out, panels]
-        text = self.table.to_csv(index=False, lineterminator="\n") if out.suffix == ".csv" else markdown(self)
-        with replacing(out) as file:
-            file.write(text.encode())
-        return [out]
-
-
-def check_suffix(out: Path) -> None:
-    if out.suffix not in (".csv", ".md", ".png"):
-        raise UserError(f"--out {out}: the suffix says what to write, .csv, .md or .png")
 
 
 def compare(paths: Sequence[str | Path], metric: str | None = None) -> Comparison:
@@ -89,9 +44,9 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     groups = grouped(runs)
     results = load_results(groups)
     table = tabulate(groups, metric)
-    pvalues = _confidence(results) if results else {}
+    pvalues = _confidence(results, metric) if results else {}
     table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in table["label"]]
-    return Comparison(metric, _title(metric, runs), table, results)
+    return Comparison(metric, _title(metric, runs), table, results, detail(results, list(table["label"]), metric))
 
 
 def _title(metric: str, runs: Sequence[Run]) -> str:
@@ -141,6 +96,7 @@ def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str,
 def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
     """A row a group, best first."""
     baseline = metric.replace("test/", "baseline/", 1)
+    pvalue = "test/crps_dm_pvalue" if is_crps(metric) else "test/dm_pvalue"
     rows = []
     for label, runs in groups.items():
         values = np.array([run.metrics[metric] for run in runs])
@@ -155,9 +111,11 @@ def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
                 "n": len(runs),
                 "mean": values.mean(),
                 "std": values.std(ddof=1) if len(values) > 1 else float("nan"),
-                "baseline": 0.0 if metric == "test/skill" else mean(baseline),
+                "baseline": 0.0 if metric in ("test/skill", "test/crps_skill") else mean(baseline),
                 "skill": mean("test/skill"),
-                "dm_pvalue": mean("test/dm_pvalue"),
+                "crps_skill": mean("test/crps_skill"),
+                "coverage_80": mean("test/coverage_80"),
+                "dm_pvalue": mean(pvalue),
                 "parameters": mean("model/parameters"),
                 "seconds": mean("fit/seconds"),
             }
@@ -186,49 +144,56 @@ def load_results(groups: dict[str, list[Run]]) -> dict[str, list[ForecastResult]
     return results if same else {}
 
 
-def _confidence(results: dict[str, list[ForecastResult]]) -> dict[str, float]:
-    """p-values of the model confidence set; a configuration's loss in a window is the mean over its seeds."""
-    losses = {label: np.mean([window_losses(result) for result in group], axis=0) for label, group in results.items()}
+def is_crps(metric: str) -> bool:
+    return metric.startswith("test/crps")
+
+
+def _confidence(results: dict[str, list[ForecastResult]], metric: str) -> dict[str, float]:
+    """p-values of the model confidence set; a configuration's loss in a window is the mean over its seeds.
+
+    Of the CRPS where that is what the runs are compared by; there are none then unless they share their levels.
+    """
+    losses_of = window_crps if is_crps(metric) else window_losses
+    if is_crps(metric) and not share_levels([result for group in results.values() for result in group]):
+        return {}
+    losses = {label: np.mean([losses_of(result) for result in group], axis=0) for label, group in results.items()}
     windows, horizon, _ = (first := next(iter(results.values()))[0]).target.shape
     return confidence_set(losses, block=block_length(windows, horizon, first.stride))
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+def share_levels(results: Sequence[ForecastResult]) -> bool:
+    levels = [None if result.quantiles is None else list(result.quantiles.levels) for result in results]
+    return levels[0] is not None and all(other == levels[0] for other in levels)
 
 
-def headings(metric: str) -> list[str]:
-    beside = [] if metric == "test/skill" else ["baseline", "skill"]
-    return ["run", "seeds", metric.removeprefix("test/"), *beside, "DM p", "MCS p", "parameters", "seconds"]
+def detail(results: dict[str, list[ForecastResult]], labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+    """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive in the last row.
+
+    CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.
+    """
+    if not results:
+        return {}
+    held = [result for group in results.values() for result in group]
+    by_crps = is_crps(metric) and share_levels(held)
+
+    def errors(result: ForecastResult, naive: bool = False) -> np.ndarray:
+        if by_crps and result.quantiles is not None:
+            return horizon_crps(result, result.quantiles.naive if naive else result.quantiles.values)
+        return horizon_mase(result, result.naive if naive else result.prediction)
+
+    rows = {label: np.mean([errors(result) for result in results[label]], axis=0) for label in labels}  # (H, S)
+    rows["naive (last value)"] = errors(held[0], naive=True)
+    name = "CRPS" if by_crps else "MASE"
+    steps = [str(step) for step in range(1, held[0].target.shape[1] + 1)]
+    by_series = {label: error.mean(axis=0) for label, error in rows.items()}
+    by_step = {label: error.mean(axis=1) for label, error in rows.items()}
+    return {
+        "series": _frame(f"{name} by series", by_series, held[0].series),
+        "steps": _frame(f"{name} by steps ahead", by_step, steps),
+    }
 
 
-def cells(row: dict[str, Any], metric: str) -> list[str]:
-    """One row as a person reads it, under `headings`."""
-    value = mean_and_deviation(row["mean"], row["std"])
-    if metric.startswith("test/skill"):  # always around 0, so always to the same digits
-        value = signed(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {row['std']:.4f}")
-    beside = [] if metric == "test/skill" else [number(row["baseline"]), signed(row["skill"])]
-    pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
-    return [row["label"], str(row["n"]), value, *beside, *pvalues, f"{row['parameters']:,.0f}", f"{row['seconds']:.1f}"]
-
-
-def shown(comparison: Comparison) -> Table:
-    """The table for a terminal."""
-    table, metric = comparison.table, comparison.metric
-    lines = Table(title=comparison.title, title_justify="left")
-    for at, heading in enumerate(headings(metric)):
-        lines.add_column(heading, justify="right" if at else "left", no_wrap=at > 0)
-    for row in records(table):
-        lines.add_row(*cells(row, metric))
-    if len(comparison.results) > 1:
-        kept = (table["mcs_pvalue"] >= MCS_SIZE).sum()
-        lines.caption = (
-            f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(table)} cannot be told from the best"
-        )
-    return lines
-
-
-def markdown(comparison: Comparison) -> str:
-    names = headings(comparison.metric)
-    rows = [cells(row, comparison.metric) for row in records(comparison.table)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (names, ["---"] * len(names), *rows))
+def _frame(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows.values()), columns=list(columns))
+    frame.insert(0, heading, list(rows))
+    return frame

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adlx.atomic import replacing
 from adlx.runs.folder import Run, new_folder, write_json, write_yaml
-from adlx.runs.report import console, results_table
+from adlx.runs.report import console, frame_table, results_table
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
 
@@ -38,6 +39,10 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     trained.task.save_predictions(path / "predictions.npz")
     out = console()
     out.print(results_table(metrics, f"{trained.title}: test"))
+    for name, frame in trained.task.tables().items():
+        out.print(frame_table(frame, f"{trained.title}: {name}"))
+        with replacing(path / f"{name}.csv") as file:
+            file.write(frame.to_csv(index=False, lineterminator="\n").encode())
     windows = trained.data.about().get("windows", {}).get("test")
     if windows is not None:
         stride = trained.config["data"]["stride"]

@@ -2,14 +2,27 @@
 
 import math
 import sys
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from adlx.runs.folder import Run
 
-HEADLINES = ("test/skill", "test/mase", "test/accuracy", "test/kid", "test/rollout_vrmse", "test/psnr")
+HEADLINES = (
+    "test/skill",
+    "test/crps_skill",
+    "test/mase",
+    "test/accuracy",
+    "test/kid",
+    "test/rollout_vrmse",
+    "test/psnr",
+)
 """What a run is judged by at a glance; each has those of its task."""
+
+SKILLS = (("test/skill", "test/dm_pvalue", "skill"), ("test/crps_skill", "test/crps_dm_pvalue", "CRPS skill"))
+"""Skills, the p-values that tell them from chance, and what they are called."""
 
 
 def console() -> Console:
@@ -32,21 +45,40 @@ def signed(value: float) -> str:
 
 
 def results_table(metrics: dict[str, float], title: str) -> Table:
-    """Every `test/...` beside its `baseline/...`; `test/skill/<series>` stands in the row of `test/mae/<series>`."""
+    """Every `test/...` beside its `baseline/...`, what is of all series first.
+
+    Skills stand in the rows of what they are skills of: `test/skill/<series>` beside `test/mae/<series>`.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     for heading in ("model", "baseline", "skill"):
         table.add_column(heading, justify="right")
     skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
-    for key, value in metrics.items():
-        name = key.removeprefix("test/")
-        if not key.startswith("test/") or name.startswith("skill") or name == "dm_pvalue":
+    told = {key.removeprefix("test/"): value for key, value in metrics.items() if key.startswith("test/")}
+    for name, value in sorted(told.items(), key=lambda pair: "/" in pair[0]):
+        if name.split("/")[0].endswith(("skill", "dm_pvalue")):
             continue
         series = name.removeprefix("mae/") if name.startswith("mae/") else ""
-        skill = metrics.get("test/skill") if name == "mase" else skills.get(series)
+        skill = {"mase": told.get("skill"), "crps": told.get("crps_skill")}.get(name, skills.get(series))
         baseline = metrics.get(f"baseline/{name}")
         table.add_row(name, number(value), number(baseline), "" if skill is None else signed(skill))
     return table
+
+
+def frame_table(frame: pd.DataFrame, title: str) -> Table:
+    """A frame for a terminal: text and counts as they are, skills with their sign, else a few digits."""
+    table = Table(title=title, title_justify="left")
+    for at, name in enumerate(frame.columns):
+        table.add_column(str(name).replace("_", " "), justify="right" if at else "left", no_wrap=at > 0)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(frame_cell(str(name), value) for name, value in zip(frame.columns, row, strict=True)))
+    return table
+
+
+def frame_cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return signed(value) if name.endswith("skill") else number(value)
+    return str(value)
 
 
 def brief(run: Run) -> str:
@@ -66,21 +98,28 @@ def report(run: Run) -> None:
             "in-sample: trained and scored on the same window. MSE in the model's units: "
             f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output; {naive} naive"
         )
-    if "test/skill" in metrics:
-        out.print(f"skill {signed(metrics['test/skill'])}: {verdict(metrics)}")
+    if "unseen/skill" in metrics:
+        out.print(
+            f"honest: on the {metrics['unseen/windows']:,.0f} windows before it, which it has not seen, the skill is "
+            f"{signed(metrics['unseen/skill'])} (MASE {number(metrics['unseen/mase'])}, naive "
+            f"{number(metrics['unseen/naive_mase'])})"
+        )
+    for key, pvalue, name in SKILLS:
+        if key in metrics:
+            out.print(f"{name} {signed(metrics[key])}: {verdict(metrics, key, pvalue)}")
     if run.info["data"].get("simulated"):
         out.print("data: simulated")
     out.print(f"run: {run.path}")
 
 
-def verdict(metrics: dict[str, float]) -> str:
-    """What the skill means, in words."""
+def verdict(metrics: dict[str, float], skill: str = "test/skill", pvalue_key: str = "test/dm_pvalue") -> str:
+    """What a skill means, in words."""
     if "insample/mse" in metrics:
         return "in-sample, so it says nothing of data the model has not seen"
-    pvalue = metrics.get("test/dm_pvalue", float("nan"))
+    pvalue = metrics.get(pvalue_key, float("nan"))
     if math.isnan(pvalue):
         return "too few windows to tell it from the baseline"
     if pvalue >= 0.05:
         return f"no significant difference from the baseline (p = {pvalue:.2g})"
-    side = "better" if metrics["test/skill"] > 0 else "worse"
+    side = "better" if metrics[skill] > 0 else "worse"
     return f"{side} than the baseline (p = {pvalue:.2g})"

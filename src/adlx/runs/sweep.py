@@ -73,7 +73,8 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Call
 
 def summarise(folder: Path) -> None:
     """Prints the table of a sweep and writes `summary.csv` and `summary.png`."""
-    from adlx.runs.compare import compare, shown
+    from adlx.runs.compare import compare
+    from adlx.runs.comparison import shown
 
     done = entries(folder)
     finished = [entry["run"] for entry in done.values() if entry["run"] and Run.open(entry["run"]).status == "finished"]
@@ -82,7 +83,7 @@ def summarise(folder: Path) -> None:
         comparison = compare(finished)
         comparison.write(folder / "summary.csv")
         comparison.write(folder / "summary.png")
-        out.print(shown(comparison))
+        out.print(shown(comparison)[0])
     for number, entry in done.items():
         if entry["error"]:
             out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")

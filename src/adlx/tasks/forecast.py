@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
-from adlx.metrics.forecast import ForecastResult, Quantiles, by_month, scores
+from adlx.metrics.forecast import ForecastResult, Quantiles, by_month, scores, skill
 from adlx.models.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.targets import build
@@ -169,8 +169,31 @@ class Forecast(Task):
         if self.in_sample:
             forced, own, naive = torch.cat(self.scaled_errors, dim=1).mean(dim=1).tolist()
             self.results |= {"insample/mse": forced, "insample/mse_autoregressive": own, "insample/mse_naive": naive}
+            self.results |= self.unseen_scores(data)
         for collected in (self.forecasts, self.lasts, self.quantiles, self.scaled_errors):
             collected.clear()
+
+    def unseen_scores(self, data: Any) -> dict[str, float]:
+        """The honest score beside an in-sample one: on windows that came before; nothing where there are none.
+
+        `unseen/mase`, `unseen/naive_mase`, `unseen/skill`, and `unseen/windows`, their number.
+        """
+        loader = data.unseen()
+        if loader is None:
+            return {}
+        errors: list[Tensor] = []  # (2, B, S): own and naive
+        for past, future in loader:
+            truth = self.scaler.inverse(future)
+            rivals = [self.forecast(past), past[:, -1:].expand_as(future)]
+            errors.append(torch.stack([(self.scaler.inverse(rival) - truth).abs().mean(dim=1) for rival in rivals]))
+        joined = torch.cat(errors, dim=1)
+        own, naive = (joined.mean(dim=1) / self.scaler.step_mae.cpu()).mean(dim=1).tolist()
+        return {
+            "unseen/mase": own,
+            "unseen/naive_mase": naive,
+            "unseen/skill": skill(own, naive),
+            "unseen/windows": joined.shape[1],
+        }
 
     def tested_quantiles(self) -> Quantiles | None:
         if self.levels is None:

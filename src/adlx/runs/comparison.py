@@ -1,0 +1,138 @@
+"""What a comparison of runs holds, and how it is told: in a terminal, as Markdown, CSV or figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from adlx.atomic import replacing
+from adlx.errors import UserError
+from adlx.figures import comparison as draw
+from adlx.figures.style import mean_and_deviation, save
+from adlx.metrics.forecast import ForecastResult
+from adlx.runs.report import frame_cell, frame_table, number, signed
+
+MCS_SIZE = 0.10
+MOST_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Args:
+        metric: what they are sorted by.
+        title: for tables and figures; names the data, and says `simulated` where any are.
+        table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `skill`, `dm_pvalue`,
+            `mcs_pvalue` (of the model confidence set, NaN where the runs do not share their test windows),
+            `parameters`, `seconds`.
+        results: the test forecasts of each configuration's runs, where they share their windows.
+        details: the error by series and by step ahead, of the same windows: a row a configuration, mean over seeds.
+    """
+
+    metric: str
+    title: str
+    table: pd.DataFrame
+    results: dict[str, list[ForecastResult]]
+    details: dict[str, pd.DataFrame]
+
+    def write(self, out: str | Path) -> list[Path]:
+        """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
+
+        Beside `NAME.png` lies `NAME_panels.png`, the forecasts by series, where the runs share their windows.
+        """
+        out = Path(out)
+        check_suffix(out)
+        if out.suffix == ".png":
+            save(draw.comparison(self.table, self.metric, self.title), out)
+            if not self.results:
+                return [out]
+            panels = out.with_name(f"{out.stem}_panels.png")
+            save(draw.panels({label: group[0] for label, group in self.results.items()}, self.title), panels)
+            return [out, panels]
+        if out.suffix == ".md":
+            texts = {out: markdown(self)}
+        else:
+            frames = {out: self.table}
+            frames |= {out.with_name(f"{out.stem}_{name}.csv"): frame for name, frame in self.details.items()}
+            texts = {path: frame.to_csv(index=False, lineterminator="\n") for path, frame in frames.items()}
+        for path, text in texts.items():
+            with replacing(path) as file:
+                file.write(text.encode())
+        return list(texts)
+
+
+def check_suffix(out: Path) -> None:
+    if out.suffix not in (".csv", ".md", ".png"):
+        raise UserError(f"--out {out}: the suffix says what to write, .csv, .md or .png")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def headings(comparison: Comparison) -> list[str]:
+    told = comparison.metric.removeprefix("test/").replace("_", " ")
+    return ["run", "seeds", told, *_beside(comparison), "DM p", "MCS p", "parameters", "seconds"]
+
+
+def _beside(comparison: Comparison) -> dict[str, str]:
+    """Further columns: heading and key of what says more than the metric alone."""
+    table, metric = comparison.table, comparison.metric
+    wanted = {"baseline": "baseline"} if not metric.endswith("skill") else {}
+    wanted |= {"skill": "skill", "CRPS skill": "crps_skill", "coverage 80": "coverage_80"}
+    return {
+        heading: key for heading, key in wanted.items() if f"test/{key}" != metric and np.isfinite(table[key]).any()
+    }
+
+
+def cells(row: dict[str, Any], comparison: Comparison) -> list[str]:
+    """One row as a person reads it, under `headings`."""
+    value = mean_and_deviation(row["mean"], row["std"])
+    if comparison.metric.endswith("skill"):  # always around 0, so always to the same digits
+        value = signed(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {row['std']:.4f}")
+    beside = [signed(row[key]) if key.endswith("skill") else number(row[key]) for key in _beside(comparison).values()]
+    pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
+    return [row["label"], str(row["n"]), value, *beside, *pvalues, f"{row['parameters']:,.0f}", f"{row['seconds']:.1f}"]
+
+
+def shown(comparison: Comparison) -> list[Table]:
+    """The tables for a terminal: the comparison, and its details while they fit."""
+    table = comparison.table
+    lines = Table(title=comparison.title, title_justify="left")
+    for at, heading in enumerate(headings(comparison)):
+        lines.add_column(heading, justify="right" if at else "left", no_wrap=at > 0)
+    for row in records(table):
+        lines.add_row(*cells(row, comparison))
+    if np.isfinite(table["mcs_pvalue"]).sum() > 1:
+        kept = (table["mcs_pvalue"] >= MCS_SIZE).sum()
+        lines.caption = (
+            f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(table)} cannot be told from the best"
+        )
+    return [lines, *(frame_table(_few(frame), str(frame.columns[0])) for frame in comparison.details.values())]
+
+
+def _few(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, or of many columns an even choice that still fits on a line; the files hold them all."""
+    first, *columns = frame.columns
+    if len(columns) > MOST_COLUMNS:
+        places = np.linspace(0, len(columns) - 1, MOST_COLUMNS).round().astype(int)
+        columns = [columns[place] for place in places]
+    return frame.loc[:, [first, *columns]].set_axis(["run", *columns], axis=1)
+
+
+def markdown(comparison: Comparison) -> str:
+    rows = [cells(row, comparison) for row in records(comparison.table)]
+    text = _markdown_table(headings(comparison), rows)
+    for frame in comparison.details.values():
+        body = [[frame_cell("", value) for value in row] for row in frame.itertuples(index=False)]
+        text += "\n" + _markdown_table([str(name) for name in frame.columns], body)
+    return text
+
+
+def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in (names, ["---"] * len(names), *rows))
