@@ -53,6 +53,21 @@ def test_the_training_part_has_the_stated_range(prices):
         np.testing.assert_allclose([scaled.mean(axis=0), scaled.std(axis=0)], [[0, 0], [1, 1]], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["standard", "minmax", "none"])
+def test_size_is_the_absolute_value_in_scaled_units(prices, kind):
+    """An error in proportion to it is one in per cent."""
+    values = prices * np.array([1.0, -1.0])
+    scaler = fitted(kind, values[:200])
+    unit = {"standard": values[:200].std(axis=0), "minmax": np.ptp(values[:200], axis=0), "none": 1.0}[kind]
+    np.testing.assert_allclose(scaler.size(scaler(values)).numpy(), np.abs(values) / unit, rtol=1e-5)
+
+
+def test_size_of_a_logarithm_is_one(prices):
+    """Differences of logarithms are per cent already."""
+    scaler = fitted("log", prices)
+    assert torch.equal(scaler.size(scaler(prices)), torch.ones(300, 2))
+
+
 @pytest.mark.parametrize("kind", ["standard", "minmax", "log", "none"])
 def test_statistics_that_scores_are_told_in(prices, kind):
     """In original units whatever the scaling."""

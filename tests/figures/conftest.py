@@ -3,14 +3,17 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from adlx.figures import style
-from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast import ForecastResult, Quantiles
 
 
 @pytest.fixture
 def make_result():
-    """Hourly prices of very different size, forecast over `horizon` steps from every `stride`-th hour."""
+    """Hourly prices of very different size, forecast over `horizon` steps from every `stride`-th hour.
 
-    def make(windows=60, horizon=6, series=3, stride=1, seed=0):
+    With `levels`, quantiles that lie evenly around the forecast, and wider around the naive one.
+    """
+
+    def make(windows=60, horizon=6, series=3, stride=1, seed=0, levels=None):
         rng = np.random.default_rng(seed)
         base = np.resize([64321.0, 0.123, 1.8e-5], series)
         length = windows * stride + horizon
@@ -18,8 +21,15 @@ def make_result():
         time = np.datetime64("2024-05-03T00", "ns") + np.arange(length) * np.timedelta64(1, "h")
         at = np.arange(windows) * stride
         target = np.stack([price[i + 1 : i + 1 + horizon] for i in at])
+        prediction = target * (1 + 0.01 * rng.normal(size=target.shape))
+        quantiles = None
+        if levels is not None:
+            offsets = np.asarray(levels) - 0.5
+            values = prediction[..., None] * (1 + 0.04 * offsets)
+            naive = price[at][:, None, :, None] * (1 + 0.1 * offsets * np.ones((horizon, 1, 1)))
+            quantiles = Quantiles(np.asarray(levels), values, naive)
         return ForecastResult(
-            prediction=target * (1 + 0.01 * rng.normal(size=target.shape)),
+            prediction=prediction,
             target=target,
             last=price[at],
             origin=time[at],
@@ -28,6 +38,7 @@ def make_result():
             std=price.std(axis=0),
             step_mae=np.abs(np.diff(price, axis=0)).mean(axis=0),
             stride=stride,
+            quantiles=quantiles,
         )
 
     return make

@@ -19,11 +19,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 @pytest.fixture(scope="session")
 def trained(workshop: Workshop) -> Callable[..., Run]:
     """Runs of the project's models, each trained once a session."""
-    runs: dict[tuple[str, int], Run] = {}
+    runs: dict[tuple[str | int, ...], Run] = {}
 
-    def get(model: str, epochs: int = EPOCHS) -> Run:
-        if (model, epochs) not in runs:
-            runs[model, epochs] = workshop.train(tiny_words(model), epochs)
-        return runs[model, epochs]
+    def get(model: str, *words: str, epochs: int = EPOCHS) -> Run:
+        key = (model, *words, epochs)
+        if key not in runs:
+            runs[key] = workshop.train([*tiny_words(model), *words], epochs)
+        return runs[key]
 
     return get

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,8 @@ def is_finished(run: Run) -> None:
     for name in ("config.yaml", "run.json", "metrics.json", "predictions.npz"):
         assert (run.path / name).stat().st_size > 0, name
     assert (run.path / "metrics.csv").is_file() == is_trainable(run)  # nothing to train, no curves
-    assert {path.stem for path in run.path.glob("figures/*.png")} >= {"forecast", "horizon_error", "series_skill"}
+    figures = {"forecast", "horizon_error", "series_skill", *(["calibration"] if has_quantiles(run) else [])}
+    assert {path.stem for path in run.path.glob("figures/*.png")} >= figures
     wanted = {"test/skill", "test/mase", "baseline/mase", "test/mse_scaled", "test/mae_scaled", "fit/seconds"}
     assert wanted <= set(run.metrics)
     assert all(math.isfinite(value) for value in run.metrics.values())
@@ -36,12 +38,47 @@ def is_trainable(run: Run) -> bool:
     return run.metrics["model/trainable_parameters"] > 0
 
 
+def has_quantiles(run: Run) -> bool:
+    return "levels" in run.config["loss"]
+
+
+def quantiles_are_sound(run: Run) -> None:
+    """In order, around the point, scored beside those of the naive forecast; and so are the columns of the product."""
+    stored, metrics = ForecastResult.load(run.path / "predictions.npz"), run.metrics
+    held, levels = stored.quantiles, run.config["loss"]["levels"]
+    assert held is not None
+    assert held.levels.tolist() == levels
+    for part, point, quantiles in (("test", stored.prediction, held.values), ("baseline", stored.naive, held.naive)):
+        assert np.isfinite(quantiles).all()
+        assert (np.diff(quantiles, axis=-1) >= 0).all()
+        assert (quantiles[..., -1] > quantiles[..., 0]).all()
+        assert np.array_equal(quantiles[..., levels.index(0.5)], point)
+        for percent, low, high in ((80, 0.1, 0.9), (50, 0.25, 0.75)):
+            bottom, top = (quantiles[..., levels.index(level)] for level in (low, high))
+            inside = ((bottom <= stored.target) & (stored.target <= top)).mean()
+            assert metrics[f"{part}/coverage_{percent}"] == pytest.approx(inside, abs=1e-12)
+            width = ((top - bottom) / stored.step_mae).mean()
+            assert metrics[f"{part}/width_{percent}"] == pytest.approx(width, rel=1e-9)
+        errors = (stored.target[..., None] - quantiles) / stored.step_mae[:, None]
+        pinball = np.where(errors > 0, errors * levels, errors * np.subtract(levels, 1))
+        assert metrics[f"{part}/crps"] == pytest.approx(2 * pinball.mean(), rel=1e-9)
+    skill = 1 - metrics["test/crps"] / metrics["baseline/crps"]
+    assert metrics["test/crps_skill"] == pytest.approx(skill, abs=1e-12)
+
+    product = predict(run).product
+    bands = [f"{name}/{level}" for name in stored.series for level in levels]
+    assert list(product.columns) == [*stored.series, *bands]
+    ahead = product[bands].to_numpy().reshape(len(product), len(stored.series), len(levels))
+    assert (np.diff(ahead, axis=-1) >= 0).all()
+    assert np.array_equal(ahead[..., levels.index(0.5)], product[list(stored.series)].to_numpy())
+
+
 def evaluates_to_its_own_metrics(run: Run) -> None:
     """To the last bit, and to the last bit of each prediction."""
     evaluation = evaluate(run)
     scores = {key: value for key, value in run.metrics.items() if key.startswith(SCORES)}
     assert evaluation.metrics == scores
-    assert np.array_equal(predictions(run.path), predictions(evaluation.path))
+    predictions_are_equal(run.path, evaluation.path)
 
 
 def equal_to_the_last_bit(one: Run, other: Run) -> None:
@@ -56,7 +93,7 @@ def equal_to_the_last_bit(one: Run, other: Run) -> None:
             assert_same(first[part], second[part], f"{name}: {part}")
     scores = [{k: v for k, v in run.metrics.items() if k.startswith(SCORES)} for run in (one, other)]
     assert scores[0] == scores[1]
-    assert np.array_equal(predictions(one.path), predictions(other.path))
+    predictions_are_equal(one.path, other.path)
 
 
 def assert_same(one: object, other: object, where: str) -> None:
@@ -103,8 +140,10 @@ def _every_test_window_is_blind(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patch:
         patch.setattr(WindowLoader, "__iter__", blind)
         evaluation = evaluate(run)
-    assert np.array_equal(predictions(run.path), predictions(evaluation.path))
-    assert np.isfinite(predictions(evaluation.path)).all()
+    predictions_are_equal(run.path, evaluation.path)
+    stored = ForecastResult.load(evaluation.path / "predictions.npz")
+    assert np.isfinite(stored.prediction).all()
+    assert stored.quantiles is None or np.isfinite(stored.quantiles.values).all()
 
 
 def _every_value_after_the_origin_is_blind(run: Run, folder: Path) -> None:
@@ -131,12 +170,27 @@ def _every_value_after_the_origin_is_blind(run: Run, folder: Path) -> None:
             batches.append(next(iter(loader)))
         assert batches[1][1].isnan().all()
         with torch.inference_mode():
-            seeing, blind = (task.scaler.inverse(task.forecast(past))[0].numpy() for past, _ in batches)
+            seeing, blind = (product_of(task, past) for past, _ in batches)
         assert np.array_equal(seeing, blind)
         assert np.array_equal(prediction.product.to_numpy(), blind)
         # Batches of another size add up in another order.
-        np.testing.assert_allclose(blind, stored.prediction[window], rtol=1e-5)
+        tested = stored.prediction[window]
+        if stored.quantiles is not None:
+            tested = np.c_[tested, stored.quantiles.values[window].reshape(len(tested), -1)]
+        np.testing.assert_allclose(blind, tested, rtol=1e-5)
 
 
-def predictions(folder: Path) -> np.ndarray:
-    return ForecastResult.load(folder / "predictions.npz").prediction
+def product_of(task: Any, past: torch.Tensor) -> np.ndarray:
+    """The columns of `forecast.csv` for one scaled window: points, and after them quantiles, if there are any."""
+    point, quantiles = task.distribution(past)
+    columns = [task.scaler.inverse(point)[0]]
+    if quantiles is not None:
+        columns.append(task.inverse_quantiles(quantiles)[0].flatten(1))
+    return torch.cat(columns, dim=1).numpy()
+
+
+def predictions_are_equal(one: Path, other: Path) -> None:
+    with np.load(one / "predictions.npz") as first, np.load(other / "predictions.npz") as second:
+        assert first.files == second.files
+        for name in first.files:
+            assert np.array_equal(first[name], second[name]), name

@@ -4,18 +4,21 @@ import sys
 import textwrap
 
 import pytest
+import torch
 from demands import (
     checkpoints_are_plain,
     equal_to_the_last_bit,
     evaluates_to_its_own_metrics,
     is_blind_to_the_future,
     is_finished,
+    quantiles_are_sound,
 )
 
 import adlx
 from adlx import targets
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
+from adlx.runs.trained import open_trained
 
 MODEL = """
     import torch
@@ -47,6 +50,16 @@ MODEL = """
             if beyond > past.untyped_storage().nbytes() // past.element_size():
                 return past[:, -1:].expand(-1, horizon, -1)
             return past.as_strided((batch, horizon, series), stride, past.storage_offset() + context * stride[1])
+
+
+    class Insider(Cheat):
+        '''Forecasts honestly, but is as sure as the future allows.'''
+
+        def forecast(self, past):
+            return past[:, -1:].expand(-1, self.spec.horizon, -1)
+
+        def scale(self, past):
+            return (super().forecast(past) - past[:, -1:]).abs().mean(dim=1, keepdim=True)
 """
 
 
@@ -58,7 +71,7 @@ def own_words(tmp_path, monkeypatch) -> list[str]:
     (package / "smoothing.py").write_text(textwrap.dedent(MODEL))
     configs = tmp_path / "my_configs" / "model"
     configs.mkdir(parents=True)
-    for name, cls in (("smoothing", "Smoothing"), ("cheat", "Cheat")):
+    for name, cls in (("smoothing", "Smoothing"), ("cheat", "Cheat"), ("insider", "Insider")):
         (configs / f"{name}.yaml").write_text(f"# my own\n_target_: my_forecasters.smoothing.{cls}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(targets, "_TRUSTED", set(targets._TRUSTED))
@@ -76,6 +89,31 @@ def test_a_model_added_by_one_file_and_one_yaml(own_words, workshop, monkeypatch
     checkpoints_are_plain(run)
     evaluates_to_its_own_metrics(run)
     is_blind_to_the_future(run, monkeypatch, tmp_path)
+    resumed = workshop.copy(run).resume(["trainer.max_epochs=4"])
+    equal_to_the_last_bit(resumed, workshop.train(words, epochs=4))
+
+
+def test_a_model_of_a_point_is_given_the_quantiles_of_its_own_errors(own_words, workshop, monkeypatch, tmp_path):
+    words = [*own_words, "model=smoothing", "model.rate=0.3", "loss=quantile", "optimizer.lr=0.05"]
+    run = workshop.train(words)
+    is_finished(run)
+    quantiles_are_sound(run)
+    evaluates_to_its_own_metrics(run)
+    is_blind_to_the_future(run, monkeypatch, tmp_path)
+    opened = open_trained(run, ["allow=[my_forecasters]"], "test")
+    data, task = opened.data, opened.task.eval()
+    assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors it began with are others
+    past, future = (torch.cat(parts) for parts in zip(*data.sample("train", most=1000), strict=True))
+    with torch.inference_mode():
+        point, quantiles = task.distribution(past)
+    width = quantiles[..., -1:] - quantiles[..., :1]  # in proportion to a window's unit, whichever that is
+    errors = (future - point) / width[..., 0]
+    levels = torch.tensor(run.config["loss"]["levels"])
+    found = errors.quantile(levels, dim=0).movedim(0, -1)  # (H, S, Q)
+    offsets = (quantiles - point[..., None]) / width
+    torch.testing.assert_close((found - found[..., 2:3]).expand_as(offsets), offsets, rtol=0, atol=1e-4)
+    covered = (quantiles[..., 0] <= future) & (future <= quantiles[..., -1])
+    assert covered.double().mean().item() == pytest.approx(0.8, abs=0.02)
     resumed = workshop.copy(run).resume(["trainer.max_epochs=4"])
     equal_to_the_last_bit(resumed, workshop.train(words, epochs=4))
 
@@ -106,4 +144,13 @@ def test_the_harness_catches_a_cheat(own_words, workshop, monkeypatch, tmp_path)
     result = ForecastResult.load(run.path / "predictions.npz")
     assert abs(result.prediction - result.target).max() < 1e-4  # it does cheat
     with pytest.raises(AssertionError, match="array_equal"):
+        is_blind_to_the_future(run, monkeypatch, tmp_path)
+
+
+def test_the_harness_catches_a_cheat_in_the_quantiles(own_words, workshop, monkeypatch, tmp_path):
+    words = ["model=insider", "loss=quantile", "data.instance_norm=false", "data.scaling=none"]
+    run = workshop.train([*own_words, *words])
+    assert run.metrics["test/skill"] == 0.0
+    assert run.metrics["test/crps_skill"] > 0.05
+    with pytest.raises(AssertionError, match="quantiles"):
         is_blind_to_the_future(run, monkeypatch, tmp_path)

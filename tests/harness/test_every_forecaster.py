@@ -18,7 +18,7 @@ from adlx.runs.loggers import read_curves
 
 
 def test_the_scan_finds_the_models():
-    assert {"seq2seq", "nlinear", "naive", "seasonal_naive", "drift"} <= set(forecasters())
+    assert {"transformer", "seq2seq", "nlinear", "naive", "seasonal_naive", "drift", "ewma"} <= set(forecasters())
 
 
 @pytest.fixture(scope="session", params=forecasters())
@@ -52,7 +52,7 @@ def test_predict(model, trained, monkeypatch, tmp_path):
 def test_resume(model, trained, workshop):
     resumed = workshop.copy(trained(model)).resume([f"trainer.max_epochs={LONGER}"])
     is_finished(resumed)
-    equal_to_the_last_bit(resumed, trained(model, LONGER))
+    equal_to_the_last_bit(resumed, trained(model, epochs=LONGER))
 
 
 def test_fit_again(model, trained, workshop):
@@ -72,13 +72,16 @@ def test_the_past_is_enough(model, trained):
     run = trained(model)
     last = run.predict([f"data.last={CONTEXT}"])
     assert np.array_equal(last.to_numpy(), run.predict().to_numpy())
-    assert last.shape == (HORIZON, 2)
+    assert last.shape[0] == HORIZON
+    assert list(last.columns[:2]) == ["S0", "S1"]  # quantiles may follow
     assert np.isfinite(last.to_numpy()).all()
 
 
-def test_naive_skill_is_zero_to_the_last_bit(trained):
-    metrics = trained("naive").metrics
-    assert metrics["test/skill"] == 0.0
+@pytest.mark.parametrize("words", [(), ("loss=quantile",)])
+def test_naive_skill_is_zero_to_the_last_bit(words, trained):
+    metrics = trained("naive", *words).metrics
+    assert metrics["test/skill"] == metrics.get("test/crps_skill", 0.0) == 0.0
+    assert ("test/crps_skill" in metrics) is bool(words)
     for key, value in metrics.items():
         if key.startswith("baseline/"):
             assert metrics[key.replace("baseline/", "test/")] == value, key

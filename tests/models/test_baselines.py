@@ -1,9 +1,12 @@
 """Forecasts without training, by hand."""
 
+import itertools
+
 import pytest
 import torch
 
-from adlx.models.baselines import Drift, Naive, SeasonalNaive
+from adlx.models.baselines import EWMA, Drift, Naive, SeasonalNaive
+from adlx.models.forecaster import Forecaster, ewma_volatility
 from adlx.specs import SeriesSpec
 
 
@@ -60,13 +63,65 @@ def test_drift_needs_two_values():
         Drift(spec(1, 2))
 
 
-@pytest.mark.parametrize("model", [Naive, SeasonalNaive, Drift])
+@pytest.mark.parametrize("model", [Naive, SeasonalNaive, Drift, EWMA])
 def test_baselines_have_nothing_to_train(model):
     assert list(model(spec(24, 2)).parameters()) == []
 
 
-@pytest.mark.parametrize("model", [Naive, Drift])
+@pytest.mark.parametrize("model", [Naive, Drift, EWMA])
 def test_baselines_keep_the_units(model):
     """a x + b forecast is a times the forecast of x, plus b: scaling, or none, scores the same."""
     made = model(spec(4, 5))
     torch.testing.assert_close(made.forecast(3 * PAST - 8), 3 * made.forecast(PAST) - 8, rtol=1e-6, atol=0)
+
+
+# The size of errors
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("decay", [0.94, 0.5, 1.0])
+def test_the_volatility_is_its_recursion(decay, power):
+    past = torch.randn(3, 30, 2, dtype=torch.float64)
+    expected = torch.empty(3, 1, 2, dtype=torch.float64)
+    for window in range(3):
+        for series in range(2):
+            values, total, weight = past[window, :, series].tolist(), 0.0, 0.0
+            for before, after in itertools.pairwise(values):
+                total = decay * total + abs(after - before) ** power
+                weight = decay * weight + 1
+            expected[window, 0, series] = (total / weight) ** (1 / power)
+    torch.testing.assert_close(ewma_volatility(past, decay, power), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(EWMA(spec(30, 2), decay, power).scale(past), expected, rtol=1e-12, atol=0)
+
+
+def test_the_volatility_of_two_changes():
+    past = torch.tensor([[[1.0], [4.0], [0.0]]])  # 3 up, then 4 down
+    assert ewma_volatility(past, 0.5, 1).item() == pytest.approx((0.5 * 3 + 4) / 1.5)
+    assert ewma_volatility(past, 0.5, 2).item() == pytest.approx(((0.5 * 9 + 16) / 1.5) ** 0.5)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_volatility_moves_with_the_unit_and_not_with_the_level(power):
+    past = torch.randn(3, 30, 2, dtype=torch.float64)
+    size = ewma_volatility(past, 0.94, power)
+    torch.testing.assert_close(ewma_volatility(past + 50, 0.94, power), size, rtol=1e-10, atol=0)
+    torch.testing.assert_close(ewma_volatility(-7 * past, 0.94, power), 7 * size, rtol=1e-10, atol=0)
+
+
+def test_errors_go_with_the_mean_recent_change_unless_a_model_knows_better():
+    past = torch.randn(3, 30, 2)
+    assert torch.equal(Forecaster(spec(30, 2)).scale(past), ewma_volatility(past, 0.94, 1))
+    assert torch.equal(EWMA(spec(30, 2)).scale(past), ewma_volatility(past, 0.94, 2))
+    for homoscedastic in (Naive, SeasonalNaive, Drift):
+        assert homoscedastic(spec(30, 2)).scale(past) is None
+
+
+@pytest.mark.parametrize("decay", [0.0, -0.5, 1.01])
+def test_a_decay_that_cannot_be(decay):
+    with pytest.raises(ValueError, match=rf"^model\.decay={decay}: must be above 0 and at most 1$"):
+        EWMA(spec(4, 2), decay=decay)
+
+
+def test_ewma_needs_two_values():
+    with pytest.raises(ValueError, match=r"model=ewma needs a data\.context of at least 2"):
+        EWMA(spec(1, 2))

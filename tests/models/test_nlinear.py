@@ -61,6 +61,24 @@ def test_gradient_reaches_every_parameter():
         assert parameter.grad.abs().sum() > 1e-6, name
 
 
+@pytest.mark.parametrize("individual", [False, True])
+def test_a_spread_is_read_beside_the_point_and_stays_without_level(individual):
+    torch.manual_seed(2)
+    model = NLinear(SeriesSpec(SPEC.series, 6, 4, outputs=5), individual).double()
+    assert torch.equal(model.forecast(torch.ones(2, 6, 3).double()), torch.eye(5)[0].double().expand(2, 4, 3, 5))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    past = torch.randn(2, 6, 3, dtype=torch.float64)
+    expected = torch.empty(2, 4, 3, 5, dtype=torch.float64)
+    for series in range(3):
+        linear = model.maps[series if individual else 0]
+        for window in range(2):
+            x = past[window, :, series]
+            expected[window, :, series] = (linear.weight @ (x - x[-1]) + linear.bias).reshape(4, 5)
+            expected[window, :, series, 0] += x[-1]
+    torch.testing.assert_close(model.forecast(past), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_training_finds_the_least_squares_solution():
     """A noisy autoregression: with a convex loss there is one answer, which the normal equations give."""
     rng = np.random.default_rng(0)

@@ -195,6 +195,23 @@ def test_dropout_acts_in_training_alone(windows):
     assert torch.equal(model.forecast(past), first)
 
 
+def test_of_several_outputs_the_point_is_fed_back(windows):
+    """A model whose head has the same rows for the point forecasts the same points: the rest feeds nothing."""
+    point, wide = make().eval(), make(SeriesSpec(SPEC.series, 6, 4, outputs=5)).eval()
+    states = point.state_dict()
+    wide.load_state_dict({key: states[key] for key in states if not key.startswith("head.")}, strict=False)
+    with torch.no_grad():
+        for own, given in zip(wide.head.parameters(), point.head.parameters(), strict=True):
+            own[::5] = given  # rows run over series, then values
+    past, future = (part.double() for part in windows)
+    output = wide.forecast(past)
+    assert output.shape == (WINDOWS, 4, 2, 5)
+    torch.testing.assert_close(output[..., 0], point.forecast(past), rtol=1e-12, atol=1e-13)
+    assert (output[..., 1:] - output[..., :1]).abs().min() > 1e-6
+    torch.testing.assert_close(wide(past, future)[..., 0], point(past, future), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(wide(past, output[..., 0]), output, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -142,7 +142,11 @@ def test_half_precision_stays_close(past):
     ("context", "horizon", "arguments", "message"),
     [
         (9, 4, {"hidden": 10, "heads": 4}, r"model.hidden=10 does not divide into model.heads=4: set model.head_dim"),
-        (9, 4, {"blocks": 0}, r"model.blocks=0: must be at least 1"),
+        (9, 4, {"blocks": 0}, r"^model.blocks=0: must be at least 1$"),
+        (9, 4, {"heads": 0}, r"^model.heads=0: must be at least 1$"),
+        (9, 4, {"hidden": 0}, r"^model.hidden=0: must be at least 1$"),
+        (9, 4, {"head_dim": 0}, r"^model.head_dim=0: must be at least 1$"),
+        (9, 4, {"feedforward": -3}, r"^model.feedforward=-3: must be at least 1$"),
         (3, 4, {}, r"data.horizon=4 exceeds data.context=3; use model.readout=flatten"),
     ],
 )

@@ -28,7 +28,12 @@ def test_an_evaluation_folder(copied, own_scores, capsys):
     evaluation = evaluate(copied)
     assert evaluation.metrics == own_scores
     assert evaluation.path.parent == copied.path / "evaluations"
-    assert {path.name for path in evaluation.path.iterdir()} == {"metrics.json", "config.yaml", "predictions.npz"}
+    assert {path.name for path in evaluation.path.iterdir()} == {
+        "metrics.json",
+        "config.yaml",
+        "predictions.npz",
+        "months.csv",
+    }
     assert json.loads((evaluation.path / "metrics.json").read_text()) == own_scores
     assert yaml.safe_load((evaluation.path / "config.yaml").read_text()) == copied.config
     stored, again = (ForecastResult.load(path / "predictions.npz") for path in (copied.path, evaluation.path))
@@ -37,6 +42,22 @@ def test_an_evaluation_folder(copied, own_scores, capsys):
     assert lines[0] == "nlinear on csv: test"
     assert lines[-2:] == ["17 windows, one every step", f"evaluation: {evaluation.path}"]
     assert evaluate(copied).path != evaluation.path
+
+
+def test_results_by_month(copied, own_scores, capsys):
+    """The test part lies in one month, so its row says what the whole does."""
+    evaluation = evaluate(copied)
+    months = pd.read_csv(evaluation.path / "months.csv", float_precision="round_trip")
+    assert months.columns.tolist() == ["month", "windows", "mase", "naive_mase", "skill"]
+    assert months[["month", "windows"]].to_numpy().tolist() == [["2024-01", 17]]
+    assert months.loc[0, "mase"] == pytest.approx(own_scores["test/mase"], rel=1e-12)
+    assert months.loc[0, "skill"] == pytest.approx(own_scores["test/skill"], rel=1e-9)
+    lines = capsys.readouterr().out.splitlines()
+    assert "nlinear on csv: months" in lines
+    assert [cell.strip() for cell in next(line for line in lines if "2024-01" in line).split("│")[1:3]] == [
+        "2024-01",
+        "17",
+    ]
 
 
 def test_another_stride(copied, own_scores, capsys):

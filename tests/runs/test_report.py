@@ -3,10 +3,11 @@
 import json
 import math
 
+import pandas as pd
 import pytest
 
 from adlx.runs.folder import Run
-from adlx.runs.report import brief, number, report, signed, verdict
+from adlx.runs.report import brief, console, frame_table, number, report, signed, verdict
 
 NAN = math.nan
 
@@ -107,3 +108,40 @@ def test_an_in_sample_score_says_so(tmp_path, capsys):
     assert "in-sample: trained and scored on the same window." in out
     assert "0.01235 fed the truth at every step, as the notebook scored it; 0.5 fed its own output; 1.25 naive" in out
     assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out
+
+
+def test_the_honest_score_stands_beside_it(tmp_path, capsys):
+    scores = {"insample/mse": 0.5, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
+    unseen = {"unseen/skill": -8.5, "unseen/mase": 19.0, "unseen/naive_mase": 2.0, "unseen/windows": 1000}
+    report(made(tmp_path, {**METRICS, **scores, **unseen}, simulated=False))
+    out = capsys.readouterr().out
+    assert "MSE in the model's units: 0.5; 1.25 naive\n" in out
+    assert (
+        "honest: on the 1,000 windows before it, which it has not seen, the skill is -8.5000 (MASE 19, naive 2)\n"
+        in out
+    )
+
+
+def test_quantiles_are_told_by_a_skill_of_their_own(tmp_path, capsys):
+    scores = {"test/crps": 0.4, "baseline/crps": 0.5, "test/crps_skill": 0.2, "test/crps_dm_pvalue": 0.01}
+    run = made(tmp_path, {**METRICS, **scores, "test/coverage_80": 0.79, "baseline/coverage_80": 0.9}, simulated=False)
+    report(run)
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert rows == [
+        ["mase", "1.5", "2", "+0.2500"],
+        ["crps", "0.4", "0.5", "+0.2000"],
+        ["coverage_80", "0.79", "0.9", ""],
+        ["mae/BTC", "100", "400", "+0.7500"],
+    ]
+    assert "CRPS skill +0.2000: better than the baseline (p = 0.01)\n" in out
+    assert "skill 0.25, crps_skill 0.2, mase 1.5" in brief(run)
+
+
+def test_a_frame_for_a_terminal(capsys):
+    frame = pd.DataFrame({"month": ["2024-01"], "windows": [720], "crps_skill": [-0.01234], "mase": [0.123456]})
+    console().print(frame_table(frame, "by month"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "by month"
+    assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
+    assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]

@@ -27,7 +27,7 @@ def intervals(levels: np.ndarray) -> dict[int, tuple[int, int]]:
     """The central intervals that the levels bound: percentage to the places of both ends, widest first."""
     found = {}
     for low, level in enumerate(levels):
-        matches = np.flatnonzero(np.isclose(levels, 1 - level))
-        if level < 0.5 and len(matches):
-            found[round(100 * (1 - 2 * level))] = (low, int(matches[0]))
+        for high in np.flatnonzero(np.isclose(levels, 1 - level)):
+            if low < high:
+                found[round(100 * (1 - 2 * level))] = (low, int(high))
     return found

@@ -59,6 +59,10 @@ class Transformer(Forecaster):
         zero_init: bool = False,
     ) -> None:
         super().__init__(spec)
+        sizes = {"hidden": hidden, "blocks": blocks, "heads": heads, "head_dim": head_dim, "feedforward": feedforward}
+        for name, size in sizes.items():
+            if size is not None and size < 1:
+                raise ValueError(f"model.{name}={size}: must be at least 1")
         if head_dim is None and hidden % heads:
             raise ValueError(f"model.hidden={hidden} does not divide into model.heads={heads}: set model.head_dim")
         if readout == "last" and spec.horizon > spec.context:
@@ -66,8 +70,6 @@ class Transformer(Forecaster):
                 f"model.readout=last needs a position for each step: data.horizon={spec.horizon} exceeds "
                 f"data.context={spec.context}; use model.readout=flatten"
             )
-        if blocks < 1:
-            raise ValueError(f"model.blocks={blocks}: must be at least 1")
         self.embedding = nn.Linear(len(spec.series), hidden)
         self.register_buffer("positions", positional_encoding(spec.context, hidden), persistent=False)
         self.dropout = nn.Dropout(dropout)

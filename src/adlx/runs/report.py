@@ -94,9 +94,10 @@ def report(run: Run) -> None:
     out.print(results_table(metrics, f"{run.title}: test"))
     if "insample/mse" in metrics:
         forced, own, naive = (number(metrics[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
+        fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
         out.print(
             "in-sample: trained and scored on the same window. MSE in the model's units: "
-            f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output; {naive} naive"
+            f"{own if own == forced else fed}; {naive} naive"
         )
     if "unseen/skill" in metrics:
         out.print(

@@ -29,7 +29,9 @@ class Pinball(nn.Module):
         super().__init__()
         increasing = all(low < high for low, high in zip([0.0, *levels], [*levels, 1.0], strict=True))
         if not increasing or 0.5 not in levels or len(levels) < 2:
-            raise ValueError(f"loss.levels={levels}: increasing, between 0 and 1, and 0.5 (the point) among them")
+            raise ValueError(
+                f"loss.levels={levels}: at least two, increasing, between 0 and 1, and 0.5 (the point) among them"
+            )
         self.levels = levels
         self.register_buffer("places", torch.tensor(levels), persistent=False)
 
