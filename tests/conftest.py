@@ -20,6 +20,18 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
+@pytest.fixture
+def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the time of a tiny run goes into its pictures, which tests/figures looks at."""
+
+    def save(figure: object, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+    for where in ("adlx.runs.train.save", "adlx.figures.style.save"):
+        monkeypatch.setattr(where, save)
+
+
 @pytest.fixture(scope="session")
 def real_crypto_path() -> str:
     """10,968 hours of the real seven coins, which are not part of the project."""

@@ -42,7 +42,10 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["train", "model=naive", "data=csv", "data.path=text.csv"], "text.csv has no numeric column beside time"),
         (["train", "model=naive", "data=csv", "data.path=binary.csv"], "binary.csv cannot be read as CSV (UTF-8 text)"),
         (["train", "model=naive", "data=csv"], "data.path is required: add data.path=VALUE"),
-        (["train", "model=transfomer", "data=fx"], f"unknown model=transfomer; one of {MODELS}"),
+        (
+            ["train", "model=transfomer", "data=fx"],
+            f"unknown model=transfomer; did you mean transformer?; one of {MODELS}",
+        ),
         (["train", "data=fx"], f"model is not chosen: add model=NAME, one of {MODELS}"),
         (
             ["train", *FILE, "data.contxt=9"],
@@ -63,6 +66,20 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["eval", "nowhere"], "no run folder nowhere"),
         (["predict", "."], ". is not a run folder: it has no run.json"),
         (["resume", "nowhere"], "no run folder nowhere"),
+        (["export", "nowhere", "--merged"], "no run folder nowhere"),
+        (
+            ["train", *FILE, "finetune=lora", "finetune.run=nowhere"],
+            "finetune.run=nowhere is not there: say where the base run is with finetune.run=RUN",
+        ),
+        (["train", *FILE, "finetune=full"], "finetune.run is required: add finetune.run=VALUE"),
+        (
+            ["train", *FILE, "finetune.run=nowhere"],
+            "finetune.run on the command line (finetune.run=nowhere) needs finetune=full or finetune=lora",
+        ),
+        (
+            ["train", *FILE, "finetune=lora", "finetune.run=nowhere", "finetune.rnk=2"],
+            "unknown key finetune.rnk on the command line (finetune.rnk=2); did you mean rank?",
+        ),
         (["compare", "nowhere"], "no run folder nowhere"),
         (["compare", "nowhere", "--out", "x.pdf"], "--out x.pdf: the suffix says what to write, .csv, .md or .png"),
     ],
@@ -133,7 +150,7 @@ def test_an_unknown_verb_or_group(call):
     ended = call("list", "models")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "adlx: no group models; there are model, data, loss, optimizer, trainer, callbacks, logger, "
+        "adlx: no group models; there are model, data, loss, optimizer, finetune, trainer, callbacks, logger, "
         "optimizer/schedule, experiment\n"
     )
     ended = call("compare")

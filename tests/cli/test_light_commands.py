@@ -112,7 +112,7 @@ def test_examples_of_train_compose_and_pass(verb, call):
     assert tried >= 2
 
 
-@pytest.mark.parametrize("verb", ["resume", "eval", "predict", "compare"])
+@pytest.mark.parametrize("verb", ["resume", "eval", "predict", "compare", "export"])
 def test_a_verb_that_needs_a_run_says_so(verb, call):
     ended = call(verb)
     assert ended.code == 2

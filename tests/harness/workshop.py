@@ -12,7 +12,8 @@ import adlx
 from adlx.models.forecaster import Forecaster
 from adlx.runs.catalog import options
 from adlx.runs.folder import Run
-from adlx.targets import resolve
+from adlx.specs import SeriesSpec
+from adlx.targets import build, resolve
 
 TINY = {"hidden": 8, "width": 8, "layers": 1, "heads": 2}  # sizes of a network, where its YAML has them
 EPOCHS, LONGER = 2, 4
@@ -26,6 +27,15 @@ def forecasters() -> list[str]:
         for name, path in options("model").items()
         if issubclass(resolve(OmegaConf.load(path).get("_target_"), nn.Module, "model"), Forecaster)
     ]
+
+
+def learners() -> list[str]:
+    """Those of them that have something to train."""
+    spec = SeriesSpec(("A", "B"), CONTEXT, HORIZON)
+    nodes = {name: OmegaConf.load(options("model")[name]) for name in forecasters()}
+    for node in nodes.values():
+        node.pop("defaults", None)
+    return [name for name, node in nodes.items() if list(build(node, nn.Module, "model", spec).parameters())]
 
 
 def tiny_words(model: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from generators import walk_frame
 
-import adlx.runs.train
+import adlx
 from adlx import targets
 from adlx.runs.folder import Run
 
@@ -40,14 +40,8 @@ def small_words(table: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half the time of a tiny run goes into its pictures, which tests/figures looks at."""
-
-    def save(figure: object, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-
-    monkeypatch.setattr(adlx.runs.train, "save", save)
+def unpainted_runs(unpainted: None) -> None:
+    pass
 
 
 @pytest.fixture
@@ -76,6 +70,25 @@ def longer(small_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> 
 def copied(finished: Run, tmp_path: Path) -> Run:
     shutil.copytree(finished.path, tmp_path / "copied")
     return adlx.open_run(tmp_path / "copied")
+
+
+@pytest.fixture(scope="session")
+def encoder_words() -> list[str]:
+    """A model with layers of every kind, and soon trained."""
+    return ["model=transformer", "model.hidden=8", "model.heads=2", "model.blocks=1", "trainer.max_epochs=1"]
+
+
+@pytest.fixture(scope="session")
+def encoder(small_words: list[str], encoder_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A base to fine-tune, of two series; not to be changed."""
+    return adlx.train([*small_words, *encoder_words, f"output_dir={tmp_path_factory.mktemp('encoder')}"])
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> str:
+    """The word for a table of three series."""
+    walk_frame(ROWS, series=3, seed=1).to_csv(tmp_path / "three.csv")
+    return f"data.path={tmp_path / 'three.csv'}"
 
 
 class Canary:

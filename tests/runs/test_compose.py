@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from adlx.errors import UserError
-from adlx.runs.catalog import config_folder, options
+from adlx.runs.catalog import NODES, config_folder, options
 from adlx.runs.compose import apply, compose, loosen, nearest
 
 MODELS = ", ".join(options("model"))
@@ -26,6 +26,7 @@ def test_a_composition_says_what_was_chosen_and_how():
         "loss": "mae",
         "optimizer": "adam",
         "optimizer/schedule": "cosine",
+        "finetune": "none",
         "trainer": "default",
         "callbacks": "default",
         "logger": "tensorboard",
@@ -33,9 +34,8 @@ def test_a_composition_says_what_was_chosen_and_how():
     assert made.command == (
         "adlx train model=seq2seq data=fx model.hidden=32 optimizer/schedule=cosine 'output_dir=my runs'"
     )
-    assert set(made.config) == {
-        *("model", "data", "loss", "optimizer", "trainer", "callbacks", "logger", "seed", "output_dir", "allow")
-    }
+    assert set(made.config) == {*NODES, "seed", "output_dir", "allow"}
+    assert made.config["finetune"] == {}
     assert made.config["model"]["hidden"] == 32
     assert made.config["optimizer"]["schedule"]["_target_"] == "adlx.tasks.schedules.Cosine"
     assert made.config["loss"] == {"_target_": "torch.nn.L1Loss"}

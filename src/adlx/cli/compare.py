@@ -19,6 +19,7 @@ def main(words: list[str]) -> None:
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")
     parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by, such as test/mase")
+    parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
     parser.add_argument("--out", metavar="FILE", help="also write it: .csv, .md or .png by the suffix")
     given = parser.parse_args(words)
     from pathlib import Path
@@ -29,7 +30,7 @@ def main(words: list[str]) -> None:
 
     if given.out:
         check_suffix(Path(given.out))
-    comparison = compare(given.runs, given.metric)
+    comparison = compare(given.runs, given.metric, given.against)
     for table in shown(comparison):
         console().print(table)
     for path in comparison.write(given.out) if given.out else ():

@@ -12,6 +12,7 @@ VERBS = {
     "eval": "score a run on its own test data or on others",
     "predict": "make a run's product: a forecast",
     "compare": "several runs side by side",
+    "export": "a whole model of a fine-tuned run, or its adapter for HF PEFT",
     "list": "models, data sets and experiments to choose from",
     "completion": "a script that makes your shell complete all this",
 }

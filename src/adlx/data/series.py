@@ -38,10 +38,11 @@ class Series(DataModule):
         start: first timestamp to use; None: all there is.
         end: last timestamp to use.
         last: use this many rows at the end.
+        train_windows: train on this many windows, the last ones before validation; None: all there are.
     """
 
     model_keys = ("context", "horizon", "scaling", "instance_norm")
-    view_keys = ("stride", "batch_size", "repeat", "split")
+    view_keys = ("stride", "batch_size", "repeat", "split", "train_windows")
 
     def __init__(
         self,
@@ -56,20 +57,24 @@ class Series(DataModule):
         start: str | None = None,
         end: str | None = None,
         last: int | None = None,
+        train_windows: int | None = None,
     ) -> None:
         super().__init__()
         counts = {"context": context, "horizon": horizon, "stride": stride, "batch_size": batch_size, "repeat": repeat}
-        for name, count in {**counts, "last": 1 if last is None else last}.items():
-            if count < 1:
+        for name, count in {**counts, "last": last, "train_windows": train_windows}.items():
+            if count is not None and count < 1:
                 raise UserError(f"data.{name}={count}: must be at least 1")
         if split is not None and (len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1)):
             raise UserError(f"data.split={list(split)}: three positive shares that sum to 1, or null for in-sample")
+        if split is None and train_windows is not None:
+            raise UserError(f"data.train_windows={train_windows} needs data.split: in-sample, every part is the whole")
         self.context, self.horizon, self.stride = context, horizon, stride
         self.batch_size, self.repeat = batch_size, repeat
         self.split = split
         self.scaling: Scaling = scaling
         self.instance_norm = instance_norm
         self.start, self.end, self.last = start, end, last
+        self.train_windows = train_windows
         self.table: Table | None = None
 
     def load(self) -> Table:
@@ -93,6 +98,10 @@ class Series(DataModule):
                     f"({len(rows)} of {len(self.values)} rows): lower them, change data.split, or give more rows"
                 )
         if self.trained_spec is None:
+            if self.train_windows is not None and len(self.starts("train")) < self.train_windows:
+                raise UserError(
+                    f"data.train_windows={self.train_windows}: the training part has {len(self.starts('train'))}"
+                )
             train = self.rows("train")
             self.scaler.fit(self.values[train.start : train.stop])
         self.scaler.check_domain(self.values)
@@ -165,7 +174,10 @@ class Series(DataModule):
             return range(total)
         borders = [0, round(total * self.split[0]), round(total * (self.split[0] + self.split[1])), total]
         at = PARTS.index(part)
-        return range(borders[at], borders[at + 1])
+        start, stop = borders[at], borders[at + 1]
+        if part == "train" and self.train_windows is not None:
+            start = max(start, stop - (self.train_windows - 1) * self.stride - self.context - self.horizon)
+        return range(start, stop)
 
     def starts(self, part: str) -> np.ndarray:
         """First rows of the windows that lie wholly in a part."""

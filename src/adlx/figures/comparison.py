@@ -44,6 +44,39 @@ def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
 
 
 @style.styled()
+def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np.ndarray) -> Figure:
+    """The metric against a number, on a logarithmic scale where it spans decades: a line for each label.
+
+    Args:
+        curve: columns `label`, `x`, `mean`, `std` (NaN for one seed); a label with one x is a point.
+        metric, key: what the axes are.
+        title: of the figure.
+        baseline: drawn as a line where all rows share one.
+    """
+    figure = style.blank(title, height=4.6)
+    panel = figure.add_subplot()
+    for order, (label, rows) in enumerate(curve.groupby("label", sort=False)):
+        color, dash = style.model_looks(order)
+        x, mean, std = (rows[name].to_numpy(dtype=float) for name in ("x", "mean", "std"))
+        looks = {"color": color, "linestyle": dash if len(x) > 1 else "", "marker": "o", "markersize": 5, "capsize": 3}
+        panel.errorbar(x, mean, yerr=np.nan_to_num(std), elinewidth=1.2, label=str(label), **looks)
+    known = baseline[np.isfinite(baseline)]
+    if len(known) and np.ptp(known) <= 1e-9 * np.abs(known).max():
+        looks = {"color": style.NAIVE, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
+        panel.axhline(known[0], label=f"baseline {style.number(known[0])}", **looks)
+    values = curve["x"].to_numpy(dtype=float)
+    if values.min() > 0 and values.max() > 20 * values.min():
+        panel.set_xscale("log")
+    else:
+        panel.xaxis.set_major_formatter(style.NumberFormatter())
+    panel.set_xlabel(key)
+    panel.set_ylabel(metric)
+    panel.yaxis.set_major_formatter(style.NumberFormatter())
+    style.legend_below(figure, panel)
+    return figure
+
+
+@style.styled()
 def panels(results: dict[str, ForecastResult], title: str) -> Figure:
     """Forecasts of several models on the same windows, a panel for each series.
 

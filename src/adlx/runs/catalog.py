@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-NODES = ("model", "data", "loss", "optimizer", "trainer", "callbacks", "logger")
+NODES = ("model", "data", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
 """The nodes of a config that hold settings of their own."""
 
 GROUPS = (*NODES, "optimizer/schedule", "experiment")

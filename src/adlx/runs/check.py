@@ -22,6 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.compose import nearest
+from adlx.runs.finetune import Finetune
 from adlx.targets import resolve
 
 Origin = Callable[[str], str]
@@ -50,6 +51,11 @@ def check(config: dict[str, Any], origin: Origin) -> None:
     _check_node(config["data"], DataModule, "data", origin)
     _check_node(config["loss"], nn.Module, "loss", origin)
     _check_node(config["optimizer"], Optimizer, "optimizer", origin, given={"params"}, extra={"schedule": Any})
+    if config["finetune"]:
+        if "_target_" not in config["finetune"]:
+            path = f"finetune.{next(iter(config['finetune']))}"
+            raise UserError(f"{path} {origin(path)} needs finetune=full or finetune=lora")
+        _check_node(config["finetune"], Finetune, "finetune", origin)
     for name, node in config["callbacks"].items():
         _check_node(node, pl.Callback, f"callbacks.{name}", origin)
     for name, node in config["logger"].items():

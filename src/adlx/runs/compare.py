@@ -20,12 +20,13 @@ from adlx.runs.report import HEADLINES
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
 
 
-def compare(paths: Sequence[str | Path], metric: str | None = None) -> Comparison:
+def compare(paths: Sequence[str | Path], metric: str | None = None, against: str | None = None) -> Comparison:
     """Compares runs; those that differ in nothing but the seed are one row.
 
     Args:
         paths: run folders, or multirun folders, which stand for their runs.
         metric: key of `metrics.json` to sort by; the task's headline where None.
+        against: key of the config or of `metrics.json` with a number, to draw the metric against.
 
     Raises:
         UserError: a folder that is no run, an unfinished run, or a metric that a run lacks.
@@ -46,7 +47,9 @@ def compare(paths: Sequence[str | Path], metric: str | None = None) -> Compariso
     table = tabulate(groups, metric)
     pvalues = _confidence(results, metric) if results else {}
     table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in table["label"]]
-    return Comparison(metric, _title(metric, runs), table, results, detail(results, list(table["label"]), metric))
+    curve = None if against is None else trace(runs, metric, against)
+    details = detail(results, list(table["label"]), metric)
+    return Comparison(metric, _title(metric, runs), table, results, details, curve)
 
 
 def _title(metric: str, runs: Sequence[Run]) -> str:
@@ -65,7 +68,32 @@ def expand(path: Path) -> list[Run]:
     return [Run.open(path)]
 
 
-def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def trace(runs: Sequence[Run], metric: str, against: str) -> pd.DataFrame:
+    """Columns `label`, `x`, `n`, `mean`, `std`: the metric at each value of `against`, mean and deviation over seeds.
+
+    Raises:
+        UserError: a run has no number under that key.
+    """
+    rows = []
+    for label, group in grouped(runs, ignoring=against).items():
+        places: dict[float, list[float]] = {}
+        for run in group:
+            places.setdefault(_number_at(run, against), []).append(run.metrics[metric])
+        for x, values in sorted(places.items()):
+            deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+            rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": deviation})
+    return pd.DataFrame(rows).rename_axis(against, axis=1)
+
+
+def _number_at(run: Run, key: str) -> float:
+    value = run.metrics.get(key, flatten(run.config).get(key))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        known = nearest(key, [*run.metrics, *flatten(run.config)])
+        raise UserError(f"{run.path} has no number {key} (it is {value}){known}: --against needs one")
+    return float(value)
+
+
+def grouped(runs: Sequence[Run], ignoring: str | None = None) -> dict[str, list[Run]]:
     """Runs by a label that names the model, the data and what else differs between them; seeds share one."""
     flats = [
         flatten({key: value for key, value in run.config.items() if key not in ("seed", "output_dir")}) for run in runs
@@ -74,20 +102,28 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run, flat in zip(runs, flats, strict=True):
         told = [
-            f"{key.removeprefix('model.')}={value}" for key, value in flat.items() if _tells(key, value, flat, flats)
+            f"{key.removeprefix('model.').removeprefix('finetune.')}={value}"
+            for key, value in flat.items()
+            if key != ignoring and _tells(key, value, flat, flats)
         ]
         name = run.name if several_data else run.info["choices"]["model"]
+        if (finetune := run.info["choices"].get("finetune", "none")) != "none":
+            name = f"{name} {finetune}"
         groups.setdefault(" ".join([name, *told]), []).append(run)
     return groups
+
+
+UNTOLD = ("data.path", "data.start", "data.end", "finetune.run", "finetune.sha256")
+"""Settings that a label leaves out: the span of the data is told by their name, the base of a fine-tuned run by seed."""
 
 
 def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:
     """Whether a setting tells runs apart: it differs among those with the same target in that node.
 
-    Two models have different arguments by necessity, and the span of the data is told by their name.
+    Two models have different arguments by necessity.
     """
     node = key.split(".")[0]
-    if key.endswith("_target_") or key in ("data.path", "data.start", "data.end"):
+    if key.endswith("_target_") or key in UNTOLD:
         return False
     peers = [other for other in flats if other.get(f"{node}._target_") == flat.get(f"{node}._target_")]
     return any(peer.get(key) != value for peer in peers)
@@ -117,6 +153,8 @@ def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
                 "coverage_80": mean("test/coverage_80"),
                 "dm_pvalue": mean(pvalue),
                 "parameters": mean("model/parameters"),
+                "trainable": mean("model/trainable_parameters"),
+                "checkpoint_kb": mean("model/checkpoint_kb"),
                 "seconds": mean("fit/seconds"),
             }
         )

@@ -31,6 +31,7 @@ class Comparison:
             `mcs_pvalue` (of the model confidence set, NaN where the runs do not share their test windows),
             `parameters`, `seconds`.
         results: the test forecasts of each configuration's runs, where they share their windows.
+        curve: the metric against some number, see `adlx.runs.compare.trace`.
         details: the error by series and by step ahead, of the same windows: a row a configuration, mean over seeds.
     """
 
@@ -39,25 +40,35 @@ class Comparison:
     table: pd.DataFrame
     results: dict[str, list[ForecastResult]]
     details: dict[str, pd.DataFrame]
+    curve: pd.DataFrame | None = None
 
     def write(self, out: str | Path) -> list[Path]:
         """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
 
-        Beside `NAME.png` lies `NAME_panels.png`, the forecasts by series, where the runs share their windows.
+        Beside `NAME.png` lies `NAME_panels.png`, the forecasts by series, where the runs share their windows, and
+        `NAME_against.png`, where the metric is drawn against something.
         """
         out = Path(out)
         check_suffix(out)
         if out.suffix == ".png":
-            save(draw.comparison(self.table, self.metric, self.title), out)
-            if not self.results:
-                return [out]
-            panels = out.with_name(f"{out.stem}_panels.png")
-            save(draw.panels({label: group[0] for label, group in self.results.items()}, self.title), panels)
-            return [out, panels]
+            figures = {out: draw.comparison(self.table, self.metric, self.title)}
+            if self.results:
+                firsts = {label: group[0] for label, group in self.results.items()}
+                figures[out.with_name(f"{out.stem}_panels.png")] = draw.panels(firsts, self.title)
+            if self.curve is not None:
+                baseline = self.table["baseline"].to_numpy(dtype=float)
+                figures[out.with_name(f"{out.stem}_against.png")] = draw.against(
+                    self.curve, self.metric, str(self.curve.columns.name), self.title, baseline
+                )
+            for path, figure in figures.items():
+                save(figure, path)
+            return list(figures)
         if out.suffix == ".md":
             texts = {out: markdown(self)}
         else:
             frames = {out: self.table}
+            if self.curve is not None:
+                frames[out.with_name(f"{out.stem}_against.csv")] = self.curve
             frames |= {out.with_name(f"{out.stem}_{name}.csv"): frame for name, frame in self.details.items()}
             texts = {path: frame.to_csv(index=False, lineterminator="\n") for path, frame in frames.items()}
         for path, text in texts.items():
@@ -77,7 +88,13 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def headings(comparison: Comparison) -> list[str]:
     told = comparison.metric.removeprefix("test/").replace("_", " ")
-    return ["run", "seeds", told, *_beside(comparison), "DM p", "MCS p", "parameters", "seconds"]
+    sizes = ["trained", "checkpoint kB"] if _tuned(comparison) else []
+    return ["run", "seeds", told, *_beside(comparison), "DM p", "MCS p", "parameters", *sizes, "seconds"]
+
+
+def _tuned(comparison: Comparison) -> bool:
+    """Whether any run trained only part of its weights."""
+    return bool((comparison.table["trainable"] < comparison.table["parameters"]).any())
 
 
 def _beside(comparison: Comparison) -> dict[str, str]:
@@ -97,7 +114,10 @@ def cells(row: dict[str, Any], comparison: Comparison) -> list[str]:
         value = signed(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {row['std']:.4f}")
     beside = [signed(row[key]) if key.endswith("skill") else number(row[key]) for key in _beside(comparison).values()]
     pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
-    return [row["label"], str(row["n"]), value, *beside, *pvalues, f"{row['parameters']:,.0f}", f"{row['seconds']:.1f}"]
+    sizes = ("trainable", "checkpoint_kb") if _tuned(comparison) else ()
+    counts = ["-" if np.isnan(row[key]) else f"{row[key]:,.0f}" for key in ("parameters", *sizes)]
+    last = [*counts, f"{row['seconds']:.1f}"]
+    return [row["label"], str(row["n"]), value, *beside, *pvalues, *last]
 
 
 def shown(comparison: Comparison) -> list[Table]:

@@ -31,6 +31,7 @@ class Config:
     data: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
+    finetune: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)

@@ -104,6 +104,7 @@ class Run:
             raise UserError(f"{self.path}/config.yaml is no YAML: {str(error).splitlines()[0]}") from None
         if not isinstance(tree, dict) or "${" in json.dumps(tree, default=str):
             raise UserError(f"{self.path}/config.yaml is not a resolved config")
+        tree.setdefault("finetune", {})  # a run of before there was any
         if lacking := [node for node in NODES if node not in tree]:
             raise UserError(f"{self.path}/config.yaml is not a config of adlx: it lacks {', '.join(lacking)}")
         return {str(key): value for key, value in tree.items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from adlx.errors import UserError
 from adlx.runs.check import check
 from adlx.runs.compose import apply
+from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.train import assemble, execute
@@ -24,7 +25,7 @@ def resume(run: Run, words: Sequence[str] = ()) -> Run:
     Raises:
         UserError: the run has finished, is still in progress, or its data are no longer what they were.
     """
-    if bad := [word for word in words if not word.startswith(("trainer.", "allow="))]:
+    if bad := [word for word in words if not word.startswith(("trainer.", "allow=", "finetune.run="))]:
         raise UserError(
             f"{bad[0]}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
         )
@@ -32,11 +33,14 @@ def resume(run: Run, words: Sequence[str] = ()) -> Run:
         raise UserError(
             f"{run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)"
         )
+    if run.status == "finished" and not run.last.is_file():
+        raise UserError(f"{run.path} holds no state to go on from: start a new run with finetune.run={run.path}")
     config, allow = apply(run.config, words)
     trust(allow)
+    config["finetune"] = located(run, config["finetune"])
     check(config, lambda key: f"in {run.path}/config.yaml")
     quiet_lightning()
-    data, task = assemble(config, pinned=run.info["data"])
+    data, task = assemble(config, pinned=run.info["data"], trained=run.last.is_file())
     found, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]
     if found != expected:
         raise UserError(

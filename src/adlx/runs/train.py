@@ -23,9 +23,11 @@ from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed, UserError
 from adlx.figures.curves import training_curves
 from adlx.figures.style import save
+from adlx.models.lora import merge
 from adlx.runs.check import check, parameters
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
 from adlx.runs.compose import Composition, compose
+from adlx.runs.finetune import adopt, beside, prepare
 from adlx.runs.folder import Run, versions, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
 from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
@@ -61,8 +63,11 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
         config["data"]["path"] = str(Path(config["data"]["path"]).absolute())
     trust(config["allow"])
     check(config, composition.origin)
+    adopt(config, composition.overrides)
     quiet_lightning()
     data, task = assemble(config)
+    if task.finetune:
+        config["finetune"]["sha256"] = task.finetune["sha256"]
     facts = data.about()
     log.info(f"data: {facts['source']}, {facts['detail']}")
     folder = os.environ.get(FOLDER_VARIABLE)
@@ -74,12 +79,15 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
     return execute(run, config, data, task)
 
 
-def assemble(config: dict[str, Any], pinned: dict[str, Any] | None = None) -> tuple[DataModule, Task]:
+def assemble(
+    config: dict[str, Any], pinned: dict[str, Any] | None = None, trained: bool = False
+) -> tuple[DataModule, Task]:
     """Builds data and task: all that can be wrong with a config is found here, before a folder exists.
 
     Args:
         config: checked.
         pinned: `run.json`'s facts on the data of an earlier run, to load the same again.
+        trained: a checkpoint will be read into the task afterwards.
     """
     data: DataModule = build(config["data"], DataModule, "data")
     if pinned is not None:
@@ -87,18 +95,26 @@ def assemble(config: dict[str, Any], pinned: dict[str, Any] | None = None) -> tu
             setattr(data, key, value)
     data.seed = config["seed"]
     data.setup("fit")
-    return data, build_task(config, data)
+    return data, build_task(config, data, trained)
 
 
-def build_task(config: dict[str, Any], data: DataModule) -> Task:
-    """The task of `config` around a model with fresh weights, drawn from the config's seed alone."""
+def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) -> Task:
+    """The task of `config` around a model with fresh weights, drawn from the config's seed alone, or a base run's.
+
+    Args:
+        config: checked.
+        data: loaded.
+        trained: a checkpoint will be read into it afterwards.
+    """
     pl.seed_everything(config["seed"], verbose=False)
     kind = task_for(resolve(config["model"].get("_target_"), nn.Module, "model"))
     try:
         model = build(config["model"], nn.Module, "model", kind.model_spec(data.spec, config["loss"]))
+        finetune, adapters = prepare(model, config, trained)
         task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
     except ValueError as error:  # the own word of a model or a loss on arguments that do not go together
         raise UserError(str(error)) from None
+    task.finetune, task.strict_loading = finetune, not adapters
     task.card = {"config": config, "spec": asdict(data.spec), "versions": versions()}
     return task
 
@@ -121,6 +137,8 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
                 run.discard()
             raise
         run.update(threads=threads, status="running")
+        if task.finetune:  # again where a run goes on: its base may have moved
+            run.update(finetune={**task.finetune, "beside": beside(run, task.finetune["run"])})
         if resumed and config != run.config:
             run.store(config)
         with Interruptible(trainer) as interruptible, recorded(run):
@@ -219,7 +237,7 @@ def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, ch
 def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float) -> None:
     """Tests the best checkpoint and writes the numbers, predictions and figures."""
     chosen = run.best if run.best.is_file() else run.last
-    task.load_state_dict(load_checkpoint(chosen)["state_dict"])
+    task.load_weights(load_checkpoint(chosen))
     steps = task.steps_done - first_step
     facts = {
         "fit/seconds": task.seconds_before + seconds,
@@ -227,7 +245,9 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
         "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
         "model/parameters": sum(p.numel() for p in task.model.parameters()),
         "model/trainable_parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
+        "model/checkpoint_kb": chosen.stat().st_size / 1000,
     }
+    merge(task.model)
     accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
     score(task, data, accelerator, trainer.precision)
     metrics = {**task.results, **facts}

@@ -8,9 +8,11 @@ import torch
 
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
+from adlx.models.lora import merge
 from adlx.runs.check import check
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.compose import apply
+from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.train import build_task
@@ -48,10 +50,11 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
     """
     touched = {word.lstrip("+").split("=")[0] for word in words}
     for key in sorted(touched):
-        if key.split(".")[0] not in ("data", "trainer", "allow"):
+        if key.split(".")[0] not in ("data", "trainer", "allow") and key != "finetune.run":
             raise UserError(f"{key}: a trained run is what it is; override data, data.* or trainer.*")
     config, allow = apply(run.config, words)
     trust(allow)
+    config["finetune"] = located(run, config["finetune"])
     if "data" in touched:  # another choice: what the model depends on stays as it was trained
         kind = resolve(config["data"].get("_target_"), DataModule, "data")
         assert issubclass(kind, DataModule)
@@ -73,10 +76,11 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
         data.setup(stage)
     else:
         data.read()
-    task = build_task(config, data)
+    task = build_task(config, data, trained=True)
     try:
-        task.load_state_dict(checkpoint["state_dict"])
+        task.load_weights(checkpoint)
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise UserError(f"{run.path}: the checkpoint does not fit the config: {detail}") from None
+    merge(task.model)
     return Trained(config, data, task, run.title if own_data else f"{run.info['choices']['model']} on {data.origin()}")

@@ -32,6 +32,7 @@ class Forecast(Task):
     """Arguments as `Task`; the scaler of `data` becomes part of the task and of its checkpoints."""
 
     model_kind = Forecaster
+    spec_kind = SeriesSpec
     model: Forecaster
 
     def __init__(

@@ -34,6 +34,8 @@ class Task(pl.LightningModule):
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
+    spec_kind: ClassVar[type]
+    """The dataclass of the dimensions that data give a model."""
 
     def __init__(
         self, model: nn.Module, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
@@ -46,6 +48,7 @@ class Task(pl.LightningModule):
         self.validation_sums: list[tuple[Tensor, int]] = []
         self.results: dict[str, float] = {}  # scores of the last test
         self.card: dict[str, Any] = {}  # plain facts that checkpoints carry: the config, the spec, library versions
+        self.finetune: dict[str, Any] = {}  # which run it starts from, and how
         self.steps_done = 0
         self.seconds_before = 0.0  # of training, in the processes that came before this one
         self.started = time.monotonic()
@@ -159,6 +162,27 @@ class Task(pl.LightningModule):
             steps = int(self.current_epoch * trainer.num_training_batches) + batches_done(trainer)
         seconds = self.seconds_before + time.monotonic() - self.started
         checkpoint["adlx"] = {**self.card, "steps": steps, "seconds": seconds}
+        for name in self.left_out():
+            del checkpoint["state_dict"][name]
+
+    def left_out(self) -> set[str]:
+        """Weights that are those of the base run, and so not in checkpoints, where adapters alone are kept."""
+        if self.strict_loading:
+            return set()
+        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        fresh = {f"model.{name}" for name in self.finetune.get("fresh", ())}  # frozen or not, the base lacks them
+        return {name for name in frozen if name not in fresh and name.rpartition(".")[0] not in fresh}
+
+    def load_weights(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the weights of a checkpoint, all that should be in it and nothing else.
+
+        Raises:
+            RuntimeError: it was written by a model of other layers.
+        """
+        held, wanted = checkpoint["state_dict"].keys(), self.state_dict().keys() - self.left_out()
+        if held != wanted:
+            raise RuntimeError(f"layers differ:\n{', '.join(sorted(held ^ wanted)[:5])}")
+        self.load_state_dict(checkpoint["state_dict"], strict=self.strict_loading)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.steps_done = checkpoint["adlx"]["steps"]

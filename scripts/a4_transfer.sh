@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Study 4 end to end: a transformer trained on cryptocurrencies, transferred to exchange rates and oil.
+# Further words go to the pretraining: scripts/a4_transfer.sh data.source=csv data.path=prices.csv
+set -euo pipefail
+
+out="outputs/a4_transfer/$(date +%Y-%m-%d_%H-%M-%S)"
+
+adlx train model=transformer data=crypto trainer.limit_train_batches=0.25 trainer.max_epochs=20 \
+    output_dir="$out/base" "$@"
+base=$(echo "$out"/base/*/*)
+
+adlx train experiment=a4_lora finetune.run="$base" output_dir="$out/notebook"
+
+# Every strategy at the study's two epochs, to convergence, and with ever fewer windows to learn from.
+strategies() {
+    adlx train -m model=transformer data=fx seed=0,1,2 "$@"
+    adlx train -m model=transformer data=fx finetune=full finetune.run="$base" seed=0,1,2 "$@"
+    adlx train -m model=transformer data=fx finetune=lora finetune.run="$base" finetune.rank="$ranks" seed=0,1,2 "$@"
+}
+ranks=2,8,16
+strategies trainer.max_epochs=2 output_dir="$out/two_epochs"
+strategies output_dir="$out/converged"
+ranks=8
+strategies data.train_windows=32,256,2048 output_dir="$out/windows"
+
+adlx compare "$out"/two_epochs/multirun/* --against model/trainable_parameters --out "$out/two_epochs.png"
+adlx compare "$out"/converged/multirun/* --against model/trainable_parameters --out "$out/converged.png"
+adlx compare "$out"/windows/multirun/* --metric test/mase --against data.train_windows --out "$out/windows.png"

@@ -1,0 +1,91 @@
+"""A run's model for use elsewhere: whole, or its adapter in the format of HF PEFT."""
+
+import shutil
+from pathlib import Path
+
+from adlx.atomic import replacing
+from adlx.errors import UserError
+from adlx.models.forecaster import Readout
+from adlx.models.lora import adapters, to_peft
+from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
+from adlx.runs.finetune import located, opened, restored, weights_file
+from adlx.runs.folder import Run, new_folder, write_json
+
+KEPT = ("metrics.json", "metrics.csv", "predictions.npz")
+
+
+def export_merged(run: Run, out: str | Path | None = None) -> Path:
+    """Writes a run folder that needs no base: the updates of a LoRA run are in its weights.
+
+    Args:
+        run: finished; of a run that is whole already, a copy comes out.
+        out: the folder to make; None: a new one in the run's `exports/`.
+
+    Raises:
+        UserError: the base of the run is not there, or `out` is.
+    """
+    _require_finished(run)
+    model, card = restored(run)
+    held = load_checkpoint(weights_file(run))["state_dict"]
+    scaler = {key: value for key, value in held.items() if not key.startswith("model.")}
+    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
+    config = {**card["config"], "finetune": {}}
+    whole = {"state_dict": {**scaler, **weights}, "adlx": {**card, "config": config}}
+    path = _made(run, out)
+    (path / "checkpoints").mkdir()
+    AtomicCheckpointIO().save_checkpoint(whole, path / "checkpoints" / "best.ckpt")
+    for name in KEPT:
+        if (run.path / name).is_file():
+            shutil.copy(run.path / name, path / name)
+    copy = Run(path, {**run.info, "merged": run.info.get("finetune", {})})
+    copy.info.pop("finetune", None)
+    copy.store({**run.config, "finetune": {}})
+    copy.update()
+    return path
+
+
+def export_peft(run: Run, out: str | Path | None = None) -> Path:
+    """Writes the adapter of a LoRA run as `adapter_model.safetensors` and `adapter_config.json`.
+
+    `peft.PeftModel.from_pretrained(base, path)` puts it onto the base network, a plain `nn.Module` of `adlx.models`.
+
+    Raises:
+        UserError: the run has no adapter, its base is not there, or `out` is.
+    """
+    from safetensors.torch import save
+
+    _require_finished(run)
+    model = opened(run, {**run.config, "finetune": located(run, run.config["finetune"])})
+    if not any(adapters(model)):
+        raise UserError(f"{run.path} has no adapter: --peft is for runs with finetune=lora")
+    for name, layer in adapters(model):
+        if isinstance(layer, Readout) and len(layer.shape) > 1:
+            raise UserError(
+                f"PEFT cannot follow {name}, which returns {' x '.join(map(str, layer.shape))} values: leave it out by "
+                "finetune.target, or use --merged"
+            )
+    try:
+        tensors, settings = to_peft(model)
+    except ValueError as error:
+        raise UserError(f"{run.path}: {error}") from None
+    path = _made(run, out)
+    with replacing(path / "adapter_model.safetensors") as file:
+        file.write(save({name: value.contiguous() for name, value in tensors.items()}, {"format": "pt"}))
+    write_json(path / "adapter_config.json", settings)
+    return path
+
+
+def _require_finished(run: Run) -> None:
+    if run.status != "finished":
+        raise UserError(f"{run.path} is {run.status}, not finished: adlx resume {run.path}")
+
+
+def _made(run: Run, out: str | Path | None) -> Path:
+    if out is None:
+        return new_folder(run.path / "exports")
+    path = Path(out)
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"--out {path} exists already") from None
+    return path
