@@ -4,8 +4,8 @@
 set -euo pipefail
 
 out="outputs/a3_transformer/$(date +%Y-%m-%d_%H-%M-%S)"
-# Windows overlap by all but an hour: a quarter of them is an epoch, so that validation sees a fit before it overfits.
-words=(data=crypto trainer.limit_train_batches=0.25 trainer.max_epochs=20)
+# Windows overlap by all but an hour: some of them make an epoch, so that validation sees a fit before it overfits.
+words=(data=crypto trainer.limit_train_batches=0.15 trainer.max_epochs=20)
 
 adlx train experiment=a3_transformer output_dir="$out/notebook" "$@"
 
