@@ -252,18 +252,14 @@ class Forecast(Task):
 
     def shown(self, product: pd.DataFrame) -> str:
         """The points, each with its widest interval where there is one."""
-
-        def text(value: float) -> str:
-            return f"{value:.6g}"
-
         names = list(self.scaler.names)
         bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
         if bounds is None or self.levels is None:
-            return product[names].to_string(float_format=text)
+            return product[names].to_string(float_format=lambda value: f"{value:.6g}")
         low, high = (f"{self.levels[place]:g}" for place in bounds)
         told = {
             name: [
-                f"{text(point)} [{text(lower)}, {text(upper)}]"
+                f"{point:.6g} [{lower:.6g}, {upper:.6g}]"
                 for point, lower, upper in zip(
                     product[name], product[f"{name}/{low}"], product[f"{name}/{high}"], strict=True
                 )
