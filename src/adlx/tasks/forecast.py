@@ -255,7 +255,7 @@ class Forecast(Task):
         names = list(self.scaler.names)
         bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
         if bounds is None or self.levels is None:
-            return product[names].to_string(float_format=lambda value: f"{value:.6g}")
+            return product.loc[:, names].to_string(float_format=lambda value: f"{value:.6g}")
         low, high = (f"{self.levels[place]:g}" for place in bounds)
         told = {
             name: [
