@@ -4,7 +4,7 @@
 set -euo pipefail
 
 out="outputs/a3_transformer/$(date +%Y-%m-%d_%H-%M-%S)"
-# Windows overlap by all but an hour: a quarter of them is an epoch, so that validation sees a fit before it overfits.
+# Windows overlap by all but an hour: some of them make an epoch, so that validation sees a fit before it overfits.
 words=(data=crypto trainer.limit_train_batches=0.25 trainer.max_epochs=20)
 
 adlx train experiment=a3_transformer output_dir="$out/notebook" "$@"
@@ -13,6 +13,7 @@ adlx train -m model=transformer,seq2seq data.scaling=minmax,log seed=0,1,2 outpu
 adlx train model=naive output_dir="$out/point" "${words[@]}" "$@"
 adlx compare "$out"/point/multirun/* "$out"/point/naive-*/* --out "$out/point.png"
 
-adlx train -m model=transformer,seq2seq,nlinear,ewma,naive loss=quantile seed=0,1,2 output_dir="$out/quantiles" \
-    "${words[@]}" "$@"
-adlx compare "$out"/quantiles/multirun/* --metric test/crps_skill --out "$out/quantiles.png"
+adlx train -m model=transformer,seq2seq,nlinear loss=quantile seed=0,1,2 output_dir="$out/quantiles" "${words[@]}" "$@"
+adlx train -m model=ewma model.power=1,2 output_dir="$out/quantiles" "${words[@]}" "$@"
+adlx train model=naive loss=quantile output_dir="$out/quantiles" "${words[@]}" "$@"
+adlx compare "$out"/quantiles/multirun/* "$out"/quantiles/naive-*/* --metric test/crps_skill --out "$out/quantiles.png"

@@ -147,7 +147,7 @@ def test_scored_forecast_and_compared(place, whole, here):
     assert naive.err == ""
     compared = here("compare", path, str(naive.run), "--metric", "test/mase", "--out", "table.csv")
     assert compared.err == ""
-    assert compared.lines[-1] == "wrote table.csv"
+    assert compared.lines[-3:] == ["wrote table.csv", "wrote table_series.csv", "wrote table_steps.csv"]
     table = pd.read_csv(place.folder / "table.csv")
     table = table.set_index(table["label"].str.split().str[0])  # behind the model stands what differs
     assert sorted(table.index) == ["naive", "seq2seq"]

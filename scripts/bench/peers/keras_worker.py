@@ -5,7 +5,7 @@ USAGE is how `fit` is called, at batch 1 either way:
 
 - `epochs`, as the notebooks do: arrays of one window, an epoch a step; each epoch builds its iterator anew.
 - `steps`: one long epoch over a `tf.data` pipeline that repeats. The fastest of those tried: XLA and unrolled LSTMs
-  are no faster and take twice the memory, several steps an execution gain nothing on the CPU.
+  are no faster and take twice the memory, several steps an execution save at most a twentieth.
 """
 
 import os

@@ -16,7 +16,7 @@ weight, which is what is done here.
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,52 +26,96 @@ from torch.nn.functional import dropout, linear
 CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
+class WeightSide(torch.autograd.Function):
+    """x (W0 + s B A)^T + b, with a backward that never forms the gradient of the whole weight.
+
+    With G the gradient of the output, N rows: dx = G (W0 + s B A), dA = s (B^T G^T) x and dB = s ((A x^T) G)^T, where
+    autograd would form G^T x (d_out, d_in) first. The narrow factor, (r, N), comes first: as (N, r) it is slower.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, lora_A: Tensor, lora_B: Tensor, scale: float
+    ) -> Tensor:
+        merged = torch.addmm(weight, lora_B, lora_A, alpha=scale)
+        ctx.save_for_backward(x, merged, weight, lora_A, lora_B)
+        ctx.scale = scale
+        return linear(x, merged, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
+        x, merged, weight, lora_A, lora_B = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is to come, and what forward made is a constant to autograd
+            merged = torch.addmm(weight, lora_B, lora_A, alpha=ctx.scale)
+        rows, out = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+        needs_x, needs_weight, needs_bias, needs_A, needs_B, _ = ctx.needs_input_grad
+
+        def scaled(like: Tensor, left: Tensor, right: Tensor) -> Tensor:  # s left right, in one pass: beta=0 drops like
+            return torch.addmm(like, left, right, beta=0, alpha=ctx.scale)
+
+        return (
+            torch.mm(out, merged).view(x.shape) if needs_x else None,
+            torch.mm(out.t(), rows) if needs_weight else None,
+            out.sum(0) if needs_bias else None,
+            scaled(lora_A, torch.mm(lora_B.t(), out.t()), rows) if needs_A else None,
+            scaled(lora_B.t(), torch.mm(lora_A, rows.t()), out).t() if needs_B else None,
+            None,
+        )
+
+
 class LoRALinear(nn.Linear):
     """An `nn.Linear` with an adapter: `lora_A` (r, d_in) and `lora_B` (d_out, r) beside a frozen weight and bias.
 
     Not to be constructed: `add_lora` makes one of a layer that is there. Of a subclass of `nn.Linear` it makes a
     subclass of both, in which a forward of its own finds the adapter behind `super().forward`.
 
-    The update is added to the weight, W0 + s B A, or to the output, W0 x + s B (A x), whichever is faster. The first
-    is one small product more than a plain layer has, but its gradient passes by a whole dW (d_out, d_in), 2 N d_out
-    d_in operations on N rows; the second reads x and the output, N (d_in + d_out) numbers, several times more. Measured
-    on one thread of a CPU, forward and backward, widths 7 to 1024, 1 to 3072 rows, ranks 2 and 16: the first takes 0.8
-    of the second's time at 128 x 128 and 1000 rows, 1.6 times at 512 x 512 and 96 rows, 3.7 times at 512 x 512 and 4
-    rows of rank 16; they meet where `weight_side` says. A function with a backward of its own, which never forms dW,
-    gains where layers are wide and rows many (0.8 of the time at 1024 x 256 and 1000 rows), and loses on the layers of
-    the models here, by its own cost: a step of the encoder takes 1.07 times as long with it.
+    The update is added to the weight or to the output, W0 x + s B (A x), whichever is faster. The first writes another
+    weight, d_in d_out numbers; the second reads and writes N rows of input and output once more, N (d_in + d_out).
+    Measured on one thread of a CPU, forward and backward, square layers: the first takes 1.8 times as long as the
+    second at width 512 and 4 rows of rank 16, the same at 96 rows, 0.86 at 1000 rows; at width 128 with rank 2 1.6, 0.9
+    and 0.8. They meet where `few` says. Autograd's backward of the first takes 1.3 to 1.5 times as long as that of
+    `WeightSide` at width 512; on the encoder of 549,319 parameters a step takes 1.07 times as long at rank 2 and batch
+    32, 1.02 at rank 8 and batch 1, but 0.96 at rank 16: where `thin` is false it is used.
 
     Under autocast the update goes to the output always: rounded to 8 bits of mantissa, the weight would swallow it.
     """
 
     lora_A: nn.Parameter
     lora_B: nn.Parameter
-    alpha: float
-    dropout: float
+    lora_rank: int
+    lora_alpha: float
+    lora_dropout: float
 
     @property
     def scale(self) -> float:
-        return self.alpha / self.lora_A.shape[0]
+        return self.lora_alpha / self.lora_rank
 
     def merged_weight(self) -> Tensor:
         """W0 + s B A (d_out, d_in)."""
         return torch.addmm(self.weight, self.lora_B, self.lora_A, alpha=self.scale)
 
-    def weight_side(self, rows: int) -> bool:
-        """Whether the update is cheaper on the weight: d_in d_out (N + 3 r) < 128 N (d_in + d_out)."""
-        (width_out, width_in), rank = self.weight.shape, self.lora_A.shape[0]
-        return width_in * width_out * (rows + 3 * rank) < 128 * rows * (width_in + width_out)
+    def few(self, rows: int) -> bool:
+        """Whether so few rows come in that the update is cheaper on the output: 2 N (d_in + d_out) < d_in d_out."""
+        return 2 * rows * (self.in_features + self.out_features) < self.in_features * self.out_features
+
+    def thin(self) -> bool:
+        """Whether the rank is so low that a whole dW would cost more: 5 r (d_in + d_out) < d_in d_out."""
+        return 5 * self.lora_rank * (self.in_features + self.out_features) < self.in_features * self.out_features
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., d_in) to (..., d_out)."""
-        drops = self.training and self.dropout > 0
-        rows = input.numel() // self.in_features
-        if not drops and self.weight_side(rows) and not torch.is_autocast_enabled(input.device.type):
-            return linear(input, self.merged_weight(), self.bias)
-        x = input.reshape(-1, self.in_features)
-        low = linear(dropout(x, self.dropout) if drops else x, self.lora_A)  # (N, r)
-        output = torch.addmm(linear(x, self.weight, self.bias), low, self.lora_B.t(), alpha=self.scale)
-        return output.unflatten(0, input.shape[:-1]) if input.dim() > 2 else output.view(*input.shape[:-1], -1)
+        drops = self.training and self.lora_dropout > 0
+        few = self.few(input.numel() // self.in_features)
+        if not (drops or few or torch.is_autocast_enabled(input.device.type)):
+            if not self.thin():
+                return linear(input, self.merged_weight(), self.bias)
+            out = WeightSide.apply(input, self.weight, self.bias, self.lora_A, self.lora_B, self.scale)
+            return cast(Tensor, out)
+        x = input.reshape(-1, input.shape[-1])
+        low = linear(dropout(x, self.lora_dropout) if drops else x, self.lora_A)  # (N, r)
+        out = torch.addmm(linear(x, self.weight, self.bias), low, self.lora_B.t(), alpha=self.scale)
+        return out.view(*input.shape[:-1], self.out_features)
 
 
 ADAPTED: dict[type[nn.Linear], type[LoRALinear]] = {nn.Linear: LoRALinear}
@@ -133,7 +177,7 @@ def add_lora(
 
 def adapt(layer: nn.Linear, rank: int, alpha: float, dropout: float) -> None:
     """Makes a `LoRALinear` of `layer` in place."""
-    kind = type(layer)
+    kind: Any = type(layer)
     if kind not in ADAPTED:
         ADAPTED[kind] = type(f"LoRA{kind.__name__}", (kind, LoRALinear), {})
     layer.__class__ = ADAPTED[kind]
@@ -141,7 +185,7 @@ def adapt(layer: nn.Linear, rank: int, alpha: float, dropout: float) -> None:
     layer.lora_A = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
     layer.lora_B = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
     nn.init.kaiming_uniform_(layer.lora_A, a=math.sqrt(5))
-    layer.alpha, layer.dropout = alpha, dropout
+    layer.lora_rank, layer.lora_alpha, layer.lora_dropout = rank, alpha, dropout
 
 
 def adapters(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
@@ -158,7 +202,7 @@ def merge(model: nn.Module) -> None:
     for _, layer in list(adapters(model)):
         with torch.no_grad():
             layer.weight.copy_(layer.merged_weight())
-        del layer.lora_A, layer.lora_B, layer.alpha, layer.dropout
+        del layer.lora_A, layer.lora_B, layer.lora_rank, layer.lora_alpha, layer.lora_dropout
         layer.__class__ = type(layer).__bases__[0]
     model.requires_grad_(True)
 
@@ -179,6 +223,8 @@ def to_peft(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ValueError: PEFT, which takes a name for the end of a name, would train fully a module that is frozen here.
     """
     layers = dict(adapters(model))
+    if not layers:
+        raise ValueError("the model has no adapters: add_lora gives it some")
     names = [name for name, _ in model.named_modules()]
     saved: list[str] = []  # the modules that own what trains fully, without those within another
     for name, module in model.named_modules():
@@ -203,9 +249,9 @@ def to_peft(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "peft_type": "LORA",
         "task_type": None,
         "inference_mode": True,
-        "r": first.lora_A.shape[0],
-        "lora_alpha": first.alpha,
-        "lora_dropout": first.dropout,
+        "r": first.lora_rank,
+        "lora_alpha": first.lora_alpha,
+        "lora_dropout": first.lora_dropout,
         "bias": "none",
         "target_modules": list(layers),
         "exclude_modules": [name for name in names if name.endswith(caught) and name not in layers] or None,
@@ -226,9 +272,7 @@ def select(names: Sequence[str] | dict[str, Any], patterns: str | Sequence[str],
     patterns = [patterns] if isinstance(patterns, str) else patterns
     for pattern in patterns:
         if not any(matches(name, pattern) for name in names):
-            raise ValueError(
-                f"{option}: {pattern!r} matches none of the {what}: {', '.join(names) or 'there are none'}"
-            )
+            raise ValueError(f"{option}: {pattern!r} matches none of the {what}: {', '.join(names) or 'none'}")
     return [name for name in names if any(matches(name, pattern) for pattern in patterns)]
 
 
@@ -244,8 +288,8 @@ def refuse_unreachable(model: nn.Module, chosen: Sequence[str]) -> None:
         inside = [name for name in chosen if name.startswith(f"{outer}.") or not outer]
         if isinstance(module, CLOSED) and inside:
             raise ValueError(
-                f"{outer or 'the model'} is an nn.{type(module).__name__}, which reads the weight of {inside[0]} without "
-                "calling the layer, so that an adapter would be passed by: leave it out by finetune.target, or train "
+                f"{outer or 'the model'} is an nn.{type(module).__name__}: it reads the weight of {inside[0]} and does "
+                "not call the layer, so that an adapter would be passed by. Leave it out by finetune.target, or train "
                 "it fully by finetune.trainable"
             )
     owners = Counter(id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.metrics.forecast import ForecastResult, Quantiles, by_month, scores, skill
+from adlx.metrics.quantiles import intervals
 from adlx.models.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.targets import build
@@ -251,7 +252,22 @@ class Forecast(Task):
         return frame
 
     def shown(self, product: pd.DataFrame) -> str:
-        return product.to_string(float_format=lambda value: f"{value:.6g}")
+        """The points, each with its widest interval where there is one."""
+        names = list(self.scaler.names)
+        bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
+        if bounds is None or self.levels is None:
+            return product.loc[:, names].to_string(float_format=lambda value: f"{value:.6g}")
+        low, high = (f"{self.levels[place]:g}" for place in bounds)
+        told = {
+            name: [
+                f"{point:.6g} [{lower:.6g}, {upper:.6g}]"
+                for point, lower, upper in zip(
+                    product[name], product[f"{name}/{low}"], product[f"{name}/{high}"], strict=True
+                )
+            ]
+            for name in names
+        }
+        return f"{pd.DataFrame(told, index=product.index).to_string()}\nin brackets: from {low} to {high}"
 
 
 def levels_of(loss: nn.Module) -> list[float] | None:
