@@ -29,7 +29,7 @@ CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 class WeightSide(torch.autograd.Function):
     """x (W0 + s B A)^T + b, with a backward that never forms the gradient of the whole weight.
 
-    With G the gradient of the output, N rows: dx = G (W0 + s B A), dA = (s B^T G^T) x and dB = ((s A x^T) G)^T, where
+    With G the gradient of the output, N rows: dx = G (W0 + s B A), dA = s (B^T G^T) x and dB = s ((A x^T) G)^T, where
     autograd would form G^T x (d_out, d_in) first. The narrow factor, (r, N), comes first: as (N, r) it is slower.
     """
 
@@ -50,12 +50,16 @@ class WeightSide(torch.autograd.Function):
             merged = torch.addmm(weight, lora_B, lora_A, alpha=ctx.scale)
         rows, out = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
         needs_x, needs_weight, needs_bias, needs_A, needs_B, _ = ctx.needs_input_grad
+
+        def scaled(like: Tensor, left: Tensor, right: Tensor) -> Tensor:  # s left right, in one pass: beta=0 drops like
+            return torch.addmm(like, left, right, beta=0, alpha=ctx.scale)
+
         return (
-            gradient @ merged if needs_x else None,
-            out.t() @ rows if needs_weight else None,
+            torch.mm(out, merged).view(x.shape) if needs_x else None,
+            torch.mm(out.t(), rows) if needs_weight else None,
             out.sum(0) if needs_bias else None,
-            torch.mm(torch.mm((lora_B * ctx.scale).t(), out.t()), rows) if needs_A else None,
-            torch.mm(torch.mm(lora_A * ctx.scale, rows.t()), out).t() if needs_B else None,
+            scaled(lora_A, torch.mm(lora_B.t(), out.t()), rows) if needs_A else None,
+            scaled(lora_B.t(), torch.mm(lora_A, rows.t()), out).t() if needs_B else None,
             None,
         )
 
@@ -66,24 +70,26 @@ class LoRALinear(nn.Linear):
     Not to be constructed: `add_lora` makes one of a layer that is there. Of a subclass of `nn.Linear` it makes a
     subclass of both, in which a forward of its own finds the adapter behind `super().forward`.
 
-    The update is added to the weight (`WeightSide`) or to the output, W0 x + s B (A x), whichever is faster. The first
-    writes another weight, d_in d_out numbers; the second reads and writes N rows of input and output once more, N (d_in
-    + d_out). Measured on one thread of a CPU, forward and backward, ranks 2 and 16, square layers: the first takes 1.8
-    times as long as the second at width 512 and 4 rows of rank 16, the same at 96 rows, 0.86 at 1000 rows; at width 128
-    1.6, 0.9 and 0.8 with rank 2. So they meet where `few` says. Left to autograd, the first takes 1.3 to 1.4 times as
-    long at width 512, and a step of the encoder of 549,319 parameters 1.02 to 1.06 at batch 1.
+    The update is added to the weight or to the output, W0 x + s B (A x), whichever is faster. The first writes another
+    weight, d_in d_out numbers; the second reads and writes N rows of input and output once more, N (d_in + d_out).
+    Measured on one thread of a CPU, forward and backward, square layers: the first takes 1.8 times as long as the
+    second at width 512 and 4 rows of rank 16, the same at 96 rows, 0.86 at 1000 rows; at width 128 with rank 2 1.6, 0.9
+    and 0.8. They meet where `few` says. Autograd's backward of the first takes 1.3 to 1.5 times as long as that of
+    `WeightSide` at width 512; on the encoder of 549,319 parameters a step takes 1.07 times as long at rank 2 and batch
+    32, 1.02 at rank 8 and batch 1, but 0.96 at rank 16: where `thin` is false it is used.
 
     Under autocast the update goes to the output always: rounded to 8 bits of mantissa, the weight would swallow it.
     """
 
     lora_A: nn.Parameter
     lora_B: nn.Parameter
+    lora_rank: int
     lora_alpha: float
     lora_dropout: float
 
     @property
     def scale(self) -> float:
-        return self.lora_alpha / self.lora_A.shape[0]
+        return self.lora_alpha / self.lora_rank
 
     def merged_weight(self) -> Tensor:
         """W0 + s B A (d_out, d_in)."""
@@ -93,14 +99,20 @@ class LoRALinear(nn.Linear):
         """Whether so few rows come in that the update is cheaper on the output: 2 N (d_in + d_out) < d_in d_out."""
         return 2 * rows * (self.in_features + self.out_features) < self.in_features * self.out_features
 
+    def thin(self) -> bool:
+        """Whether the rank is so low that a whole dW would cost more: 5 r (d_in + d_out) < d_in d_out."""
+        return 5 * self.lora_rank * (self.in_features + self.out_features) < self.in_features * self.out_features
+
     def forward(self, input: Tensor) -> Tensor:
         """(..., d_in) to (..., d_out)."""
         drops = self.training and self.lora_dropout > 0
         few = self.few(input.numel() // self.in_features)
         if not (drops or few or torch.is_autocast_enabled(input.device.type)):
+            if not self.thin():
+                return linear(input, self.merged_weight(), self.bias)
             out = WeightSide.apply(input, self.weight, self.bias, self.lora_A, self.lora_B, self.scale)
             return cast(Tensor, out)
-        x = input.reshape(-1, self.in_features)
+        x = input.reshape(-1, input.shape[-1])
         low = linear(dropout(x, self.lora_dropout) if drops else x, self.lora_A)  # (N, r)
         out = torch.addmm(linear(x, self.weight, self.bias), low, self.lora_B.t(), alpha=self.scale)
         return out.view(*input.shape[:-1], self.out_features)
@@ -165,15 +177,15 @@ def add_lora(
 
 def adapt(layer: nn.Linear, rank: int, alpha: float, dropout: float) -> None:
     """Makes a `LoRALinear` of `layer` in place."""
-    kind = type(layer)
+    kind: Any = type(layer)
     if kind not in ADAPTED:
-        ADAPTED[kind] = type(kind)(f"LoRA{kind.__name__}", (kind, LoRALinear), {})
+        ADAPTED[kind] = type(f"LoRA{kind.__name__}", (kind, LoRALinear), {})
     layer.__class__ = ADAPTED[kind]
     assert isinstance(layer, LoRALinear)
     layer.lora_A = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
     layer.lora_B = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
     nn.init.kaiming_uniform_(layer.lora_A, a=math.sqrt(5))
-    layer.lora_alpha, layer.lora_dropout = alpha, dropout
+    layer.lora_rank, layer.lora_alpha, layer.lora_dropout = rank, alpha, dropout
 
 
 def adapters(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
@@ -190,7 +202,7 @@ def merge(model: nn.Module) -> None:
     for _, layer in list(adapters(model)):
         with torch.no_grad():
             layer.weight.copy_(layer.merged_weight())
-        del layer.lora_A, layer.lora_B, layer.lora_alpha, layer.lora_dropout
+        del layer.lora_A, layer.lora_B, layer.lora_rank, layer.lora_alpha, layer.lora_dropout
         layer.__class__ = type(layer).__bases__[0]
     model.requires_grad_(True)
 
@@ -237,7 +249,7 @@ def to_peft(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "peft_type": "LORA",
         "task_type": None,
         "inference_mode": True,
-        "r": first.lora_A.shape[0],
+        "r": first.lora_rank,
         "lora_alpha": first.lora_alpha,
         "lora_dropout": first.lora_dropout,
         "bias": "none",
