@@ -18,6 +18,8 @@ def requirements(peer: str) -> list[str]:
         return ["keras==3.15.1", "tensorflow-cpu==2.21.0"]
     # First, and without its local part: an open requirement would fetch another build.
     torch = f"torch=={version('torch').split('+')[0]}"
+    if peer == "lora":
+        return [torch, "peft==0.21.2", "loralib==0.1.2"]
     return [torch, f"pytorch-lightning=={version('pytorch-lightning')}", "neuralforecast==3.3.0"]
 
 
