@@ -11,8 +11,8 @@ EXAMPLES = """examples:
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "adlx export",
-        description="A run's model for use elsewhere: a whole model of a fine-tuned run, as a run folder of its own, or "
-        "its adapter in the format of HF PEFT.",
+        description="A run's model for use elsewhere: the whole model of a fine-tuned run, as a run folder of its own, "
+        "or its adapter in the format of HF PEFT.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -20,10 +20,11 @@ def main(words: list[str]) -> None:
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--merged", action="store_true", help="a run folder whose weights hold the updates")
     form.add_argument("--peft", action="store_true", help="adapter_model.safetensors and adapter_config.json")
+    parser.add_argument("--base", metavar="RUN", help="where the run it started from is now, if it has moved")
     parser.add_argument("--out", metavar="FOLDER", help="where to; by default a new folder in the run's exports/")
     given = parser.parse_args(words)
     from adlx.runs.export import export_merged, export_peft
     from adlx.runs.folder import Run
 
-    path = (export_merged if given.merged else export_peft)(Run.open(given.run), given.out)
+    path = (export_merged if given.merged else export_peft)(Run.open(given.run), given.out, given.base)
     print(f"export: {path}")

@@ -164,7 +164,7 @@ def add_lora(
     }
     chosen = list(layers) if target is None else select(layers, target, "finetune.target", "affine layers")
     if not chosen:
-        raise ValueError("finetune.target: the model has no affine layer (nn.Linear) that is not in finetune.trainable")
+        raise ValueError("finetune.target: the model has no affine layer (nn.Linear) that was not initialised afresh")
     refuse_unreachable(model, chosen)
 
     for name, module in model.named_modules():
@@ -289,8 +289,7 @@ def refuse_unreachable(model: nn.Module, chosen: Sequence[str]) -> None:
         if isinstance(module, CLOSED) and inside:
             raise ValueError(
                 f"{outer or 'the model'} is an nn.{type(module).__name__}: it reads the weight of {inside[0]} and does "
-                "not call the layer, so that an adapter would be passed by. Leave it out by finetune.target, or train "
-                "it fully by finetune.trainable"
+                "not call the layer, so that an adapter would be passed by: leave it out by finetune.target"
             )
     owners = Counter(id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False))
     for name in chosen:

@@ -114,7 +114,7 @@ def grouped(runs: Sequence[Run], ignoring: str | None = None) -> dict[str, list[
 
 
 UNTOLD = ("data.path", "data.start", "data.end", "finetune.run", "finetune.sha256")
-"""Settings that a label leaves out: the span of the data is told by their name, the base of a fine-tuned run by seed."""
+"""Settings that a label leaves out: which span of the data, which base run."""
 
 
 def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:

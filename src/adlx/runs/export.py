@@ -14,18 +14,19 @@ from adlx.runs.folder import Run, new_folder, write_json
 KEPT = ("metrics.json", "metrics.csv", "predictions.npz")
 
 
-def export_merged(run: Run, out: str | Path | None = None) -> Path:
+def export_merged(run: Run, out: str | Path | None = None, base: str | None = None) -> Path:
     """Writes a run folder that needs no base: the updates of a LoRA run are in its weights.
 
     Args:
         run: finished; of a run that is whole already, a copy comes out.
         out: the folder to make; None: a new one in the run's `exports/`.
+        base: the run it started from, if that is no longer where it was.
 
     Raises:
         UserError: the base of the run is not there, or `out` is.
     """
     _require_finished(run)
-    model, card = restored(run)
+    model, card = restored(run, base)
     held = load_checkpoint(weights_file(run))["state_dict"]
     scaler = {key: value for key, value in held.items() if not key.startswith("model.")}
     weights = {f"model.{key}": value for key, value in model.state_dict().items()}
@@ -44,7 +45,7 @@ def export_merged(run: Run, out: str | Path | None = None) -> Path:
     return path
 
 
-def export_peft(run: Run, out: str | Path | None = None) -> Path:
+def export_peft(run: Run, out: str | Path | None = None, base: str | None = None) -> Path:
     """Writes the adapter of a LoRA run as `adapter_model.safetensors` and `adapter_config.json`.
 
     `peft.PeftModel.from_pretrained(base, path)` puts it onto the base network, a plain `nn.Module` of `adlx.models`.
@@ -55,7 +56,7 @@ def export_peft(run: Run, out: str | Path | None = None) -> Path:
     from safetensors.torch import save
 
     _require_finished(run)
-    model = opened(run, {**run.config, "finetune": located(run, run.config["finetune"])})
+    model = opened(run, {**run.config, "finetune": located(run, run.config["finetune"], base)})
     if not any(adapters(model)):
         raise UserError(f"{run.path} has no adapter: --peft is for runs with finetune=lora")
     for name, layer in adapters(model):

@@ -199,10 +199,15 @@ def weights_file(run: Run) -> Path:
     return run.best if run.best.is_file() else run.last
 
 
-def restored(run: Run) -> tuple[nn.Module, dict[str, Any]]:
-    """The model of a run with its best weights, whole, and the card of its checkpoint; needs no data."""
+def restored(run: Run, base: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of a run with its best weights, whole, and the card of its checkpoint; needs no data.
+
+    Args:
+        run: finished.
+        base: the run it started from, if that is no longer where it was.
+    """
     card = load_checkpoint(weights_file(run))["adlx"]
-    model = opened(run, {**card["config"], "finetune": located(run, card["config"].get("finetune"))})
+    model = opened(run, {**card["config"], "finetune": located(run, card["config"].get("finetune"), base)})
     merge(model)
     return model, card
 
@@ -224,9 +229,11 @@ def built(config: dict[str, Any], spec: dict[str, Any]) -> nn.Module:
     return build(config["model"], nn.Module, "model", dimensions)
 
 
-def located(run: Run, node: dict[str, Any] | None) -> dict[str, Any]:
-    """`config.finetune` of a run, with its base where it is now: both may have moved together."""
+def located(run: Run, node: dict[str, Any] | None, base: str | None = None) -> dict[str, Any]:
+    """`config.finetune` of a run, with its base where it is now: both may have moved together, or it is said."""
     node = dict(node or {})
+    if node and base is not None:
+        node["run"] = base
     if isinstance(path := node.get("run"), str):
         beside = run.info.get("finetune", {}).get("beside")
         if not Path(path).is_dir() and beside and (run.path / beside / "run.json").is_file():
