@@ -81,7 +81,7 @@ def holds_only_adapters(run, base) -> None:
     count = sum(RANK * (layer.in_features + layer.out_features) for layer in layers.values())
     assert run.metrics["model/trainable_parameters"] == count
     assert run.metrics["model/parameters"] == count + sum(p.numel() for p in whole.parameters())
-    assert run.metrics["model/checkpoint_kb"] == pytest.approx(run.best.stat().st_size / 1000)
+    assert run.metrics["fit/checkpoint_kb"] == pytest.approx(run.best.stat().st_size / 1000)
     wanted = {f"model.{name}.{side}" for name in layers for side in ("lora_A", "lora_B")}
     wanted |= {f"model.{name}" for name in whole.state_dict() if name not in dict(whole.named_parameters())}
     for path in (run.best, run.last):

@@ -117,9 +117,9 @@ def test_files(written, tmp_path, capsys):
 
 def test_sizes_are_told_where_something_is_frozen(written):
     """Of a run that is older than the size of its checkpoint, a dash."""
-    sizes = {"model/parameters": 3000, "model/trainable_parameters": 3000, "model/checkpoint_kb": 48.4}
+    sizes = {"model/parameters": 3000, "model/trainable_parameters": 3000, "fit/checkpoint_kb": 48.4}
     whole = written("whole", 1.1, sizes)
-    part = {**sizes, "model/trainable_parameters": 1200, "model/checkpoint_kb": 9.6}
+    part = {**sizes, "model/trainable_parameters": 1200, "fit/checkpoint_kb": 9.6}
     tuned = written("tuned", 1.0, part, finetune=LORA)
     assert "trained" not in headings(compare([whole], "test/mase"))
     comparison = compare([whole, tuned], "test/mase")
@@ -128,6 +128,6 @@ def test_sizes_are_told_where_something_is_frozen(written):
     assert [row[0] for row in rows[2:]] == ["nlinear lora", "nlinear"]
     assert [row[-4:-1] for row in rows[2:]] == [["3,000", "1,200", "10"], ["3,000", "3,000", "48"]]
     metrics = json.loads((whole / "metrics.json").read_text())
-    del metrics["model/checkpoint_kb"]
+    del metrics["fit/checkpoint_kb"]
     write_json(whole / "metrics.json", metrics)
     assert markdown(compare([whole, tuned], "test/mase")).splitlines()[-1].split("|")[-3].strip() == "-"

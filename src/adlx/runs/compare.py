@@ -154,7 +154,7 @@ def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
                 "dm_pvalue": mean(pvalue),
                 "parameters": mean("model/parameters"),
                 "trainable": mean("model/trainable_parameters"),
-                "checkpoint_kb": mean("model/checkpoint_kb"),
+                "checkpoint_kb": mean("fit/checkpoint_kb"),
                 "seconds": mean("fit/seconds"),
             }
         )

@@ -245,7 +245,7 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
         "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
         "model/parameters": sum(p.numel() for p in task.model.parameters()),
         "model/trainable_parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
-        "model/checkpoint_kb": chosen.stat().st_size / 1000,
+        "fit/checkpoint_kb": chosen.stat().st_size / 1000,
     }
     merge(task.model)
     accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
