@@ -63,7 +63,9 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
         config["data"]["path"] = str(Path(config["data"]["path"]).absolute())
     trust(config["allow"])
     check(config, composition.origin)
-    adopt(config, composition.overrides)
+    if config["finetune"]:
+        adopt(config, composition.overrides)
+        check(config, lambda key: f"as the base run has it ({config['finetune']['run']})")
     quiet_lightning()
     data, task = assemble(config)
     if task.finetune:
