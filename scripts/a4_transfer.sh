@@ -23,6 +23,17 @@ strategies output_dir="$out/converged"
 ranks=8
 strategies data.train_windows=32,256,2048 output_dir="$out/windows"
 
-adlx compare "$out"/two_epochs/multirun/* --against model/trainable_parameters --out "$out/two_epochs.png"
-adlx compare "$out"/converged/multirun/* --against model/trainable_parameters --out "$out/converged.png"
-adlx compare "$out"/windows/multirun/* --metric test/mase --against data.train_windows --out "$out/windows.png"
+# Prices have nothing to transfer; seasons do.
+python "$(dirname "$0")/seasonal_tables.py" "$out/tables"
+seasonal=(model=transformer data=csv data.context=48 model.hidden=32 model.blocks=2)
+adlx train "${seasonal[@]}" data.path="$out/tables/base.csv" output_dir="$out/seasonal_base"
+base=$(echo "$out"/seasonal_base/*/*)
+few=(data.path="$out/tables/related.csv" data.train_windows=16,64,256,1000 seed=0,1,2 output_dir="$out/seasonal")
+adlx train -m "${seasonal[@]}" "${few[@]}"
+adlx train -m "${seasonal[@]}" "${few[@]}" finetune=full finetune.run="$base"
+adlx train -m "${seasonal[@]}" "${few[@]}" finetune=lora finetune.run="$base"
+
+adlx compare "$out"/two_epochs/multirun/* --metric test/mase --against model/trainable_parameters --out "$out/two_epochs.png"
+adlx compare "$out"/converged/multirun/* --metric test/mase --against model/trainable_parameters --out "$out/converged.png"
+adlx compare "$out"/windows/multirun/* --against data.train_windows --out "$out/windows.png"
+adlx compare "$out"/seasonal/multirun/* --against data.train_windows --out "$out/seasonal.png"

@@ -1,5 +1,6 @@
 """Runs side by side, on folders written by hand: then every number is known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -136,6 +137,17 @@ def test_details_by_series_and_by_step(folder):
         assert frame.columns.tolist()[1:] == columns
         np.testing.assert_allclose(frame[columns], [error.mean(axis=axis) for error in wanted])
     assert compare([folder("c", "c"), folder("d", "d", start=1)]).details == {}
+
+
+def test_losses_compare_on_one_scale(folder):
+    """Runs on training parts of another span have another one-step change in the denominator of their MASE."""
+    runs = [folder("a", "a", error=0.5), folder("b", "b", error=0.5)]
+    result = ForecastResult.load(runs[1] / "predictions.npz")
+    dataclasses.replace(result, step_mae=np.full(2, 7.0)).save(runs[1] / "predictions.npz")
+    comparison = compare(runs)
+    assert comparison.table["mcs_pvalue"].tolist() == [1.0, 1.0]
+    frame = comparison.details["series"]
+    assert frame.loc[0, ["A", "B"]].tolist() == frame.loc[1, ["A", "B"]].tolist()
 
 
 def test_by_crps(folder):

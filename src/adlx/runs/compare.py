@@ -1,6 +1,7 @@
 """Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
 
 
 def load_results(groups: dict[str, list[Run]]) -> dict[str, list[ForecastResult]]:
-    """The test predictions of each group's runs; empty where they are not forecasts of the same windows."""
+    """The test predictions of each group's runs, on one scale; empty where they are not of the same windows."""
     try:
         results = {
             label: [ForecastResult.load(run.path / "predictions.npz") for run in runs] for label, runs in groups.items()
@@ -179,7 +180,10 @@ def load_results(groups: dict[str, list[Run]]) -> dict[str, list[ForecastResult]
         for group in results.values()
         for result in group
     )
-    return results if same else {}
+    if not same:
+        return {}
+    scale = first.step_mae  # other training parts have other scales, and losses compare on one alone
+    return {label: [replace(result, step_mae=scale) for result in group] for label, group in results.items()}
 
 
 def is_crps(metric: str) -> bool:
