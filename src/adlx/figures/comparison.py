@@ -68,7 +68,7 @@ def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np
     if values.min() > 0 and values.max() > 20 * values.min():
         panel.set_xscale("log")
         if len(places := np.unique(values)) <= 10:
-            panel.set_xticks(places, [style.number(place) for place in places])
+            panel.set_xticks(places, [f"{place:,.6g}" for place in places])
             panel.set_xticks([], minor=True)
     else:
         panel.xaxis.set_major_formatter(style.NumberFormatter())
