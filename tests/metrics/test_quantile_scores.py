@@ -6,13 +6,13 @@ import pytest
 from adlx.metrics.forecast import (
     ForecastResult,
     Quantiles,
-    by_month,
     horizon_crps,
     naive_window_crps,
     quantile_scores,
     scores,
     window_crps,
 )
+from adlx.metrics.months import by_month
 from adlx.metrics.significance import diebold_mariano
 
 LEVELS = np.array([0.1, 0.25, 0.5, 0.75, 0.9])

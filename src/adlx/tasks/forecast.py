@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
-from adlx.metrics.forecast import ForecastResult, Quantiles, by_month, scores, skill
+from adlx.metrics.forecast import ForecastResult, Quantiles, scores, skill
+from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
 from adlx.models.forecaster import Forecaster
 from adlx.specs import SeriesSpec

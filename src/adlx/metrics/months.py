@@ -1,0 +1,42 @@
+"""Scores of a forecast by calendar month."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adlx.metrics.forecast import (
+    ForecastResult,
+    inside,
+    naive_window_crps,
+    naive_window_losses,
+    skill,
+    window_crps,
+    window_losses,
+)
+from adlx.metrics.quantiles import intervals
+
+
+def by_month(result: ForecastResult) -> pd.DataFrame:
+    """Scores by calendar month of the forecast origin (UTC): a row a month, and how many windows it has.
+
+    Columns: `month`, `windows`, `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`, `crps_skill`
+    and `coverage_80` where the levels bound that interval.
+    """
+    losses = {"mase": window_losses(result), "naive_mase": naive_window_losses(result)}
+    if result.quantiles is not None:
+        losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
+        if 80 in (found := intervals(result.quantiles.levels)):
+            losses["coverage_80"] = inside(result, result.quantiles.values, *found[80]).mean(axis=(1, 2))
+    months, places, counts = np.unique(
+        result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
+    )
+    means = {name: np.bincount(places, weights=loss) / counts for name, loss in losses.items()}
+    table: dict[str, Any] = {"month": months, "windows": counts}
+    for name, values in means.items():
+        table[name] = values
+        if name.startswith("naive_"):
+            of = name.removeprefix("naive_")
+            skills = [skill(*pair) for pair in zip(means[of], values, strict=True)]
+            table["skill" if of == "mase" else f"{of}_skill"] = skills
+    return pd.DataFrame(table)
