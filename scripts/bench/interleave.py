@@ -131,7 +131,7 @@ def prepared(words: Sequence[str], folder: str) -> tuple[Any, ...]:
     quiet_lightning()
     data, task = assemble(made.config)
     torch.set_num_threads(made.config["trainer"]["threads"])
-    return made.config, data, task, make_trainer(Run(Path(folder), {}), made.config)
+    return made.config, data, task, make_trainer(Run(Path(folder), {}), made.config, task)
 
 
 def compare(words: Sequence[str], steps: int, repeats: int, seconds: float, plain: bool = False) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What data tells a model about itself, so that no config repeats a dimension."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from types import UnionType
+from typing import Any, get_args
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,50 @@ class SeriesSpec:
     context: int
     horizon: int
     outputs: int = 1
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Shape of a set of images, with values from 0 to 1.
+
+    Args:
+        channels: 1 grey, 3 colour.
+        size: height and width in pixels.
+        classes: names of what is shown, in the order of the labels; empty where nothing is labelled.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CodeSpec:
+    """Shape of a set of code maps: whole numbers on a grid, each naming a vector of a codebook.
+
+    Args:
+        grid: height and width of a map.
+        codebook: how many codes there are.
+        dimension: of the vectors; None: the codes came without them.
+        classes: names of what is shown, in the order of the labels.
+    """
+
+    grid: tuple[int, int]
+    codebook: int
+    dimension: int | None = None
+    classes: tuple[str, ...] = ()
+
+
+SPECS: dict[type, str] = {SeriesSpec: "series", ImageSpec: "images", CodeSpec: "code maps"}
+
+
+def told(kind: type | UnionType) -> str:
+    """What a spec, or one of several, is the shape of: `images or code maps`."""
+    kinds: tuple[Any, ...] = get_args(kind) or (kind,)
+    return " or ".join(SPECS[spec] for spec in kinds)
+
+
+def spec_of(plain: dict[str, Any]) -> Any:
+    """The spec that `dataclasses.asdict` made these values of."""
+    kind = next(kind for kind in SPECS if plain.keys() <= {field.name for field in fields(kind)})
+    return kind(**plain)

@@ -128,8 +128,10 @@ def test_significance_where_the_windows_are_shared(folder):
 
 def test_details_by_series_and_by_step(folder):
     comparison = compare([folder("a", "a", error=0.5), folder("b", "b", error=2.0), folder("b2", "b", 1, error=2.1)])
-    results = {label: [horizon_mase(r, r.prediction) for r in group] for label, group in comparison.results.items()}
-    naive = horizon_mase(comparison.results["a"][0], comparison.results["a"][0].naive)
+    results = {
+        label: [horizon_mase(r, r.prediction) for r in group] for label, group in comparison.evidence.results.items()
+    }
+    naive = horizon_mase(comparison.evidence.results["a"][0], comparison.evidence.results["a"][0].naive)
     wanted = [np.mean(results["a"], axis=0), np.mean(results["b"], axis=0), naive]
     for name, axis, columns in (("series", 0, ["A", "B"]), ("steps", 1, ["1", "2", "3"][:HORIZON])):
         frame = comparison.details[name]
@@ -154,7 +156,7 @@ def test_by_crps(folder):
     """Intervals are compared by their own losses, and only at the same levels."""
     runs = [folder("a", "a", spread=0.7, error=0.5), folder("b", "b", spread=0.9, error=2.0)]
     comparison = compare(runs, "test/crps_skill")
-    a, b = (comparison.results[name][0] for name in "ab")
+    a, b = (comparison.evidence.results[name][0] for name in "ab")
     pvalues = confidence_set({"a": window_crps(a), "b": window_crps(b)}, block=block_length(WINDOWS, HORIZON, 1))
     assert comparison.table["mcs_pvalue"].tolist() == list(pvalues.values())
     assert comparison.table["dm_pvalue"].tolist() == [0.03, 0.03]
@@ -188,7 +190,7 @@ def test_many_steps_are_thinned_for_a_terminal():
 def test_no_significance_where_they_are_not(folder):
     runs = [folder("a", "a", error=0.5), folder("b", "b", start=1)]
     comparison = compare(runs)
-    assert comparison.results == {}
+    assert comparison.evidence is None
     assert comparison.table["mcs_pvalue"].isna().all()
     assert shown(comparison)[0].caption is None
     (runs[0] / "predictions.npz").unlink()
@@ -206,10 +208,10 @@ def test_files(folder, tmp_path):
     pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
     assert (tmp_path / "t.md").read_text() == markdown(comparison)
     assert markdown(comparison).splitlines()[:4] == [
-        "| run | seeds | skill | DM p | MCS p | parameters | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| a | 1 | +0.5000 | - | 1 | 7 | 2.0 |",
-        f"| b | 2 | -0.1000 ± 0.1414 | - | {pvalue} | 7 | 2.5 |",
+        "| run | seeds | skill | MCS p | parameters | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | 1 | +0.5000 | 1 | 7 | 2.0 |",
+        f"| b | 2 | -0.1000 ± 0.1414 | {pvalue} | 7 | 2.5 |",
     ]
     written = comparison.write(tmp_path / "t.png")
     assert written == [tmp_path / "t.png", tmp_path / "t_panels.png"]

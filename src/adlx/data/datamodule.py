@@ -37,6 +37,10 @@ class DataModule(pl.LightningDataModule):
         """Facts for `run.json`: `source`, `detail`, `simulated`, and `fingerprint`, a SHA-256 of the training part."""
         raise NotImplementedError
 
+    def tested(self) -> str:
+        """How much the test part holds, in a few words."""
+        raise NotImplementedError
+
     def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
         """The arguments that make a later run load what `about` describes, whatever `auto` would choose by then."""
         return {}

@@ -206,6 +206,10 @@ class Series(DataModule):
             "fingerprint": digest.hexdigest(),
         }
 
+    def tested(self) -> str:
+        step = "step" if self.stride == 1 else f"{self.stride} steps"
+        return f"{len(self.starts('test'))} windows, one every {step}"
+
     def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
         return {"start": about["start"], "end": about["end"]}
 

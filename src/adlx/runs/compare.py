@@ -1,7 +1,6 @@
 """Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from adlx.errors import UserError
-from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
-from adlx.metrics.significance import block_length, confidence_set
 from adlx.runs.comparison import Comparison
 from adlx.runs.compose import nearest
+from adlx.runs.evidence import evidence, is_crps
 from adlx.runs.folder import Run
 from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
-from adlx.runs.report import HEADLINES
+from adlx.runs.report import HEADLINES, PVALUES, SKILLS
 
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
 
@@ -44,13 +42,14 @@ def compare(paths: Sequence[str | Path], metric: str | None = None, against: str
         if metric not in run.metrics:
             raise UserError(f"{run.path} has no metric {metric}{nearest(metric, run.metrics)}; see its metrics.json")
     groups = grouped(runs)
-    results = load_results(groups)
+    found = evidence(groups)
     table = tabulate(groups, metric)
-    pvalues = _confidence(results, metric) if results else {}
-    table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in table["label"]]
+    labels = list(table["label"])
+    pvalues = found.confidence(metric) if found else {}
+    table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in labels]
     curve = None if against is None else trace(runs, metric, against)
-    details = detail(results, list(table["label"]), metric)
-    return Comparison(metric, _title(metric, runs), table, results, details, curve)
+    details = found.details(labels, metric) if found else {}
+    return Comparison(metric, _title(metric, runs), table, found, details, curve)
 
 
 def _title(metric: str, runs: Sequence[Run]) -> str:
@@ -130,112 +129,50 @@ def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str,
     return any(peer.get(key) != value for peer in peers)
 
 
+COLUMNS = {
+    "skill": "test/skill",
+    "crps_skill": "test/crps_skill",
+    "coverage_80": "test/coverage_80",
+    "balanced_accuracy": "test/balanced_accuracy",
+    "f1_macro": "test/f1_macro",
+    "perplexity": "test/perplexity",
+    "parameters": "model/parameters",
+    "trainable": "model/trainable_parameters",
+    "nonzeros": "model/nonzeros",
+    "size_kb": "model/size_kb",
+    "checkpoint_kb": "fit/checkpoint_kb",
+    "seconds": "fit/seconds",
+}
+"""Means over seeds that stand beside the metric, NaN where runs do not have them."""
+
+
 def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
     """A row a group, best first."""
     baseline = metric.replace("test/", "baseline/", 1)
-    pvalue = "test/crps_dm_pvalue" if is_crps(metric) else "test/dm_pvalue"
+    tests = PVALUES["test/crps_skill" if is_crps(metric) else "test/skill"]
     rows = []
     for label, runs in groups.items():
         values = np.array([run.metrics[metric] for run in runs])
-
-        def mean(key: str, runs: list[Run] = runs) -> float:
-            found = [run.metrics[key] for run in runs if key in run.metrics]
-            return float(np.mean(found)) if found else float("nan")
-
         rows.append(
             {
                 "label": label,
                 "n": len(runs),
                 "mean": values.mean(),
                 "std": values.std(ddof=1) if len(values) > 1 else float("nan"),
-                "baseline": 0.0 if metric in ("test/skill", "test/crps_skill") else mean(baseline),
-                "skill": mean("test/skill"),
-                "crps_skill": mean("test/crps_skill"),
-                "coverage_80": mean("test/coverage_80"),
-                "dm_pvalue": mean(pvalue),
-                "parameters": mean("model/parameters"),
-                "trainable": mean("model/trainable_parameters"),
-                "checkpoint_kb": mean("fit/checkpoint_kb"),
-                "seconds": mean("fit/seconds"),
+                "baseline": 0.0 if metric in SKILLS else _mean(run.metrics.get(baseline) for run in runs),
+                **{column(key): _mean(run.metrics.get(key) for run in runs) for key in tests},
+                **{name: _mean(run.metrics.get(key) for run in runs) for name, key in COLUMNS.items()},
             }
         )
     higher = any(word in metric for word in HIGHER_IS_BETTER)
     return pd.DataFrame(rows).sort_values("mean", ascending=not higher, ignore_index=True)
 
 
-def load_results(groups: dict[str, list[Run]]) -> dict[str, list[ForecastResult]]:
-    """The test predictions of each group's runs, on one scale; empty where they are not of the same windows."""
-    try:
-        results = {
-            label: [ForecastResult.load(run.path / "predictions.npz") for run in runs] for label, runs in groups.items()
-        }
-    except UserError:
-        return {}
-    first = next(iter(results.values()))[0]
-    same = all(
-        result.series == first.series
-        and np.array_equal(result.origin, first.origin)
-        and result.target.shape == first.target.shape
-        and np.array_equal(result.target, first.target)
-        for group in results.values()
-        for result in group
-    )
-    if not same:
-        return {}
-    scale = first.step_mae  # other training parts have other scales, and losses compare on one alone
-    return {label: [replace(result, step_mae=scale) for result in group] for label, group in results.items()}
+def column(pvalue: str) -> str:
+    """`test/crps_dm_pvalue` to `dm_pvalue`."""
+    return pvalue.removeprefix("test/").removeprefix("crps_")
 
 
-def is_crps(metric: str) -> bool:
-    return metric.startswith("test/crps")
-
-
-def _confidence(results: dict[str, list[ForecastResult]], metric: str) -> dict[str, float]:
-    """p-values of the model confidence set; a configuration's loss in a window is the mean over its seeds.
-
-    Of the CRPS where that is what the runs are compared by; there are none then unless they share their levels.
-    """
-    losses_of = window_crps if is_crps(metric) else window_losses
-    if is_crps(metric) and not share_levels([result for group in results.values() for result in group]):
-        return {}
-    losses = {label: np.mean([losses_of(result) for result in group], axis=0) for label, group in results.items()}
-    windows, horizon, _ = (first := next(iter(results.values()))[0]).target.shape
-    return confidence_set(losses, block=block_length(windows, horizon, first.stride))
-
-
-def share_levels(results: Sequence[ForecastResult]) -> bool:
-    levels = [None if result.quantiles is None else list(result.quantiles.levels) for result in results]
-    return levels[0] is not None and all(other == levels[0] for other in levels)
-
-
-def detail(results: dict[str, list[ForecastResult]], labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
-    """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive in the last row.
-
-    CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.
-    """
-    if not results:
-        return {}
-    held = [result for group in results.values() for result in group]
-    by_crps = is_crps(metric) and share_levels(held)
-
-    def errors(result: ForecastResult, naive: bool = False) -> np.ndarray:
-        if by_crps and result.quantiles is not None:
-            return horizon_crps(result, result.quantiles.naive if naive else result.quantiles.values)
-        return horizon_mase(result, result.naive if naive else result.prediction)
-
-    rows = {label: np.mean([errors(result) for result in results[label]], axis=0) for label in labels}  # (H, S)
-    rows["naive (last value)"] = errors(held[0], naive=True)
-    name = "CRPS" if by_crps else "MASE"
-    steps = [str(step) for step in range(1, held[0].target.shape[1] + 1)]
-    by_series = {label: error.mean(axis=0) for label, error in rows.items()}
-    by_step = {label: error.mean(axis=1) for label, error in rows.items()}
-    return {
-        "series": _frame(f"{name} by series", by_series, held[0].series),
-        "steps": _frame(f"{name} by steps ahead", by_step, steps),
-    }
-
-
-def _frame(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
-    frame = pd.DataFrame(list(rows.values()), columns=list(columns))
-    frame.insert(0, heading, list(rows))
-    return frame
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

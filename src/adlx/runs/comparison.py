@@ -13,7 +13,7 @@ from adlx.atomic import replacing
 from adlx.errors import UserError
 from adlx.figures import comparison as draw
 from adlx.figures.style import mean_and_deviation, save
-from adlx.metrics.forecast import ForecastResult
+from adlx.runs.evidence import Evidence
 from adlx.runs.report import frame_cell, frame_table, number, signed
 
 MCS_SIZE = 0.10
@@ -27,34 +27,33 @@ class Comparison:
     Args:
         metric: what they are sorted by.
         title: for tables and figures; names the data, and says `simulated` where any are.
-        table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `skill`, `dm_pvalue`,
-            `mcs_pvalue` (of the model confidence set, NaN where the runs do not share their test windows),
-            `parameters`, `seconds`.
-        results: the test forecasts of each configuration's runs, where they share their windows.
+        table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`,
+            `dm_pvalue` and `mcnemar_pvalue` (against it), `mcs_pvalue` (of the model confidence set, NaN where the
+            runs do not share their test samples), and the means of `adlx.runs.compare.COLUMNS`.
+        evidence: the test predictions of each configuration's runs, where they are of the same samples.
+        details: what they tell beside the metric, by name: a row a configuration, mean over seeds.
         curve: the metric against some number, see `adlx.runs.compare.trace`.
-        details: the error by series and by step ahead, of the same windows: a row a configuration, mean over seeds.
     """
 
     metric: str
     title: str
     table: pd.DataFrame
-    results: dict[str, list[ForecastResult]]
+    evidence: Evidence | None
     details: dict[str, pd.DataFrame]
     curve: pd.DataFrame | None = None
 
     def write(self, out: str | Path) -> list[Path]:
         """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
 
-        Beside `NAME.png` lies `NAME_panels.png`, the forecasts by series, where the runs share their windows, and
-        `NAME_against.png`, where the metric is drawn against something.
+        Beside `NAME.png` lies what its evidence draws, such as `NAME_panels.png`, the forecasts by series, or
+        `NAME_confusion.png`; and `NAME_against.png`, where the metric is drawn against something.
         """
         out = Path(out)
         check_suffix(out)
         if out.suffix == ".png":
             figures = {out: draw.comparison(self.table, self.metric, self.title)}
-            if self.results:
-                firsts = {label: group[0] for label, group in self.results.items()}
-                figures[out.with_name(f"{out.stem}_panels.png")] = draw.panels(firsts, self.title)
+            drawn = self.evidence.figures(list(self.table["label"]), self.title) if self.evidence else {}
+            figures |= {out.with_name(f"{out.stem}_{name}.png"): figure for name, figure in drawn.items()}
             if self.curve is not None:
                 baseline = self.table["baseline"].to_numpy(dtype=float)
                 figures[out.with_name(f"{out.stem}_against.png")] = draw.against(
@@ -88,19 +87,32 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def headings(comparison: Comparison) -> list[str]:
     told = comparison.metric.removeprefix("test/").replace("_", " ")
-    sizes = ["trained", "checkpoint kB"] if _tuned(comparison) else []
-    return ["run", "seeds", told, *_beside(comparison), "DM p", "MCS p", "parameters", *sizes, "seconds"]
+    return ["run", "seeds", told, *_beside(comparison), *_tests(comparison), *_sizes(comparison), "seconds"]
 
 
-def _tuned(comparison: Comparison) -> bool:
-    """Whether any run trained only part of its weights."""
-    return bool((comparison.table["trainable"] < comparison.table["parameters"]).any())
+def _tests(comparison: Comparison) -> dict[str, str]:
+    """Columns of p-values: heading and key."""
+    wanted = {"DM p": "dm_pvalue", "McNemar p": "mcnemar_pvalue", "MCS p": "mcs_pvalue"}
+    table = comparison.table
+    return {heading: key for heading, key in wanted.items() if key in table and np.isfinite(table[key]).any()}
+
+
+def _sizes(comparison: Comparison) -> dict[str, str]:
+    """Columns on how large models are: heading and key. Of classifiers, how sparse too; of adapters, how small."""
+    table = comparison.table
+    wanted = {"parameters": "parameters"}
+    if np.isfinite(table["f1_macro"]).any():
+        return wanted | {"non-zeros": "nonzeros", "model kB": "size_kb"}
+    if np.any(table["trainable"].to_numpy() < table["parameters"].to_numpy()):
+        return wanted | {"trained": "trainable", "checkpoint kB": "checkpoint_kb"}
+    return wanted
 
 
 def _beside(comparison: Comparison) -> dict[str, str]:
     """Further columns: heading and key of what says more than the metric alone."""
     table, metric = comparison.table, comparison.metric
     wanted = {"baseline": "baseline"} if not metric.endswith("skill") else {}
+    wanted |= {"balanced": "balanced_accuracy", "macro F1": "f1_macro", "perplexity": "perplexity"}
     wanted |= {"skill": "skill", "CRPS skill": "crps_skill", "coverage 80": "coverage_80"}
     return {
         heading: key for heading, key in wanted.items() if f"test/{key}" != metric and np.isfinite(table[key]).any()
@@ -113,9 +125,8 @@ def cells(row: dict[str, Any], comparison: Comparison) -> list[str]:
     if comparison.metric.endswith("skill"):  # always around 0, so always to the same digits
         value = signed(row["mean"]) + ("" if np.isnan(row["std"]) else f" ± {row['std']:.4f}")
     beside = [signed(row[key]) if key.endswith("skill") else number(row[key]) for key in _beside(comparison).values()]
-    pvalues = [number(row["dm_pvalue"], 2), number(row["mcs_pvalue"], 2)]
-    sizes = ("trainable", "checkpoint_kb") if _tuned(comparison) else ()
-    counts = ["-" if np.isnan(row[key]) else f"{row[key]:,.0f}" for key in ("parameters", *sizes)]
+    pvalues = [number(row[key], 2) for key in _tests(comparison).values()]
+    counts = ["-" if np.isnan(row[key]) else f"{row[key]:,.0f}" for key in _sizes(comparison).values()]
     last = [*counts, f"{row['seconds']:.1f}"]
     return [row["label"], str(row["n"]), value, *beside, *pvalues, *last]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adlx.atomic import replacing
 from adlx.runs.folder import Run, new_folder, write_json, write_yaml
-from adlx.runs.report import console, frame_table, results_table
+from adlx.runs.report import console, frame_table, tell
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
 
@@ -38,15 +38,12 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     write_yaml(path / "config.yaml", trained.config)
     trained.task.save_predictions(path / "predictions.npz")
     out = console()
-    out.print(results_table(metrics, f"{trained.title}: test"))
+    tell(metrics, trained.title, out)
     for name, frame in trained.task.tables().items():
         out.print(frame_table(frame, f"{trained.title}: {name}"))
         with replacing(path / f"{name}.csv") as file:
             file.write(frame.to_csv(index=False, lineterminator="\n").encode())
-    windows = trained.data.about().get("windows", {}).get("test")
-    if windows is not None:
-        stride = trained.config["data"]["stride"]
-        out.print(f"{windows} windows, one every {f'{stride} steps' if stride > 1 else 'step'}")
+    out.print(trained.data.tested())
     if trained.data.about().get("simulated"):
         out.print("data: simulated")
     out.print(f"evaluation: {path}")

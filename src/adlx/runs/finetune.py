@@ -15,6 +15,7 @@ from adlx.errors import UserError
 from adlx.models.lora import add_lora, merge
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
+from adlx.specs import spec_of
 from adlx.targets import build, resolve
 from adlx.tasks import task_for
 
@@ -225,7 +226,7 @@ def opened(run: Run, config: dict[str, Any]) -> nn.Module:
 def built(config: dict[str, Any], spec: dict[str, Any]) -> nn.Module:
     """A model as `config` has it, for data of these dimensions."""
     kind = task_for(resolve(config["model"].get("_target_"), nn.Module, "model"))
-    dimensions = kind.model_spec(kind.spec_kind(**spec), config["loss"])
+    dimensions = kind.model_spec(spec_of(spec), config["loss"])
     return build(config["model"], nn.Module, "model", dimensions)
 
 

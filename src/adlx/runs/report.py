@@ -11,18 +11,30 @@ from rich.table import Table
 from adlx.runs.folder import Run
 
 HEADLINES = (
+    "test/accuracy",
+    "test/psnr",
+    "test/kid",
+    "test/rollout_vrmse",
     "test/skill",
     "test/crps_skill",
     "test/mase",
-    "test/accuracy",
-    "test/kid",
-    "test/rollout_vrmse",
-    "test/psnr",
 )
 """What a run is judged by at a glance; each has those of its task."""
 
-SKILLS = (("test/skill", "test/dm_pvalue", "skill"), ("test/crps_skill", "test/crps_dm_pvalue", "CRPS skill"))
-"""Skills, the p-values that tell them from chance, and what they are called."""
+SKILLS = {"test/skill": "skill", "test/crps_skill": "CRPS skill"}
+PVALUES = {
+    "test/skill": {"test/dm_pvalue": "DM p", "test/mcnemar_pvalue": "McNemar p"},
+    "test/crps_skill": {"test/crps_dm_pvalue": "DM p"},
+}
+"""What tells a skill from chance, and what that is called; each task has one of them or none."""
+
+
+SKILL_OF = {"mase": "skill", "accuracy": "skill", "mse": "skill", "crps": "crps_skill"}
+"""The score that each skill is a skill of."""
+
+
+BY_READOUT = ("accuracy/", "balanced_accuracy/", "f1_macro/")
+"""What the scores of the single readouts of a model begin with."""
 
 
 def console() -> Console:
@@ -56,13 +68,29 @@ def results_table(metrics: dict[str, float], title: str) -> Table:
     skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
     told = {key.removeprefix("test/"): value for key, value in metrics.items() if key.startswith("test/")}
     for name, value in sorted(told.items(), key=lambda pair: "/" in pair[0]):
-        if name.split("/")[0].endswith(("skill", "dm_pvalue")):
+        if name.split("/")[0].endswith(("skill", "_pvalue")) or name.startswith(BY_READOUT):
             continue
         series = name.removeprefix("mae/") if name.startswith("mae/") else ""
-        skill = {"mase": told.get("skill"), "crps": told.get("crps_skill")}.get(name, skills.get(series))
+        skill = told.get(SKILL_OF[name]) if name in SKILL_OF else skills.get(series)
         baseline = metrics.get(f"baseline/{name}")
         table.add_row(name, number(value), number(baseline), "" if skill is None else signed(skill))
     return table
+
+
+def readouts_table(metrics: dict[str, float], title: str) -> Table | None:
+    """A row for each readout of a model that has several; None where it has one."""
+    names = [key.removeprefix("test/accuracy/") for key in metrics if key.startswith("test/accuracy/")]
+    columns = {"accuracy": "test/accuracy", "balanced": "test/balanced_accuracy", "macro F1": "test/f1_macro"}
+    columns |= {"alpha": "model/alpha", "non-zeros": "model/nonzeros"}
+    table = Table(title=title, title_justify="left")
+    table.add_column("readout")
+    told = {heading: key for heading, key in columns.items() if any(f"{key}/{name}" in metrics for name in names)}
+    for heading in told:
+        table.add_column(heading, justify="right")
+    for name in names:
+        values = [metrics[f"{key}/{name}"] for key in told.values()]
+        table.add_row(name, *(f"{value:,}" if isinstance(value, int) else number(value) for value in values))
+    return table if names else None
 
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
@@ -87,11 +115,18 @@ def brief(run: Run) -> str:
     return f"{run.title}, seed {run.info['seed']}: {', '.join(told)}; run: {run.path}"
 
 
+def tell(metrics: dict[str, float], title: str, out: Console) -> None:
+    """Prints the scores of a test."""
+    out.print(results_table(metrics, f"{title}: test"))
+    if (readouts := readouts_table(metrics, f"{title}: readouts")) is not None:
+        out.print(readouts)
+
+
 def report(run: Run) -> None:
     """Prints the results of a finished run; the last line is `run: <folder>`."""
     out = console()
     metrics = run.metrics
-    out.print(results_table(metrics, f"{run.title}: test"))
+    tell(metrics, run.title, out)
     if "insample/mse" in metrics:
         forced, own, naive = (number(metrics[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
         fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
@@ -105,20 +140,27 @@ def report(run: Run) -> None:
             f"{signed(metrics['unseen/skill'])} (MASE {number(metrics['unseen/mase'])}, naive "
             f"{number(metrics['unseen/naive_mase'])})"
         )
-    for key, pvalue, name in SKILLS:
+    for key, name in SKILLS.items():
         if key in metrics:
-            out.print(f"{name} {signed(metrics[key])}: {verdict(metrics, key, pvalue)}")
+            out.print(f"{name} {signed(metrics[key])}: {verdict(metrics, key)}")
     if run.info["data"].get("simulated"):
         out.print("data: simulated")
     out.print(f"run: {run.path}")
 
 
-def verdict(metrics: dict[str, float], skill: str = "test/skill", pvalue_key: str = "test/dm_pvalue") -> str:
+def pvalue_of(metrics: dict[str, float], skill: str) -> float:
+    """The p-value that belongs to a skill; NaN where there is none."""
+    return next((metrics[key] for key in PVALUES.get(skill, ()) if key in metrics), float("nan"))
+
+
+def verdict(metrics: dict[str, float], skill: str = "test/skill") -> str:
     """What a skill means, in words."""
     if "insample/mse" in metrics:
         return "in-sample, so it says nothing of data the model has not seen"
-    pvalue = metrics.get(pvalue_key, float("nan"))
+    pvalue = pvalue_of(metrics, skill)
     if math.isnan(pvalue):
+        if "test/psnr" in metrics:
+            return "1 is perfect, 0 is the mean image of the training part"
         return "too few windows to tell it from the baseline"
     if pvalue >= 0.05:
         return f"no significant difference from the baseline (p = {pvalue:.2g})"

@@ -52,8 +52,9 @@ def _faster(task: Task, batch: Any, cores: int) -> int:
             if turn >= 2 and time.perf_counter() > until:
                 break
     task.train(was_training)
-    for name, buffer in task.named_buffers():
-        buffer.copy_(buffers[name])
+    with torch.no_grad():
+        for name, buffer in task.named_buffers():
+            buffer.copy_(buffers[name])
     # The first pass of each warms up; the least of the others is what the machine's other work disturbed least.
     single, every = min(seconds[1][1:]) * 1e3, min(seconds[cores][1:]) * 1e3
     chosen = 1 if single <= every else cores

@@ -35,6 +35,7 @@ from adlx.runs.progress import Unprofiled, peak_memory_mb, progress, quiet_light
 from adlx.runs.report import report
 from adlx.runs.score import score
 from adlx.runs.threads import set_threads
+from adlx.specs import told
 from adlx.targets import build, resolve, trust
 from adlx.tasks import Task, task_for
 
@@ -109,7 +110,15 @@ def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) 
         trained: a checkpoint will be read into it afterwards.
     """
     pl.seed_everything(config["seed"], verbose=False)
-    kind = task_for(resolve(config["model"].get("_target_"), nn.Module, "model"))
+    model_class = resolve(config["model"].get("_target_"), nn.Module, "model")
+    kind = task_for(model_class)
+    if not isinstance(data.spec, kind.spec_kind):
+        raise UserError(
+            f"model and data do not fit: {model_class.__name__} is for {told(kind.spec_kind)}, and "
+            f"{type(data).__name__} gives {told(type(data.spec))}"
+        )
+    if config.get("finetune") and not kind.follows_gradient:
+        raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
     try:
         model = build(config["model"], nn.Module, "model", kind.model_spec(data.spec, config["loss"]))
         finetune, adapters = prepare(model, config, trained)
@@ -128,7 +137,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
     started_here = FOLDER_VARIABLE not in os.environ
     with run.locked() if started_here else nullcontext(), own_environment():
         try:
-            trainer = make_trainer(run, config, first_step)
+            trainer = make_trainer(run, config, task, first_step)
             threads = config["trainer"].get("threads", "auto")
             if threads == "auto":  # a resumed run keeps to what was found for it: another number rounds differently
                 threads = run.info.get("threads", "auto")
@@ -186,9 +195,11 @@ def recorded(run: Run) -> Iterator[None]:
         raise
 
 
-def make_trainer(run: Run, config: dict[str, Any], first_step: int = 0) -> pl.Trainer:
+def make_trainer(run: Run, config: dict[str, Any], task: Task, first_step: int = 0) -> pl.Trainer:
     """Lightning's Trainer from `config.trainer`, with adlx's callbacks, loggers and checkpoint files."""
     arguments = {key: value for key, value in config["trainer"].items() if key != "threads"}
+    if not task.automatic_optimization:  # Lightning refuses to clip what it does not step
+        arguments.pop("gradient_clip_val", None)
     for key, kind in (("strategy", Strategy), ("profiler", Profiler)):
         if isinstance(arguments.get(key), dict):
             arguments[key] = build(arguments[key], kind, f"trainer.{key}")
@@ -245,9 +256,8 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
         "fit/seconds": task.seconds_before + seconds,
         "fit/steps_per_second": steps / seconds if steps else 0.0,
         "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
-        "model/parameters": sum(p.numel() for p in task.model.parameters()),
-        "model/trainable_parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
         "fit/checkpoint_kb": chosen.stat().st_size / 1000,
+        **task.facts(),
     }
     merge(task.model)
     accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")

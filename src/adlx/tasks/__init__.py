@@ -2,10 +2,14 @@
 
 from torch import nn
 
+from adlx.tasks.classify import Classify
+from adlx.tasks.closed_form import ClosedForm
 from adlx.tasks.forecast import Forecast
+from adlx.tasks.reconstruct import Reconstruct
 from adlx.tasks.task import Task
 
-TASKS: tuple[type[Task], ...] = (Forecast,)
+TASKS: tuple[type[Task], ...] = (Forecast, ClosedForm, Classify, Reconstruct)
+"""The first whose kind of model fits is the one."""
 
 
 def task_for(model: type[nn.Module]) -> type[Task]:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -34,8 +35,10 @@ class Task(pl.LightningModule):
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
-    spec_kind: ClassVar[type]
-    """The dataclass of the dimensions that data give a model."""
+    spec_kind: ClassVar[type | UnionType]
+    """The dataclass of the dimensions that data give a model, or several of them."""
+    follows_gradient: ClassVar[bool] = True
+    """Whether weights change little by little, so that training can start from those of another run."""
 
     def __init__(
         self, model: nn.Module, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
@@ -45,7 +48,7 @@ class Task(pl.LightningModule):
         self.loss: nn.Module = build(loss, nn.Module, "loss")
         self.optimizer_config = optimizer
         self.seed = seed
-        self.validation_sums: list[tuple[Tensor, int]] = []
+        self.validation_sums: list[tuple[dict[str, Tensor], int]] = []
         self.results: dict[str, float] = {}  # scores of the last test
         self.card: dict[str, Any] = {}  # plain facts that checkpoints carry: the config, the spec, library versions
         self.finetune: dict[str, Any] = {}  # which run it starts from, and how
@@ -69,6 +72,10 @@ class Task(pl.LightningModule):
         """The loss of a batch, in training as in validation; `self.training` tells which."""
         raise NotImplementedError
 
+    def batch_scores(self, batch: Any) -> dict[str, Tensor]:
+        """What is averaged over the validation part, `val/loss` among it."""
+        return {"val/loss": self.batch_loss(batch)}
+
     def batch_length(self, batch: Any) -> int:
         return len(batch[0])
 
@@ -79,6 +86,17 @@ class Task(pl.LightningModule):
     def tables(self) -> dict[str, pd.DataFrame]:
         """Further tables of the last test, by file name."""
         return {}
+
+    def facts(self) -> dict[str, float]:
+        """What `metrics.json` says of the trained model: its size."""
+        weights = [parameter.detach() for parameter in self.model.parameters()]
+        state = self.model.state_dict().values()
+        return {
+            "model/parameters": sum(weight.numel() for weight in weights),
+            "model/trainable_parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            "model/nonzeros": sum(int(weight.count_nonzero()) for weight in weights),
+            "model/size_kb": sum(value.numel() * value.element_size() for value in state) / 1000,
+        }
 
     def save_predictions(self, path: Path) -> None:
         """Writes the predictions of the last test beside their targets, as npz."""
@@ -141,19 +159,27 @@ class Task(pl.LightningModule):
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.validation_sums.append((self.batch_loss(batch), self.batch_length(batch)))
+        self.validation_sums.append((self.batch_scores(batch), self.batch_length(batch)))
 
     def on_validation_epoch_end(self) -> None:
-        total = sum(count for _, count in self.validation_sums)
-        mean = torch.stack([loss * count for loss, count in self.validation_sums]).sum() / total
-        self.validation_sums.clear()
-        if not torch.isfinite(mean):
-            raise Diverged(f"the validation loss became {mean.item()} after epoch {self.current_epoch}")
-        # For the callbacks that watch it; the loggers get it with the step it belongs to.
-        self.log("val/loss", mean, prog_bar=True, logger=False, sync_dist=True, batch_size=total)
+        sums, total = self.validation_sums, sum(count for _, count in self.validation_sums)
+        means = {
+            name: torch.stack([scores[name] * count for scores, count in sums]).sum() / total for name in sums[0][0]
+        }
+        sums.clear()
+        self.log_validation(means, total)
+
+    def log_validation(self, means: dict[str, Tensor], count: int) -> None:
+        """Hands the means over `count` samples, `val/loss` among them, to callbacks and loggers."""
+        if not torch.isfinite(means["val/loss"]):
+            raise Diverged(f"the validation loss became {means['val/loss'].item()} after epoch {self.current_epoch}")
+        # For the callbacks that watch them; the loggers get them with the step they belong to.
+        for name, mean in means.items():
+            self.log(name, mean, prog_bar=name == "val/loss", logger=False, sync_dist=True, batch_size=count)
         if self.trainer.state.fn == "fit":  # type: ignore[attr-defined]
-            reduced: Any = self.trainer.strategy.reduce(mean, reduce_op="mean")  # type: ignore[union-attr]
-            self.log_at(self.steps_done - 1, {"val/loss": reduced.item()})
+            strategy: Any = self.trainer.strategy  # type: ignore[union-attr]
+            reduced = {name: strategy.reduce(mean, reduce_op="mean").item() for name, mean in means.items()}
+            self.log_at(self.steps_done - 1, reduced)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]

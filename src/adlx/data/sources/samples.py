@@ -1,0 +1,47 @@
+"""What a source of images or code maps delivers."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in memory, in the order of their source.
+
+    Args:
+        values: (N, channels, height, width) uint8 images, or (N, height, width) code maps of whole numbers.
+        labels: (N,) int64, places in `classes`; -1 where it is not known.
+        classes: their names.
+        source: the word by which users choose it: `fer2013`, `folder`, `simulated`, ...
+        detail: what exactly, for titles and `run.json`: a file's name and size, a seed.
+        simulated: whether it was made up.
+        parts: (N,) int8, 0 train, 1 validation, 2 test, where the source says; None: to be drawn.
+        codebook: (codes, dimension) float32, the vectors that codes name; None for images, or where unknown.
+        names: what each sample is called, such as its file; None: its number.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    source: str
+    detail: str
+    simulated: bool = False
+    parts: np.ndarray | None = None
+    codebook: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def at(self, places: np.ndarray) -> "Samples":
+        """Some of the samples, by place."""
+        return replace(
+            self,
+            values=self.values[places],
+            labels=self.labels[places],
+            parts=None if self.parts is None else self.parts[places],
+            names=None if self.names is None else tuple(self.names[place] for place in places),
+        )

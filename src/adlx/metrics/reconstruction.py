@@ -1,0 +1,136 @@
+"""What a compression of images into codes is scored from, and its scores.
+
+Shapes: N images, M of them to look at, C channels, H x W pixels, h x w codes.
+"""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from adlx.atomic import replacing
+from adlx.errors import UserError
+from adlx.metrics.forecast import skill
+
+
+@dataclass(frozen=True)
+class ReconstructionResult:
+    """Errors and codes of a set of images, with some of the images to look at.
+
+    Args:
+        error: (N,) mean squared error of each image, in units of the range 0 to 1.
+        baseline_error: (N,) the same for the mean training image in its place.
+        codes: (N, h, w) int from 0, the code of each place.
+        codebook: how many codes there are.
+        index: (N,) int, places of the images in the data set.
+        originals: (M, C, H, W) uint8, the first M images.
+        reconstructions: (M, C, H, W) uint8, what became of them.
+    """
+
+    error: np.ndarray
+    baseline_error: np.ndarray
+    codes: np.ndarray
+    codebook: int
+    index: np.ndarray
+    originals: np.ndarray
+    reconstructions: np.ndarray
+
+    def __post_init__(self) -> None:
+        images = len(self.error)
+        wanted = {
+            "error": (images,),
+            "baseline_error": (images,),
+            "codes": (images, *self.codes.shape[-2:]),
+            "index": (images,),
+            "reconstructions": self.originals.shape,
+        }
+        for name, shape in wanted.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} has shape {found}, asked for is {shape}")
+        if images == 0 or self.codes.size == 0 or self.codes.min() < 0 or self.codes.max() >= self.codebook:
+            raise ValueError(f"{images} images, {self.codes.size} codes that must lie below {self.codebook}")
+        kinds = self.originals.dtype, self.reconstructions.dtype
+        if self.originals.ndim != 4 or len(self.originals) > images or kinds != (np.uint8, np.uint8):
+            raise ValueError(f"originals of shape {self.originals.shape}, of {images} images; dtypes {kinds}")
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in _names()}
+        with replacing(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, or no reconstruction result.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in _names()}
+            return cls(codebook=int(arrays.pop("codebook")), **arrays)
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist") from None
+        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} holds no reconstruction result ({error})") from None
+
+    @staticmethod
+    def holds(keys: Iterable[str]) -> bool:
+        """Whether an .npz with arrays of these names is such a result."""
+        return set(_names()) <= set(keys)
+
+
+def losses(result: ReconstructionResult) -> np.ndarray:
+    """(N,) the loss by which runs compare; its mean is `test/mse`."""
+    return result.error
+
+
+def psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in dB of a mean squared error, where the peak is 1; infinite without error."""
+    return 10 * math.log10(1 / mse) if mse > 0 else math.inf
+
+
+def usage(codes: np.ndarray, codebook: int) -> np.ndarray:
+    """(codebook,) share of all codes that each one is; they add up to 1."""
+    return np.bincount(codes.ravel(), minlength=codebook) / codes.size
+
+
+def perplexity(shares: np.ndarray) -> float:
+    """exp(-sum p ln p): how many codes, used equally often, carry as much information; from 1 to their number."""
+    used = shares[shares > 0]
+    return float(np.exp(-(used * np.log(used)).sum()))
+
+
+def scores(result: ReconstructionResult) -> dict[str, float]:
+    """Scores of a set of reconstructions and of the mean training image in their place, flat.
+
+    - `test/mse`: mean squared error over all pixels, in units of the range 0 to 1.
+    - `test/psnr`: 10 log10(1 / test/mse) in dB: of the mean error, not the mean over images of their own PSNR.
+      Left out where there is no error, since it is infinite then.
+    - `baseline/mse`, `baseline/psnr`: of the mean training image.
+    - `test/skill`: 1 - test/mse / baseline/mse: 1 perfect, 0 the mean image, negative worse; see
+      `adlx.metrics.forecast.skill` for a baseline without error.
+    - `test/perplexity`: exp of the entropy of the code frequencies over the test set, see `perplexity`.
+    - `test/codes_used`: share of the codebook that occurs in the test set.
+    """
+    table: dict[str, float] = {}
+    for prefix, error in (("test", result.error), ("baseline", result.baseline_error)):
+        mse = float(error.mean(dtype=np.float64))
+        table[f"{prefix}/mse"] = mse
+        if mse > 0:
+            table[f"{prefix}/psnr"] = psnr(mse)
+    shares = usage(result.codes, result.codebook)
+    table["test/perplexity"] = perplexity(shares)
+    table["test/codes_used"] = float((shares > 0).mean())
+    table["test/skill"] = skill(table["test/mse"], table["baseline/mse"])
+    return table
+
+
+def _names() -> list[str]:
+    return [field.name for field in fields(ReconstructionResult)]

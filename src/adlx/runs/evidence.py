@@ -1,0 +1,200 @@
+"""What a comparison rests on beside final numbers: the test predictions of each run, where all are of the same samples.
+
+A kind of result says what a sample's loss is, which tables tell more, and what can be drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from adlx.errors import UserError
+from adlx.figures.classification import confusion
+from adlx.figures.comparison import panels
+from adlx.metrics.classification import ClassResult, errors, recalls
+from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
+from adlx.metrics.reconstruction import ReconstructionResult, losses
+from adlx.metrics.significance import block_length, confidence_set
+from adlx.runs.folder import Run
+
+
+class Evidence:
+    """Test predictions of the same samples.
+
+    Args:
+        results: of each configuration's runs, by label.
+    """
+
+    kind: ClassVar[type]
+
+    def __init__(self, results: dict[str, list[Any]]) -> None:
+        self.results = results
+
+    @classmethod
+    def of(cls, groups: dict[str, list[Run]]) -> Self | None:
+        """Reads what the runs predicted; None where that is of another kind, or not of the same samples."""
+        try:
+            results = {
+                label: [cls.kind.load(run.path / "predictions.npz") for run in runs] for label, runs in groups.items()
+            }
+        except UserError:
+            return None
+        every = [result for group in results.values() for result in group]
+        return cls(results) if all(cls.same(every[0], other) for other in every[1:]) else None
+
+    @staticmethod
+    def same(one: Any, other: Any) -> bool:
+        """Whether two results are of the same samples."""
+        raise NotImplementedError
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        """(N,) loss of each sample by configuration, the mean over its seeds; empty where they do not compare."""
+        raise NotImplementedError
+
+    @property
+    def block(self) -> int:
+        """How many neighbouring samples have errors that go together."""
+        return 1
+
+    def confidence(self, metric: str) -> dict[str, float]:
+        """p-values of the model confidence set."""
+        losses = self.losses(metric)
+        return confidence_set(losses, block=self.block) if losses else {}
+
+    def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+        """Further tables by name, a row a configuration."""
+        return {}
+
+    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+        """Further figures by name.
+
+        Args:
+            labels: the configurations, best first.
+            title: of the comparison.
+        """
+        return {}
+
+
+class Forecasts(Evidence):
+    kind = ForecastResult
+    results: dict[str, list[ForecastResult]]
+
+    def __init__(self, results: dict[str, list[ForecastResult]]) -> None:
+        # Other training parts have other scales, and losses compare on one alone.
+        scale = next(iter(results.values()))[0].step_mae
+        super().__init__({name: [replace(one, step_mae=scale) for one in group] for name, group in results.items()})
+
+    @staticmethod
+    def same(one: ForecastResult, other: ForecastResult) -> bool:
+        return (
+            one.series == other.series
+            and np.array_equal(one.origin, other.origin)
+            and one.target.shape == other.target.shape
+            and np.array_equal(one.target, other.target)
+        )
+
+    @property
+    def first(self) -> ForecastResult:
+        return next(iter(self.results.values()))[0]
+
+    @property
+    def block(self) -> int:
+        windows, horizon, _ = self.first.target.shape
+        return block_length(windows, horizon, self.first.stride)
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        """The CRPS where that is what the runs are compared by; none then unless they share their levels."""
+        if is_crps(metric) and not self.share_levels:
+            return {}
+        losses_of = window_crps if is_crps(metric) else window_losses
+        return {label: np.mean([losses_of(one) for one in group], axis=0) for label, group in self.results.items()}
+
+    @property
+    def share_levels(self) -> bool:
+        every = [result for group in self.results.values() for result in group]
+        levels = [None if result.quantiles is None else list(result.quantiles.levels) for result in every]
+        return levels[0] is not None and all(other == levels[0] for other in levels)
+
+    def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+        """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive last.
+
+        CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.
+        """
+        by_crps = is_crps(metric) and self.share_levels
+
+        def error(result: ForecastResult, naive: bool = False) -> np.ndarray:
+            if by_crps and result.quantiles is not None:
+                return horizon_crps(result, result.quantiles.naive if naive else result.quantiles.values)
+            return horizon_mase(result, result.naive if naive else result.prediction)
+
+        rows = {label: np.mean([error(result) for result in self.results[label]], axis=0) for label in labels}  # (H, S)
+        rows["naive (last value)"] = error(self.first, naive=True)
+        name = "CRPS" if by_crps else "MASE"
+        steps = [str(step) for step in range(1, self.first.target.shape[1] + 1)]
+        by_series = {label: found.mean(axis=0) for label, found in rows.items()}
+        by_step = {label: found.mean(axis=1) for label, found in rows.items()}
+        return {
+            "series": _frame(f"{name} by series", by_series, self.first.series),
+            "steps": _frame(f"{name} by steps ahead", by_step, steps),
+        }
+
+    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+        return {"panels": panels({label: group[0] for label, group in self.results.items()}, title)}
+
+
+class Classifications(Evidence):
+    kind = ClassResult
+    results: dict[str, list[ClassResult]]
+
+    @staticmethod
+    def same(one: ClassResult, other: ClassResult) -> bool:
+        return (
+            one.classes == other.classes
+            and np.array_equal(one.index, other.index)
+            and np.array_equal(one.label, other.label)
+        )
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        return {label: np.mean([errors(one) for one in group], axis=0) for label, group in self.results.items()}
+
+    def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+        found = {label: np.mean([recalls(result) for result in self.results[label]], axis=0) for label in labels}
+        classes = next(iter(self.results.values()))[0].classes
+        return {"classes": _frame("recall by class", found, classes)}
+
+    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+        """The confusion matrix of the best, its first run."""
+        return {"confusion": confusion(self.results[labels[0]][0], f"{labels[0]}, of {title}")}
+
+
+class Reconstructions(Evidence):
+    kind = ReconstructionResult
+    results: dict[str, list[ReconstructionResult]]
+
+    @staticmethod
+    def same(one: ReconstructionResult, other: ReconstructionResult) -> bool:
+        return np.array_equal(one.index, other.index) and np.array_equal(one.baseline_error, other.baseline_error)
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        return {label: np.mean([losses(one) for one in group], axis=0) for label, group in self.results.items()}
+
+
+KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions)
+
+
+def evidence(groups: dict[str, list[Run]]) -> Evidence | None:
+    """The test predictions of each group's runs; None where they are not of the same samples."""
+    return next((found for kind in KINDS if (found := kind.of(groups)) is not None), None)
+
+
+def is_crps(metric: str) -> bool:
+    return metric.startswith("test/crps")
+
+
+def _frame(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows.values()), columns=list(columns))
+    frame.insert(0, heading, list(rows))
+    return frame
