@@ -152,7 +152,7 @@ def test_cfg_job_shows_the_config_and_makes_nothing(call, tmp_path, monkeypatch)
             "adlx train model=seq2seq model.teacher_forcing_",
             [f"model.teacher_forcing_{word}=" for word in ("final", "steps")],
         ),
-        ("adlx train data.sp", ["data.split="]),
+        ("adlx train data.sp", ["data.split=", "data.split_seed="]),
         ("adlx train nothing=", []),
     ],
 )

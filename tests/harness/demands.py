@@ -22,16 +22,22 @@ SCORES = ("test/", "baseline/")
 
 def is_finished(run: Run) -> None:
     """All files are there, and the numbers are numbers."""
-    assert run.status == "finished"
-    for name in ("config.yaml", "run.json", "metrics.json", "predictions.npz"):
-        assert (run.path / name).stat().st_size > 0, name
+    is_whole(run)
     assert (run.path / "metrics.csv").is_file() == is_trainable(run)  # nothing to train, no curves
     figures = {"forecast", "horizon_error", "series_skill", *(["calibration"] if has_quantiles(run) else [])}
     assert {path.stem for path in run.path.glob("figures/*.png")} >= figures
     wanted = {"test/skill", "test/mase", "baseline/mase", "test/mse_scaled", "test/mae_scaled", "fit/seconds"}
     assert wanted <= set(run.metrics)
-    assert all(math.isfinite(value) for value in run.metrics.values())
     assert run.metrics["test/skill"] == pytest.approx(1 - run.metrics["test/mase"] / run.metrics["baseline/mase"])
+
+
+def is_whole(run: Run) -> None:
+    """What a finished run of any task has."""
+    assert run.status == "finished"
+    for name in ("config.yaml", "run.json", "metrics.json", "predictions.npz"):
+        assert (run.path / name).stat().st_size > 0, name
+    assert {"test/skill", "fit/seconds", "model/parameters", "model/size_kb"} <= set(run.metrics)
+    assert all(math.isfinite(value) for value in run.metrics.values())
 
 
 def is_trainable(run: Run) -> bool:
@@ -115,9 +121,12 @@ def checkpoints_are_plain(run: Run) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         card = torch.load(run.path / "checkpoints" / name, weights_only=True)["adlx"]
         assert card["config"] == run.config
-        assert card["spec"]["context"] == run.config["data"]["context"]
-        assert card["spec"]["horizon"] == run.config["data"]["horizon"]
-        assert list(card["spec"]["series"]) == run.info["data"]["series"]
+        if "series" in card["spec"]:
+            assert card["spec"]["context"] == run.config["data"]["context"]
+            assert card["spec"]["horizon"] == run.config["data"]["horizon"]
+            assert list(card["spec"]["series"]) == run.info["data"]["series"]
+        else:
+            assert list(card["spec"]["classes"]) == list(run.info["data"]["classes"])
         assert card["versions"] == run.info["versions"]
         assert {"adlx", "torch", "pytorch-lightning"} <= set(card["versions"])
 

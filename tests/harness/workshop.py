@@ -5,28 +5,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from omegaconf import OmegaConf
 from torch import nn
 
 import adlx
+from adlx.data.sources.code_maps import write_code_maps
+from adlx.data.sources.samples import Samples
 from adlx.models.forecaster import Forecaster
 from adlx.runs.catalog import options
 from adlx.runs.folder import Run
 from adlx.specs import SeriesSpec
 from adlx.targets import build, resolve
 
-TINY = {"hidden": 8, "width": 8, "layers": 1, "heads": 2}  # sizes of a network, where its YAML has them
+# Sizes of a network, where its YAML has them.
+TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
 EPOCHS, LONGER = 2, 4
 ROWS, CONTEXT, HORIZON = 320, 24, 3
 
 
-def forecasters() -> list[str]:
-    """Every choice of model that forecasts."""
+def of_kind(kind: type[nn.Module]) -> list[str]:
+    """Every choice of model that is one of these."""
     return [
         name
         for name, path in options("model").items()
-        if issubclass(resolve(OmegaConf.load(path).get("_target_"), nn.Module, "model"), Forecaster)
+        if issubclass(resolve(OmegaConf.load(path).get("_target_"), nn.Module, "model"), kind)
     ]
+
+
+def forecasters() -> list[str]:
+    """Every choice of model that forecasts."""
+    return of_kind(Forecaster)
 
 
 def learners() -> list[str]:
@@ -46,7 +55,7 @@ def tiny_words(model: str) -> list[str]:
 
 @dataclass
 class Workshop:
-    """A folder with a table of two series, in which runs are made."""
+    """A folder with a table of two series, and code maps of 90 images, in which runs are made."""
 
     folder: Path
 
@@ -54,13 +63,32 @@ class Workshop:
     def table(self) -> Path:
         return self.folder / "series.csv"
 
-    def train(self, words: Sequence[str], epochs: int = EPOCHS) -> Run:
+    @property
+    def series(self) -> list[str]:
+        """The words for the table."""
+        return ["data=csv", f"data.path={self.table}", f"data.context={CONTEXT}", f"data.horizon={HORIZON}"]
+
+    @property
+    def codes(self) -> list[str]:
+        """The words for the code maps."""
+        path = self.folder / "codes.npz"
+        if not path.exists():
+            rng = np.random.default_rng(0)
+            values, labels = rng.integers(0, 8, (90, 4, 4)), np.arange(90) % 3
+            values[:, 1, 1] = labels + 1  # something to recognise a class by
+            codebook = rng.normal(size=(8, 4)).astype(np.float32)
+            write_code_maps(path, Samples(values, labels, ("a", "b", "c"), "codes", "noise", codebook=codebook))
+        return ["data=codes", f"data.path={path}", "data.batch_size=16"]
+
+    @property
+    def images(self) -> list[str]:
+        """The words for images."""
+        return ["data=faces", "data.count=70", "data.batch_size=16"]
+
+    def train(self, words: Sequence[str], epochs: int = EPOCHS, data: Sequence[str] | None = None) -> Run:
         return adlx.train(
             [
-                "data=csv",
-                f"data.path={self.table}",
-                f"data.context={CONTEXT}",
-                f"data.horizon={HORIZON}",
+                *(self.series if data is None else data),
                 "logger=none",
                 "trainer.accelerator=cpu",
                 "trainer.threads=1",

@@ -90,7 +90,7 @@ def test_labels_tell_what_differs(folder):
         folder("e", "naive"),
     ]
     assert sorted(compare(runs).table["label"]) == [
-        "naive optimizer.lr=0.1",
+        "naive",
         "seq2seq hidden=16 optimizer.lr=0.1",
         "seq2seq hidden=16 optimizer.lr=0.2",
         "seq2seq hidden=8 optimizer.lr=0.1",

@@ -49,13 +49,12 @@ def compare(paths: Sequence[str | Path], metric: str | None = None, against: str
     table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in labels]
     curve = None if against is None else trace(runs, metric, against)
     details = found.details(labels, metric) if found else {}
-    return Comparison(metric, _title(metric, runs), table, found, details, curve)
+    return Comparison(metric, _where(runs), table, found, details, curve)
 
 
-def _title(metric: str, runs: Sequence[Run]) -> str:
+def _where(runs: Sequence[Run]) -> str:
     data = ", ".join(sorted({run.info["choices"]["data"] for run in runs}))
-    simulated = " (simulated)" if any(run.info["data"].get("simulated") for run in runs) else ""
-    return f"{metric} on {data}{simulated}, {len(runs)} run{'s' if len(runs) > 1 else ''}"
+    return f"{data} (simulated)" if any(run.info["data"].get("simulated") for run in runs) else data
 
 
 def expand(path: Path) -> list[Run]:
@@ -120,12 +119,13 @@ UNTOLD = ("data.path", "data.start", "data.end", "finetune.run", "finetune.sha25
 def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:
     """Whether a setting tells runs apart: it differs among those with the same target in that node.
 
-    Two models have different arguments by necessity.
+    Two models have different arguments by necessity, and may ask for a training of their own.
     """
     node = key.split(".")[0]
     if key.endswith("_target_") or key in UNTOLD:
         return False
-    peers = [other for other in flats if other.get(f"{node}._target_") == flat.get(f"{node}._target_")]
+    same = [f"{node}._target_", *([] if node == "data" else ["model._target_"])]
+    peers = [other for other in flats if all(other.get(target) == flat.get(target) for target in same)]
     return any(peer.get(key) != value for peer in peers)
 
 

@@ -26,7 +26,7 @@ class Comparison:
 
     Args:
         metric: what they are sorted by.
-        title: for tables and figures; names the data, and says `simulated` where any are.
+        where: names the data, and says `simulated` where any are.
         table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`,
             `dm_pvalue` and `mcnemar_pvalue` (against it), `mcs_pvalue` (of the model confidence set, NaN where the
             runs do not share their test samples), and the means of `adlx.runs.compare.COLUMNS`.
@@ -36,11 +36,16 @@ class Comparison:
     """
 
     metric: str
-    title: str
+    where: str
     table: pd.DataFrame
     evidence: Evidence | None
     details: dict[str, pd.DataFrame]
     curve: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        count = self.table["n"].to_numpy().sum()
+        return f"{self.metric} on {self.where}, {count} run{'s' if count > 1 else ''}"
 
     def write(self, out: str | Path) -> list[Path]:
         """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
@@ -52,7 +57,7 @@ class Comparison:
         check_suffix(out)
         if out.suffix == ".png":
             figures = {out: draw.comparison(self.table, self.metric, self.title)}
-            drawn = self.evidence.figures(list(self.table["label"]), self.title) if self.evidence else {}
+            drawn = self.evidence.figures(list(self.table["label"]), self.where, self.title) if self.evidence else {}
             figures |= {out.with_name(f"{out.stem}_{name}.png"): figure for name, figure in drawn.items()}
             if self.curve is not None:
                 baseline = self.table["baseline"].to_numpy(dtype=float)

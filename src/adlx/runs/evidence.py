@@ -68,11 +68,12 @@ class Evidence:
         """Further tables by name, a row a configuration."""
         return {}
 
-    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+    def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         """Further figures by name.
 
         Args:
             labels: the configurations, best first.
+            where: names the data.
             title: of the comparison.
         """
         return {}
@@ -141,7 +142,7 @@ class Forecasts(Evidence):
             "steps": _frame(f"{name} by steps ahead", by_step, steps),
         }
 
-    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+    def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         return {"panels": panels({label: group[0] for label, group in self.results.items()}, title)}
 
 
@@ -165,9 +166,9 @@ class Classifications(Evidence):
         classes = next(iter(self.results.values()))[0].classes
         return {"classes": _frame("recall by class", found, classes)}
 
-    def figures(self, labels: Sequence[str], title: str) -> dict[str, Figure]:
+    def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         """The confusion matrix of the best, its first run."""
-        return {"confusion": confusion(self.results[labels[0]][0], f"{labels[0]}, of {title}")}
+        return {"confusion": confusion(self.results[labels[0]][0], f"{labels[0]} on {where}")}
 
 
 class Reconstructions(Evidence):

@@ -243,6 +243,8 @@ class ClosedForm(Classify):
         if self.unfinished is not None:
             self.accumulator.restore(self.unfinished, self.device)
             self.unfinished = None
+        elif self.steps_done:  # resumed after its pass: there is nothing to add
+            self.trainer.should_stop = True  # type: ignore[union-attr]
 
     def facts(self) -> dict[str, float]:
         model = self.model

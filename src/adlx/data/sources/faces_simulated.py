@@ -87,7 +87,7 @@ _SCENE = {
     "noise": (0.01, 0.04),
     "blur": (0.0, 0.25),
 }
-_FAINTEST = 0.5  # intensity of the expression, up to 1
+_FAINTEST = 0.55  # intensity of the expression, up to 1
 _BATCH = 64  # faces whose pixels stay in the cache together
 
 
@@ -179,7 +179,7 @@ def _shade(image: np.ndarray, cover: np.ndarray) -> None:
 def _ground_hair_and_head(face: Face, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     wide, high, skin = face["head_wide"], face["head_high"], face["skin"]
     image = face["ground"] + face["ground_slope"] * (u + v) / SIDE
-    _paint(image, face["clothes"], _inside(v - high - 1 + 0.0 * u))
+    _paint(image, face["clothes"], _inside(v - high - 1))
     across = (u / (wide + 2.2)) ** 2
     behind = (1 - np.sqrt(across + (np.minimum(v, 0) / (high + 1.5)) ** 2)) * 16
     _paint(image, face["hair"], _inside(np.minimum(behind, face["hair_long"] - v)))

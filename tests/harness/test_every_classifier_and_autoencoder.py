@@ -1,0 +1,138 @@
+"""Every choice of model that classifies or reconstructs, found by scanning, through fit, resume, eval and predict."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_whole
+from workshop import LONGER, Workshop, of_kind, tiny_words
+
+import adlx
+from adlx.models.autoencoder import Autoencoder
+from adlx.models.classifier import Classifier
+from adlx.runs.predict import predict
+from adlx.runs.trained import open_trained
+from adlx.tasks.classify import Classify
+from adlx.tasks.closed_form import ClosedForm
+from adlx.tasks.reconstruct import Reconstruct
+
+CLASSIFIERS, AUTOENCODERS = of_kind(Classifier), of_kind(Autoencoder)
+
+
+def test_the_scan_finds_the_models():
+    assert set(CLASSIFIERS) >= {"elm", "mlp"}
+    assert set(AUTOENCODERS) >= {"vqvae"}
+
+
+@pytest.fixture(scope="session", params=[*CLASSIFIERS, *AUTOENCODERS])
+def model(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def data_of(model: str, workshop: Workshop) -> list[str]:
+    return workshop.codes if model in CLASSIFIERS else workshop.images
+
+
+@pytest.fixture(scope="session")
+def fitted(workshop):
+    """Each model's run, trained once a session."""
+    runs = {}
+
+    def get(model: str, epochs: int = 2, *words: str):
+        if (model, epochs, *words) not in runs:
+            arguments = [*tiny_words(model), *words], epochs, data_of(model, workshop)
+            runs[(model, epochs, *words)] = workshop.train(*arguments)
+        return runs[(model, epochs, *words)]
+
+    return get
+
+
+def test_fit(model, fitted):
+    run = fitted(model)
+    is_whole(run)
+    checkpoints_are_plain(run)
+    figures = {"confusion", "class_scores"} if model in CLASSIFIERS else {"reconstructions", "code_usage"}
+    assert {path.stem for path in run.path.glob("figures/*.png")} >= {*figures, "training_curves"}
+
+
+def test_eval(model, fitted):
+    evaluates_to_its_own_metrics(fitted(model))
+
+
+def test_resume(model, fitted, workshop):
+    resumed = workshop.copy(fitted(model)).resume([f"trainer.max_epochs={LONGER}"])
+    is_whole(resumed)
+    equal_to_the_last_bit(resumed, fitted(model, LONGER))
+
+
+def test_fit_again(model, fitted, workshop):
+    run = fitted(model)
+    equal_to_the_last_bit(workshop.train(tiny_words(model), data=data_of(model, workshop)), run)
+    other = workshop.train([*tiny_words(model), "seed=1"], data=data_of(model, workshop))
+    first, second = (torch.load(r.best, weights_only=True)["state_dict"] for r in (run, other))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+# In mid-epoch, at the end of the epoch, and in the next one, if there is a next one.
+@pytest.mark.parametrize("call", [2, 5, 7])
+def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch):
+    kind = {name: ClosedForm for name in CLASSIFIERS if name == "elm"} | dict.fromkeys(AUTOENCODERS, Reconstruct)
+    task = kind.get(model, Classify)
+    honest, calls = task.training_step, [0]
+
+    def fail(self, batch, batch_idx):
+        calls[0] += 1
+        if calls[0] == call:
+            raise OSError("the disk is gone")
+        return honest(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "training_step", fail)
+        try:
+            workshop.train(tiny_words(model), data=data_of(model, workshop))
+        except OSError:
+            pass
+        else:
+            assert task is ClosedForm and call > 5  # it has one epoch alone
+            return
+    folders = (workshop.folder / "outputs").glob(f"{model}-*/*")
+    run = next(run for run in map(adlx.open_run, folders) if run.status == "failed")
+    equal_to_the_last_bit(run.resume(), fitted(model))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_predict_classes(name, fitted):
+    run = fitted(name)
+    prediction = predict(run)
+    written = pd.read_csv(prediction.path / "classes.csv")
+    assert written.columns.tolist()[:4] == ["sample", "part", "label", "class"]
+    assert len(written) == 90
+    assert written["class"].tolist() == prediction.product["class"].tolist()
+    with np.load(run.path / "predictions.npz") as stored:
+        names, index, best = stored["classes"], stored["index"], stored["scores"].argmax(axis=1)
+    assert written["class"].to_numpy()[index].tolist() == names[best].tolist()
+    assert (written["part"].to_numpy()[index] == "test").all()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_labels_are_not_among_what_a_classifier_sees(name, fitted, workshop, tmp_path):
+    """With every label of the test part replaced, scores do not change by a bit."""
+    run = fitted(name)
+    trained = open_trained(run, [], "test")
+    before = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
+    values = trained.data.loaded.labels
+    values[trained.data.places["test"]] = (values[trained.data.places["test"]] + 1) % 3
+    again = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
+    assert all(torch.equal(one, other) for one, other in zip(before, again, strict=True))
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_predict_codes(name, fitted, workshop):
+    run = fitted(name)
+    codes, codebook = predict(run).product
+    task = open_trained(run, [], "test").task
+    assert torch.equal(codebook, task.model.codebook)
+    trained = workshop.train([*tiny_words("mlp")], data=["data=codes", f"data.path={run.path}", "data.batch_size=16"])
+    parts = run.info["data"]["samples"]
+    assert trained.info["data"]["samples"] == parts  # what the codebook was trained on is training data still
+    assert len(codes) == sum(parts.values())
