@@ -35,9 +35,10 @@ class Codes(Labelled):
     def spec(self) -> CodeSpec:
         _, height, width = self.loaded.values.shape
         codebook = self.codebook
-        return CodeSpec(
-            (height, width), self.codes, None if codebook is None else codebook.shape[1], self.loaded.classes
-        )
+        dimension = None if codebook is None else codebook.shape[1]
+        if self.trained_spec is not None:  # what a model is does not depend on whether the codebook came along again
+            dimension = self.trained_spec["dimension"]
+        return CodeSpec((height, width), self.codes, dimension, self.loaded.classes)
 
 
 def check_codes(samples: Samples, codes: int, trained: dict[str, Any]) -> int:

@@ -191,14 +191,23 @@ class Labelled(DataModule):
         ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer and shared else {}
         return SampleLoader(*self.tensors, torch.from_numpy(places), self.batch_size, seed=seed, **ranks)
 
+    def parts(self) -> np.ndarray | None:
+        """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""
+        if (self.loaded.labels < 0).any():
+            return None
+        try:
+            self.setup("test")
+        except UserError:
+            return None
+        parts = np.full(len(self.loaded), -1, dtype=np.int8)
+        for number, part in enumerate(PARTS):
+            parts[self.places[part]] = number
+        return parts
+
     def write_codes(self, path: Path, codes: np.ndarray, codebook: np.ndarray) -> None:
         """Writes code maps (N, h, w) of all samples with their labels and parts, for `data=codes`."""
-        samples = replace(self.loaded, values=codes, codebook=codebook, parts=None)
-        if (samples.labels >= 0).all():
-            self.setup("test")
-            parts = np.full(len(samples), -1, dtype=np.int8)
-            for number, part in enumerate(PARTS):
-                parts[self.places[part]] = number
+        samples, parts = replace(self.loaded, values=codes, codebook=codebook, parts=None), self.parts()
+        if parts is not None:
             samples = replace(samples, parts=parts).at(np.flatnonzero(parts >= 0))
         write_code_maps(path, samples)
 
@@ -206,12 +215,8 @@ class Labelled(DataModule):
         """A row a sample: `sample`, its name or number; `part`, where there is a split; `label`, where it is known."""
         samples = self.loaded
         frame = pd.DataFrame({"sample": samples.names or range(len(samples))})
-        if (samples.labels >= 0).all() and len(samples.classes):
-            self.setup("test")
-            part = np.full(len(samples), "left out", dtype=object)
-            for name, places in self.places.items():
-                part[places] = name
-            frame["part"] = part
+        if (parts := self.parts()) is not None:
+            frame["part"] = [PARTS[part] if part >= 0 else "left out" for part in parts]
         if (samples.labels >= 0).any():
             frame["label"] = [samples.classes[label] if label >= 0 else "" for label in samples.labels]
         return frame

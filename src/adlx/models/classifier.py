@@ -77,7 +77,9 @@ class Inputs(nn.Module):
         shape = {"standardize": (positions, self.width), "embedding": (self.width,), "onehot": (0,)}[kind]
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
-        self.register_buffer("codebook", torch.zeros(codes if kind == "embedding" else 0, self.width))
+        # Where it is not looked into, it still says which codes these are.
+        dimension = spec.dimension if isinstance(spec, CodeSpec) else None
+        self.register_buffer("codebook", torch.zeros(codes if dimension else 0, dimension or 0))
 
     @property
     def positions(self) -> int:
@@ -95,9 +97,11 @@ class Inputs(nn.Module):
 
     def fit(self, samples: Tensor, codebook: Tensor | None) -> None:
         """Takes mean and deviation over the training samples (N, ...), as they are stored; constants are left as 1."""
+        if codebook is not None and len(self.codebook):
+            self.codebook.copy_(codebook)
         if self.kind == "embedding":
             assert codebook is not None
-            self.codebook.copy_(codebook)
+            codebook = codebook.double()
             share = torch.bincount(samples.flatten().long(), minlength=self.codes).double()
             share = (share / share.sum())[:, None]
             mean = (share * codebook).sum(dim=0)
@@ -108,9 +112,9 @@ class Inputs(nn.Module):
                 mean, variance = mean / 255, variance / 255**2
         else:
             return
-        std = variance.sqrt()
+        varies = variance > 1e-12 * (variance + mean.square())  # else it is rounding
         self.mean.copy_(mean.view_as(self.mean))
-        self.std.copy_(torch.where(std > 0, std, 1.0).view_as(self.std))
+        self.std.copy_(torch.where(varies, variance.sqrt(), 1.0).view_as(self.std))
 
     def vectors(self) -> Tensor:
         """(C, D) what a position becomes for each code."""

@@ -16,7 +16,7 @@ hidden units at most, R readouts, K classes, C codes.
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class ELM(Classifier):
         hidden: L, units of the random layer.
         weights: `gaussian`, or `binary`, -1 or +1, kept as one bit each.
         activation: g.
-        scale: deviation of what goes into g: weights are divided by the root of the fan-in and multiplied by this.
+        scale: deviation of x W, and of b: weights are divided by the root of the fan-in and multiplied by this.
         field: F, the side of the square of positions that a unit sees; None: it sees all of them; `auto`: a quarter of
             the shorter side of the input.
         readout: how beta is solved for: `none`, least squares of minimum norm, `ridge`, `lasso` or `elasticnet`; a
@@ -105,6 +105,13 @@ class ELM(Classifier):
     def fit_inputs(self, samples: Tensor, codebook: Tensor | None) -> None:
         super().fit_inputs(samples, codebook)
         self.project()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """Moves to another device or precision; what follows from the weights is made anew there."""
+        super()._apply(fn, recurse)
+        if self.projection.numel():
+            self.project()
+        return self
 
     @torch.no_grad()
     def project(self) -> None:

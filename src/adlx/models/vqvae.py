@@ -95,7 +95,7 @@ class VQVAE(Autoencoder):
         cells = self.encoder(images)  # (B, D, h, w)
         with torch.autocast(images.device.type, enabled=False):  # distances and averages need all digits
             quantized, codes, penalty = self.quantizer(cells.float())
-        return Reconstruction(self.decoder(quantized), codes, penalty.sum())
+        return Reconstruction(self.decoder(quantized.to(cells.dtype)), codes, penalty.sum())
 
 
 class Residual(nn.Module):

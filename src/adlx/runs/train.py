@@ -120,6 +120,7 @@ def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) 
     if config.get("finetune") and not kind.follows_gradient:
         raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
     try:
+        kind.check_trainer(config["trainer"])
         model = build(config["model"], nn.Module, "model", kind.model_spec(data.spec, config["loss"]))
         finetune, adapters = prepare(model, config, trained)
         task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])

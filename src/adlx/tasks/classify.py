@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -81,8 +80,8 @@ class Classify(Task):
 
     def check_codebook(self, data: Any) -> None:
         """Refuses codes whose meaning is not the one the model has learnt."""
-        own, given = self.model.inputs.codebook, data.codebook
-        if len(own) and given is not None and not np.allclose(own.cpu().numpy(), given, rtol=1e-4, atol=1e-5):
+        own, given = self.model.inputs.codebook.cpu(), data.codebook
+        if given is not None and len(own) and not torch.allclose(own, torch.from_numpy(given).to(own), rtol=1e-4):
             raise UserError(
                 f"{data.origin()} was made by another codebook than the one this run was trained with: make the codes "
                 "with the same VQ-VAE run"

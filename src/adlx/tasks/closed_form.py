@@ -6,99 +6,20 @@ Shapes: B batch, L features, K classes, R readouts, A strengths of a penalty tha
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from adlx.errors import UserError
 from adlx.metrics.classification import scores
 from adlx.models.elm import ELM
+from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
-from adlx.tasks.readouts import Solution, Sums, grid, solve
+from adlx.tasks.readouts import Solution, grid, solve
 
 log = logging.getLogger("adlx")
-
-ROWS = 2048
-"""Samples whose features are multiplied at once: a product of fewer leaves cores idle, of more it takes memory."""
-
-
-class Accumulator:
-    """Adds up H^T H and H^T Y of batches as they come, in memory that does not grow with their number.
-
-    Products are of the features' own precision; the sums are float64, since a float32 loses a digit each time the
-    number of samples grows by ten.
-
-    Args:
-        model: whose features are added up.
-        classes: K.
-    """
-
-    def __init__(self, model: ELM, classes: int) -> None:
-        self.model, self.classes = model, classes
-        self.gram: Any = None  # (L, L), numpy on the CPU, a tensor elsewhere
-        self.cross: Any = None  # (L, K)
-        self.counts = torch.zeros(classes, dtype=torch.float64)
-        self.waiting: list[Batch] = []
-        self.noise = 0.0
-
-    def add(self, sample: Tensor, label: Tensor) -> None:
-        self.waiting.append((sample, label))
-        if sum(len(labels) for _, labels in self.waiting) >= ROWS:
-            self.flush()
-
-    @torch.no_grad()
-    def flush(self) -> None:
-        """Multiplies what has been waiting for more to come."""
-        if not self.waiting:
-            return
-        sample, label = (torch.cat(parts) for parts in zip(*self.waiting, strict=True))
-        self.waiting.clear()
-        with torch.autocast(sample.device.type, enabled=False):
-            features = self.model.features(sample)
-        target = one_hot(label, self.classes).to(features.dtype)
-        self.noise = torch.finfo(features.dtype).eps
-        self.counts += target.sum(dim=0).double().cpu()
-        if features.device.type == "cpu":
-            # NumPy notices that a matrix meets its own transpose and computes half of the product; torch does not.
-            with blas_threads():
-                rows = features.numpy()
-                products = rows.T @ rows, rows.T @ target.numpy()
-        else:
-            products = (features.T @ features).double(), (features.T @ target).double()
-        if self.gram is None:
-            self.gram, self.cross = (
-                (product.astype(np.float64) if isinstance(product, np.ndarray) else product) for product in products
-            )
-        else:
-            self.gram += products[0]
-            self.cross += products[1]
-
-    def sums(self, reduce: Any = None) -> Sums:
-        """Of all that was added; with `reduce`, of all processes."""
-        self.flush()
-        parts = [torch.as_tensor(part) for part in (self.gram, self.cross, self.counts)]
-        if reduce is not None:
-            parts = [reduce(part) for part in parts]
-        gram, cross, counts = (part.cpu().numpy() for part in parts)
-        return Sums(gram, cross, counts, int(counts.sum()), self.noise)
-
-    def state(self) -> dict[str, Any]:
-        """Plain values and tensors, from which `restore` goes on to the last bit."""
-        tensor = torch.as_tensor
-        sums = None if self.gram is None else [tensor(self.gram).cpu(), tensor(self.cross).cpu(), self.counts.clone()]
-        return {"sums": sums, "waiting": [[part.cpu() for part in batch] for batch in self.waiting]}
-
-    def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        self.waiting = [(sample.to(device), label.to(device)) for sample, label in state["waiting"]]
-        if state["sums"] is not None:
-            gram, cross, self.counts = state["sums"]
-            on_cpu = device.type == "cpu"
-            self.gram, self.cross = (part.numpy() if on_cpu else part.to(device) for part in (gram, cross))
-            self.noise = torch.finfo(self.model.beta.dtype).eps
 
 
 class ClosedForm(Classify):
@@ -120,6 +41,7 @@ class ClosedForm(Classify):
         self.register_buffer("alphas", torch.zeros(len(model.readouts), dtype=torch.float64))
         self.accumulator = Accumulator(model, len(self.classes))
         self.unfinished: dict[str, Any] | None = None  # an accumulator's state, from a checkpoint
+        self.settled = False  # the readouts are chosen
         self.candidates: list[list[Solution]] = []  # by readout
         self.stacked: Tensor = torch.empty(0)  # (candidates, L, K)
         self.tried: list[Tensor] = []  # (candidates, 2): squared errors and hits of each validation batch
@@ -128,6 +50,23 @@ class ClosedForm(Classify):
     def check_loss(self) -> None:
         if not isinstance(self.loss, nn.MSELoss):
             raise ValueError(f"loss: an ELM is solved for the least squares, loss=mse; not {type(self.loss).__name__}")
+
+    @classmethod
+    def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
+        """Refuses what a pass and a solution cannot follow."""
+        for key, fine, why in (
+            ("accumulate_grad_batches", (None, 1), "there are no gradients"),
+            ("val_check_interval", (None, 1, 1.0), "there is no readout before the end of the pass"),
+            ("check_val_every_n_epoch", (None, 1), "there is one epoch, and its readout is chosen in validation"),
+        ):
+            if trainer.get(key) not in fine:
+                raise ValueError(f"trainer.{key}={trainer[key]}: {why}; leave it out for a readout that is solved for")
+        if (precision := str(trainer.get("precision"))) in ("bf16-true", "16-true"):
+            raise ValueError(f"trainer.precision={precision} is too coarse for sums: 32-true, 64-true or bf16-mixed")
+
+    def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
+        hits = self.model(batch[0]).argmax(dim=1) == batch[1]
+        return {"val/loss": self.batch_loss(batch), "val/accuracy": hits.float().mean()}
 
     def batch_loss(self, batch: Batch) -> Tensor:
         sample, label = batch
@@ -138,13 +77,15 @@ class ClosedForm(Classify):
         return []
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        trainer: Any = self.trainer
-        sample, label = batch
-        last = batch_idx + 1 == trainer.num_training_batches
-        surplus = trainer.train_dataloader.surplus if batch_idx + 1 == len(trainer.train_dataloader) else 0
-        self.accumulator.add(sample[: len(sample) - surplus], label[: len(label) - surplus])
+        if self.candidates:  # resumed after the last batch, and Lightning begins an epoch that only has to validate
+            return
+        sample, label = own_share(batch, batch_idx, self.trainer.train_dataloader)  # type: ignore[union-attr]
+        if len(label):
+            self.accumulator.add(sample, label)
         self.steps_done = batch_idx + 1
-        if last:
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if not self.candidates and batch_idx + 1 == self.trainer.num_training_batches:  # type: ignore[union-attr]
             self.solve()
 
     def solve(self) -> None:
@@ -162,26 +103,25 @@ class ClosedForm(Classify):
                 self.candidates.append(list(solve(sums, readout, strengths, ratio)))
         found = [torch.from_numpy(solution.beta) for solutions in self.candidates for solution in solutions]
         self.stacked = torch.stack(found).to(self.model.beta)
-        self.accumulator = Accumulator(self.model, len(self.classes))
-        self.keep(self.stacked.new_zeros(len(found), 2))  # a run without validation has its strongest penalties
 
     def on_train_epoch_end(self) -> None:
+        if not self.settled:  # there was no validation
+            if any(len(solutions) > 1 for solutions in self.candidates):
+                raise UserError("model.alpha=auto is chosen in validation, and there is none: set model.alpha")
+            self.keep(torch.zeros(len(self.stacked), 2))
         self.trainer.should_stop = True  # type: ignore[union-attr]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if not len(self.stacked):
             return super().validation_step(batch, batch_idx)
-        trainer: Any = self.trainer
-        sample, label = batch
-        surplus = trainer.val_dataloaders.surplus if batch_idx + 1 == len(trainer.val_dataloaders) else 0
-        sample, label = sample[: len(sample) - surplus], label[: len(label) - surplus]
+        sample, label = own_share(batch, batch_idx, self.trainer.val_dataloaders)  # type: ignore[union-attr]
+        found = []
         with torch.autocast(sample.device.type, enabled=False):
             features = self.model.features(sample)
-        target = one_hot(label, len(self.classes)).to(features.dtype)
-        found = []
-        for beta in self.stacked:  # one at a time, since a grid of them over a batch takes memory
-            output = features @ beta
-            found.append([(output - target).square().mean(dim=1).sum(), (output.argmax(dim=1) == label).sum()])
+            target = one_hot(label, len(self.classes)).to(features.dtype)
+            for beta in self.stacked:  # one at a time, since a grid of them over a batch takes memory
+                output = features @ beta
+                found.append([(output - target).square().mean(dim=1).sum(), (output.argmax(dim=1) == label).sum()])
         self.tried.append(torch.tensor(found, dtype=torch.float64))
         self.seen += len(label)
         return None
@@ -197,7 +137,6 @@ class ClosedForm(Classify):
         self.seen = 0
         means = (totals[:-1] / totals[-1]).view(-1, 2)
         best = self.keep(means)
-        self.stacked = torch.empty(0)
         self.log_validation(
             {"val/loss": means[best, 0].float(), "val/accuracy": means[best, 1].float()}, int(totals[-1])
         )
@@ -227,24 +166,30 @@ class ClosedForm(Classify):
             first += len(solutions)
         chosen = int(means[places, 0].argmin())
         self.model.chosen.fill_(chosen)
+        self.settled, self.candidates, self.stacked = True, [], torch.empty(0)
+        self.accumulator = Accumulator(self.model, len(self.classes))
         return places[chosen]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        if self.accumulator.gram is not None or self.accumulator.waiting:
+        if not self.settled:
             checkpoint["adlx"]["pass"] = self.accumulator.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.unfinished = checkpoint["adlx"].get("pass")
+        self.settled = self.unfinished is None
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        if self.unfinished is not None:
+        trainer: Any = self.trainer
+        if self.settled:  # resumed after its pass: there is nothing to add
+            trainer.should_stop = True
+        elif self.unfinished is not None:
             self.accumulator.restore(self.unfinished, self.device)
             self.unfinished = None
-        elif self.steps_done:  # resumed after its pass: there is nothing to add
-            self.trainer.should_stop = True  # type: ignore[union-attr]
+            if self.steps_done >= trainer.num_training_batches:  # Lightning goes on with the validation
+                self.solve()
 
     def facts(self) -> dict[str, float]:
         model = self.model
@@ -275,11 +220,8 @@ class ClosedForm(Classify):
             self.results = scores(self.result)
 
 
-def blas_threads() -> Any:
-    """Holds NumPy's and SciPy's linear algebra to the number of threads that torch has."""
-    return controller().limit(limits=torch.get_num_threads(), user_api="blas")
-
-
-@cache
-def controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def own_share(batch: Batch, batch_idx: int, loader: Any) -> Batch:
+    """A batch without what its loader added to make the shares of several processes equal."""
+    surplus = loader.surplus if batch_idx + 1 == len(loader) else 0
+    sample, label = batch
+    return sample[: len(sample) - surplus], label[: len(label) - surplus]

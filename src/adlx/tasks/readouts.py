@@ -67,13 +67,13 @@ def solve(sums: Sums, readout: Readout, alphas: Sequence[float], l1_ratio: float
 def grid(sums: Sums, readout: Readout, l1_ratio: float) -> list[float]:
     """Strengths worth trying.
 
-    Of `ridge`, half decades from 1e-6 to 1 of the mean sum of squares of a feature. Of the others, thirds of a decade
+    Of `ridge`, half decades from 1e-5 to 1 of the mean sum of squares of a feature. Of the others, thirds of a decade
     down to 1e-3 of the least strength at which beta is 0 (Friedman, Hastie, Tibshirani 2010, section 2.5).
     """
     if readout == "none":
         return []
     if readout == "ridge":
-        return [float(strength) for strength in np.trace(sums.gram) / len(sums.gram) * np.logspace(0, -6, 13)]
+        return [float(strength) for strength in np.trace(sums.gram) / len(sums.gram) * np.logspace(0, -5, 11)]
     ratio = 1.0 if readout == "lasso" else l1_ratio
     return [float(strength) for strength in np.abs(sums.cross).max() / sums.count / ratio * np.logspace(-1 / 3, -3, 9)]
 

@@ -36,6 +36,7 @@ class Reconstruct(Task):
     ) -> None:
         super().__init__(model, loss, optimizer, data, seed)
         spec = model.spec
+        self.check_loss()
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("mean_image", torch.zeros(spec.channels, *spec.size))
@@ -45,6 +46,15 @@ class Reconstruct(Task):
         self.codes: list[Tensor] = []
         self.images: list[Tensor] = []
         self.result: ReconstructionResult | None = None
+
+    def check_loss(self) -> None:
+        none, some = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+        try:
+            fits = bool(self.loss(none, none) == 0 < self.loss(some, none))
+        except (RuntimeError, ValueError, IndexError, TypeError):
+            fits = False
+        if not fits:
+            raise ValueError(f"loss: {type(self.loss).__name__} does not tell images apart; loss=mse or mae does")
 
     def fit_brightness(self, images: Tensor) -> None:
         """Mean image, mean and deviation over all pixels of the training images (N, C, H, W), bytes."""

@@ -68,6 +68,10 @@ class Task(pl.LightningModule):
         """The dimensions a model is built from: those of the data, and what the loss asks of its output."""
         return spec
 
+    @classmethod
+    def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
+        """Refuses, by ValueError, settings of the trainer that cannot be followed."""
+
     def batch_loss(self, batch: Any) -> Tensor:
         """The loss of a batch, in training as in validation; `self.training` tells which."""
         raise NotImplementedError
@@ -205,6 +209,9 @@ class Task(pl.LightningModule):
         Raises:
             RuntimeError: it was written by a model of other layers.
         """
+        weights = [value for name, value in checkpoint["state_dict"].items() if name.startswith("model.")]
+        if any(value.dtype == torch.float64 for value in weights):  # trained so; a narrower copy would score otherwise
+            self.double()
         held, wanted = checkpoint["state_dict"].keys(), self.state_dict().keys() - self.left_out()
         if held != wanted:
             raise RuntimeError(f"layers differ:\n{', '.join(sorted(held ^ wanted)[:5])}")

@@ -5,9 +5,9 @@ raised, lids widened or tightened, lip corners pulled or depressed. A face of cl
 
     action = intensity * (mean[k] + spread * z) + habit * z',     z, z' ~ N(0, 1),
 
-where the intensity is one number a face and the habit is how that face looks at rest. Faint fear therefore looks like
-surprise, and a face that hangs at rest looks sad. Who it is, how the head is held and how it is lit are drawn
-independently of the class and move far more pixels than the expression does.
+where the intensity is one number a face and the habit is how that face looks at rest, which is all that a neutral
+one shows. Faint fear therefore looks like surprise, and a face that hangs at rest looks sad. Who it is, how the head
+is held and how it is lit are drawn independently of the class and move far more pixels than the expression does.
 
 Lengths are pixels of a face at scale 1, `u` to the right and `v` down from the middle of the head; tones are 0 to 1.
 Features come in pairs and are drawn once, in `a = |u|`.
@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from adlx.data.sources.expressions import EXPRESSIONS
 from adlx.data.sources.samples import Samples
 from adlx.errors import UserError
 
-EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FER_SHARES = tuple(faces / 35_887 for faces in (4953, 547, 5121, 8989, 6077, 4002, 6198))
 SIDE = 48
 
@@ -28,11 +28,11 @@ Face = dict[str, np.ndarray]  # by name, (N,) each: one number a face
 
 # Means at full intensity, by class in the order of EXPRESSIONS; then the spread, and the habit.
 _ACTIONS: dict[str, tuple[tuple[float, ...], float, float]] = {
-    "brows_up": ((-1.4, -0.7, 1.5, 0.2, -0.2, 2.4, 0.0), 0.40, 0.30),
-    "inner_brows_up": ((-2.3, -0.9, 1.7, 0.1, 2.2, 0.3, 0.0), 0.45, 0.25),
+    "brows_up": ((-1.4, -0.7, 1.5, 0.2, -0.2, 2.4, 0.0), 0.40, 0.22),
+    "inner_brows_up": ((-2.3, -0.9, 1.7, 0.1, 2.2, 0.3, 0.0), 0.40, 0.20),
     "upper_lids_up": ((0.2, -0.7, 1.2, -0.3, -0.8, 1.2, 0.0), 0.25, 0.20),
     "lower_lids_up": ((0.7, 1.0, 0.4, 1.0, 0.1, -0.3, 0.0), 0.25, 0.15),
-    "corners_up": ((-0.7, -1.1, -0.5, 2.6, -2.2, 0.0, 0.0), 0.45, 0.25),
+    "corners_up": ((-0.7, -1.1, -0.5, 2.6, -2.2, 0.0, 0.0), 0.40, 0.20),
     "mouth_open": ((-0.2, 0.4, 1.3, 1.0, -0.1, 3.2, 0.0), 0.50, 0.15),
     "mouth_wide": ((-0.5, -0.3, 1.1, 1.9, -0.5, -1.3, 0.0), 0.40, 0.30),
     "upper_lip_up": ((0.1, 1.8, 0.0, 0.3, 0.0, 0.0, 0.0), 0.20, 0.10),
@@ -47,8 +47,8 @@ _IDENTITY = {
     "skin": (0.42, 0.88),
     "eyes_apart": (5.8, 7.0),
     "eyes_level": (-4.2, -2.4),
-    "eyes_wide": (2.7, 3.5),
-    "eyes_high": (1.2, 1.7),
+    "eyes_wide": (3.0, 3.8),
+    "eyes_high": (1.3, 1.8),
     "iris": (0.05, 0.45),
     "brows_thick": (0.6, 1.3),
     "brows_above": (3.6, 4.8),
@@ -65,7 +65,7 @@ _IDENTITY = {
     "hair_long": (-6.0, 18.0),
     "beard": (-1.0, 0.45),
     "glasses": (-2.4, 0.6),
-    "gaze": (-1.0, 1.0),
+    "gaze": (-1.2, 1.2),
 }
 # The middle of two ends is the likeliest, as a detector of faces has cropped the picture.
 _POSE = {
@@ -83,8 +83,8 @@ _SCENE = {
     "light": (0.0, 360.0),  # degrees
     "light_slope": (0.0, 0.4),
     "gain": (0.7, 1.15),
-    "contrast": (0.7, 1.15),
-    "noise": (0.01, 0.04),
+    "contrast": (0.75, 1.15),
+    "noise": (0.01, 0.035),
     "blur": (0.0, 0.25),
 }
 _FAINTEST = 0.55  # intensity of the expression, up to 1
@@ -196,7 +196,7 @@ def _ground_hair_and_head(face: Face, u: np.ndarray, v: np.ndarray) -> np.ndarra
 
 def _draw_brows_and_forehead(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> None:
     a = np.abs(u)
-    start, length = face["eyes_apart"] - 1.25 * face["eyes_wide"], 2.7 * face["eyes_wide"]
+    start, length = face["eyes_apart"] - 1.15 * face["eyes_wide"], 2.45 * face["eyes_wide"]
     t = (a - start) / length  # 0 at the inner end, 1 at the outer one
     level = face["eyes_level"] - face["brows_above"] - face["brows_up"]
     brow = level + 2.2 * (t - 0.6) ** 2 - face["inner_brows_up"] * (0.75 - t)
@@ -254,13 +254,13 @@ def _draw_eyes(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> N
     lower = np.clip(face["eyes_high"] * 0.8 - 0.7 * face["lower_lids_up"], 0.15, None)
     top, bottom = -upper * arc, lower * arc
     _shade(image, 0.15 * np.clip(1 - (du / 5) ** 2 - (dv / 4.5) ** 2, 0, 1))
-    opening = _inside(np.minimum(dv - top, bottom - dv))
-    _paint(image, 0.35 + 0.6 * face["skin"], opening)
+    opening = _inside(np.minimum(dv - top, bottom - dv), 0.5)
+    _paint(image, 0.45 + 0.55 * face["skin"], opening)
     away = np.hypot(du - face["gaze"] * np.sign(u), dv + 0.2)
-    _paint(image, face["iris"] * face["skin"], opening * _inside(1.7 - away))
-    _paint(image, 0.02, opening * _inside(0.8 - away))
+    _paint(image, face["iris"] * face["skin"], opening * _inside(1.4 - away, 0.5))
+    _paint(image, 0.02, opening * _inside(0.6 - away))
     within = wide + 0.3 - np.abs(du)
-    _paint(image, 0.25 * face["skin"], 0.8 * _inside(np.minimum(0.4 - np.abs(dv - top), within)))
+    _paint(image, 0.25 * face["skin"], 0.8 * _inside(np.minimum(0.3 - np.abs(dv - top), within)))
     _shade(image, 0.25 * _inside(np.minimum(0.3 - np.abs(dv - bottom), within)))
     bag = np.clip(face["lower_lids_up"], 0, 1.2)
     _shade(image, 0.3 * bag * _inside(np.minimum(0.4 - np.abs(dv - lower * 0.6 - 1.8 + 0.1 * du**2), within)))

@@ -1,0 +1,265 @@
+"""Classification through whole runs: scores from the stored predictions, statistics from the training part alone."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from generators import walk_frame
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+import adlx
+from adlx.data.labelled import as_input
+from adlx.data.sources.code_maps import write_code_maps
+from adlx.data.sources.samples import Samples
+from adlx.errors import UserError
+from adlx.models.mlp import MLP
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import Run
+from adlx.specs import CodeSpec
+from adlx.tasks import Classify, ClosedForm, task_for
+
+CODES, CLASSES = 9, ("ant", "bee", "cat")
+TRAIN, VAL, TEST = 120, 30, 40
+SMALL = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.enable_progress_bar=false"]
+TINY = ["model=mlp", "model.widths=[12]", "trainer.max_epochs=3", "optimizer.lr=0.01"]
+
+
+def made(codebook_seed: int | None = 0, count: int = TRAIN + VAL + TEST, parted: bool = True) -> Samples:
+    """Code maps of which one cell mostly tells the class."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, count, p=(0.5, 0.3, 0.2))
+    values = rng.integers(0, CODES, (count, 3, 4))
+    values[:, 1, 1] = np.where(rng.random(count) < 0.7, labels, values[:, 1, 1])
+    parts = np.repeat([0, 1, 2], (TRAIN, VAL, TEST)).astype(np.int8) if parted else None
+    book = None if codebook_seed is None else np.random.default_rng(codebook_seed).normal(size=(CODES, 3))
+    return Samples(values, labels, CLASSES, "codes", "made up", parts=parts, codebook=book)
+
+
+def changed(samples: Samples, **arguments) -> Samples:
+    return Samples(**{**vars(samples), **arguments})
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Writes code maps and returns the words for them."""
+
+    def write(samples: Samples, name: str = "codes.npz") -> list[str]:
+        write_code_maps(tmp_path / name, samples)
+        return [f"data.path={tmp_path / name}"]
+
+    return write
+
+
+@pytest.fixture
+def train(tmp_path, unpainted):
+    return lambda *words: adlx.train(
+        [*TINY, "data=codes", "data.batch_size=16", *SMALL, f"output_dir={tmp_path / 'outputs'}", *words]
+    )
+
+
+def newest(run: Run, pattern: str) -> Path:
+    return max(run.path.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+
+
+def error_of(call, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("model", [[], ["model=elm", "~model.widths", "model.hidden=20"]], ids=["mlp", "elm"])
+def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
+    samples = made()
+    run = train(*maps(samples), *model)
+    with np.load(run.path / "predictions.npz") as stored:
+        scores, label, index = (stored[name] for name in ("scores", "label", "index"))
+        majority = int(stored["majority"])
+        assert stored["classes"].tolist() == list(CLASSES)
+    assert index.tolist() == list(range(TRAIN + VAL, TRAIN + VAL + TEST))
+    assert label.tolist() == samples.labels[index].tolist()
+    assert majority == np.bincount(samples.labels[:TRAIN]).argmax() == 0
+
+    state = load_checkpoint(run.best)["state_dict"]
+    task = task_for(adlx.targets.resolve(run.config["model"]["_target_"], torch.nn.Module, "model"))
+    assert task is (ClosedForm if model else Classify)
+    assert int(state["majority"]) == 0
+    if not model:
+        network = MLP(CodeSpec((3, 4), CODES, 3, CLASSES), widths=[12])
+        network.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
+        with torch.no_grad():
+            found = network(as_input(torch.from_numpy(samples.values[index])))
+        np.testing.assert_allclose(scores, found, rtol=0, atol=1e-5)
+
+    metrics, guess = json.loads((run.path / "metrics.json").read_text()), np.full(TEST, majority)
+    for prefix, predicted in (("test", scores.argmax(axis=1)), ("baseline", guess)):
+        assert metrics[f"{prefix}/accuracy"] == pytest.approx((predicted == label).mean())
+        assert metrics[f"{prefix}/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label, predicted))
+        assert metrics[f"{prefix}/f1_macro"] == pytest.approx(f1_score(label, predicted, average="macro"))
+    assert metrics["test/accuracy"] > metrics["baseline/accuracy"]
+    skill = 1 - (1 - metrics["test/accuracy"]) / (1 - metrics["baseline/accuracy"])
+    assert metrics["test/skill"] == pytest.approx(skill)
+    for place, name in enumerate(CLASSES):
+        assert metrics[f"test/recall/{name}"] == pytest.approx((scores.argmax(axis=1) == place)[label == place].mean())
+    assert run.evaluate() == {key: metrics[key] for key in metrics if key.startswith(("test/", "baseline/"))}
+    with np.load(newest(run, "evaluations/*/predictions.npz")) as again:
+        assert np.array_equal(again["scores"], scores)
+
+
+def test_loss_and_accuracy_of_validation_weigh_each_sample_alike(train, maps):
+    samples = made()
+    run = train(*maps(samples), "trainer.max_epochs=1")
+    curves = pd.read_csv(run.path / "metrics.csv")
+    network = MLP(CodeSpec((3, 4), CODES, 3, CLASSES), widths=[12])
+    state = load_checkpoint(run.last)["state_dict"]
+    network.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
+    values, label = samples.values[TRAIN : TRAIN + VAL], torch.from_numpy(samples.labels[TRAIN : TRAIN + VAL])
+    with torch.no_grad():  # 30 samples: batches of 16 and 14
+        found = network(as_input(torch.from_numpy(values)))
+        loss = torch.nn.functional.cross_entropy(found, label).item()
+    assert curves["val/loss"].dropna().iloc[-1] == pytest.approx(loss, rel=1e-5)
+    right = (found.argmax(dim=1) == label).float().mean().item()
+    assert curves["val/accuracy"].dropna().iloc[-1] == pytest.approx(right, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["standardize", "embedding"])
+def test_statistics_are_of_the_training_part_alone(train, maps, kind):
+    """Other values in validation and test change no buffer; other ones in training do."""
+    samples, book = made(), made().codebook
+    states = []
+    for place in (None, slice(TRAIN, None), slice(0, TRAIN)):
+        values = samples.values.copy()
+        if place is not None:
+            values[place] = (values[place] * 2) % CODES
+        run = train(*maps(changed(samples, values=values)), f"model.input={kind}", "trainer.max_epochs=1")
+        states.append(load_checkpoint(run.best)["state_dict"])
+    for name in ("model.inputs.mean", "model.inputs.std"):
+        assert torch.equal(states[1][name], states[0][name])
+        assert not torch.equal(states[2][name], states[0][name])
+    train_values = samples.values[:TRAIN]
+    x = book[train_values.ravel()] if kind == "embedding" else train_values.reshape(TRAIN, -1)
+    np.testing.assert_allclose(states[0]["model.inputs.mean"].flatten(), x.mean(axis=0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(states[0]["model.inputs.std"].flatten(), x.std(axis=0), rtol=1e-5)
+
+
+# Predictions
+
+
+def test_classes_of_what_has_no_label(train, maps):
+    run = train(*maps(made()))
+    bare = changed(made(), labels=np.full(TRAIN + VAL + TEST, -1), classes=(), parts=None)
+    frame = run.predict(maps(bare, "bare.npz"))
+    known = run.predict()
+    for found in (frame, known):
+        sums = found[[f"score/{name}" for name in CLASSES]].sum(axis=1)
+        np.testing.assert_allclose(sums, 1, atol=1e-6)  # probabilities
+    assert frame["class"].tolist() == known["class"].tolist()
+    assert list(frame) == ["sample", "class", *(f"score/{name}" for name in CLASSES)]
+    assert known["part"].tolist() == ["train"] * TRAIN + ["val"] * VAL + ["test"] * TEST
+    assert known["label"].tolist() == [CLASSES[label] for label in made().labels]
+    test = known[known["part"] == "test"]
+    assert (test["class"] == test["label"]).mean() == pytest.approx(run.metrics["test/accuracy"])
+    with np.load(run.path / "predictions.npz") as stored:
+        odds = torch.from_numpy(stored["scores"]).softmax(dim=1)
+    np.testing.assert_allclose(test[[f"score/{name}" for name in CLASSES]], odds, rtol=1e-4, atol=1e-6)
+    written = pd.read_csv(newest(run, "predict/*/classes.csv"))
+    pd.testing.assert_frame_equal(written, known, check_dtype=False, rtol=1e-5)
+    assert error_of(train, *maps(bare, "bare.npz")) == (
+        "made up: 190 of 190 samples have no label, and a split needs them; without labels there is adlx predict"
+    )
+
+
+def test_a_few_labelled_samples_are_classified(train, maps):
+    """Too few to be split, which no prediction needs."""
+    run = train(*maps(made()))
+    few = changed(made().at(np.arange(3)), parts=None)
+    assert run.predict(maps(few, "few.npz"))["class"].tolist() == run.predict()["class"].tolist()[:3]
+
+
+def test_classes_by_name(train, maps):
+    """The same data with the classes in another order, and some of them missing, have the same scores."""
+    samples = made()
+    run = train(*maps(samples))
+    turned = changed(samples, labels=(samples.labels + 1) % 3, classes=("cat", "ant", "bee"))
+    scores = {key: run.metrics[key] for key in run.metrics if key.startswith(("test/", "baseline/"))}
+    assert run.evaluate(maps(turned, "turned.npz")) == scores
+    strange = changed(samples, classes=("ant", "bee", "dog"))
+    assert error_of(run.evaluate, maps(strange, "strange.npz")) == (
+        "the run knows the classes ant, bee, cat; made up has dog, which it does not"
+    )
+
+
+# What does not fit
+
+
+def test_the_codebook_of_another_autoencoder_is_refused(train, maps):
+    run = train(*maps(made()))
+    other = maps(made(codebook_seed=1), "other.npz")
+    told = (
+        "made up was made by another codebook than the one this run was trained with: make the codes with the same "
+        "VQ-VAE run"
+    )
+    assert error_of(run.evaluate, other) == told
+    assert error_of(run.predict, other) == told
+    near = changed(made(), codebook=made().codebook * (1 + 1e-6))
+    assert run.evaluate(maps(near, "near.npz"))["test/accuracy"] == run.metrics["test/accuracy"]
+
+
+@pytest.mark.parametrize("trained_on", ["book", "bare"])
+def test_codes_that_lost_or_found_their_codebook(train, maps, trained_on):
+    """`input=auto` stays what it was in training; if that cannot be, the codebook is to blame, not sizes of layers."""
+    words = {"book": maps(made(), "book.npz"), "bare": maps(made(None), "bare.npz")}
+    run = train(*words.pop(trained_on))
+    try:
+        assert run.evaluate(*words.values())["test/accuracy"] == run.metrics["test/accuracy"]
+    except UserError as error:
+        assert re.search(r"codebook|vectors", str(error))
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true", "bf16-mixed"])
+def test_every_precision_knows_its_own_codebook(train, maps, precision):
+    run = train(*maps(made()), f"trainer.precision={precision}")
+    scores = run.evaluate()
+    assert scores == {key: run.metrics[key] for key in scores}
+    with np.load(run.path / "predictions.npz") as one, np.load(newest(run, "evaluations/*/*.npz")) as other:
+        assert np.array_equal(one["scores"], other["scores"])
+
+
+def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
+    codes = maps(made())
+    table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
+    series = ["~model.widths", "~optimizer.lr", "~data.batch_size"]
+    assert error_of(train, *codes, "model=seq2seq", *series[:1]) == (
+        "model and data do not fit: Seq2Seq is for series, and Codes gives code maps"
+    )
+    assert error_of(train, *table, "model=elm", *series[:1]) == (
+        "model and data do not fit: ELM is for images or code maps, and CSV gives series"
+    )
+    assert error_of(train, *codes, "loss=mse") == (
+        "loss: MSELoss does not take scores of classes; loss=cross_entropy does"
+    )
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_on_data_of_another_kind(train, maps, write_csv, tmp_path):
+    """One line, whichever of the two the run was trained on."""
+    codes = [f"data.path={Path(maps(made())[0].removeprefix('data.path=')).absolute()}"]
+    table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
+    classifier = train(*codes)
+    forecaster = adlx.train(["model=naive", *table, *SMALL, f"output_dir={tmp_path / 'outputs'}"])
+    pictures = train("data=faces", "data.count=80", "trainer.max_epochs=1")
+    faces = made(count=80, parted=False)
+    faces = changed(faces, labels=faces.labels % 2, classes=("angry", "happy"))
+    for run, words in (
+        (classifier, table),
+        (forecaster, ["data=codes", *codes]),
+        (pictures, ["data=codes", *maps(faces, "faces.npz")]),
+    ):
+        assert re.search(r"series|code maps|images", error_of(run.evaluate, words))

@@ -1,0 +1,299 @@
+"""Extreme learning machines through whole runs: what is solved, from how many passes, batches and processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed
+from sklearn.linear_model import Ridge
+
+import adlx
+from adlx.data.labelled import as_input
+from adlx.data.sources.code_maps import write_code_maps
+from adlx.data.sources.samples import Samples
+from adlx.errors import UserError
+from adlx.models.elm import ELM
+from adlx.runs.checkpoints import Checkpoint, load_checkpoint
+from adlx.runs.folder import Run
+from adlx.runs.interruption import Interrupted
+from adlx.runs.loggers import read_curves
+from adlx.runs.trained import Trained, open_trained
+from adlx.tasks import accumulate
+from adlx.tasks.closed_form import ClosedForm
+from adlx.tasks.readouts import Sums, grid, solve
+
+TRAIN, VAL, TEST = 241, 31, 29
+CODES, CLASSES, HIDDEN = 9, ("a", "b", "c"), 30
+SMALL = [
+    *("model=elm", f"model.hidden={HIDDEN}", "data=codes", "data.batch_size=50", "logger=none"),
+    *("trainer.accelerator=cpu", "trainer.threads=1", "trainer.enable_progress_bar=false"),
+]
+READOUTS = "model.readout=[none,ridge,lasso,elasticnet]"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    """Code maps whose classes two cells tell of, now and then; what is for training and testing is said."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, TRAIN + VAL + TEST, p=(0.5, 0.3, 0.2))
+    values = rng.integers(0, CODES, (len(labels), 4, 5))
+    for cell in ((1, 1), (2, 3)):
+        values[:, *cell] = np.where(rng.random(len(labels)) < 0.6, labels, values[:, *cell])
+    parts = rng.permutation(np.repeat([0, 1, 2], (TRAIN, VAL, TEST))).astype(np.int8)
+    codebook = rng.normal(size=(CODES, 3)).astype(np.float32)
+    path = tmp_path_factory.mktemp("maps") / "codes.npz"
+    write_code_maps(path, Samples(values, labels, CLASSES, "codes", "made up", parts=parts, codebook=codebook))
+    return path
+
+
+@pytest.fixture
+def train(table, tmp_path, unpainted):
+    return lambda *words: adlx.train([*SMALL, f"data.path={table}", f"output_dir={tmp_path / 'outputs'}", *words])
+
+
+def hidden_and_targets(trained: Trained, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    data, model = trained.data, trained.task.model
+    places = data.places[part]
+    with torch.no_grad():
+        hidden = model.features(as_input(torch.from_numpy(data.loaded.values[places])))
+    return hidden.double().numpy(), np.eye(len(model.spec.classes))[data.loaded.labels[places]]
+
+
+def beta_of(run: Run) -> np.ndarray:
+    return load_checkpoint(run.best)["state_dict"]["model.beta"].double().numpy()
+
+
+def relative(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+# What is solved
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["data.batch_size=7"], ["data.batch_size=100"], ["data.batch_size=1000"]),
+        ["model.input=onehot", "model.weights=binary", "model.field=null"],
+        ["trainer.precision=64-true", "model.alpha=1e-3"],
+        ["trainer.precision=bf16-mixed"],
+        ["data=faces", "data.count=90", "~data.path"],
+    ],
+)
+def test_the_readout_is_that_of_scikit_learn(train, words, monkeypatch):
+    monkeypatch.setattr(accumulate, "ROWS", 64)
+    run = train("model.alpha=5", *words)
+    trained = open_trained(run, [], "test")
+    hidden, target = hidden_and_targets(trained)
+    expected = Ridge(trained.task.model.alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
+    assert relative(beta_of(run)[0], expected) < 1e-4
+    assert run.metrics["model/alpha/ridge"] == trained.task.model.alpha
+    assert run.metrics["model/nonzeros"] == expected.size
+    scores = hidden_and_targets(trained, "test")[0] @ expected
+    with np.load(run.path / "predictions.npz") as stored:
+        np.testing.assert_allclose(stored["scores"], scores, rtol=0, atol=1e-4)
+        assert run.metrics["test/accuracy"] == (scores.argmax(axis=1) == stored["label"]).mean()
+    curves = read_curves(run.path / "metrics.csv")
+    assert curves["val/loss"].dropna().size == 1
+    assert curves["step"].max() == -(-len(target) // trained.data.batch_size) - 1
+
+
+def test_the_strength_with_the_least_validation_error_is_taken(train):
+    run = train("model.readout=[ridge,lasso]")
+    trained = open_trained(run, [], "test")
+    hidden, target = hidden_and_targets(trained)
+    unseen, truth = hidden_and_targets(trained, "val")
+    sums = Sums(hidden.T @ hidden, hidden.T @ target, target.sum(axis=0), TRAIN)
+    errors = {}
+    for row, readout in enumerate(("ridge", "lasso")):
+        found = list(solve(sums, readout, grid(sums, readout, 0.5), 0.5))
+        each = [((unseen @ solution.beta - truth) ** 2).mean() for solution in found]
+        best = found[int(np.argmin(each))]
+        errors[readout] = min(each)
+        assert run.metrics[f"model/alpha/{readout}"] == pytest.approx(best.alpha, rel=1e-5)
+        assert run.metrics[f"model/nonzeros/{readout}"] == np.count_nonzero(best.beta)
+        np.testing.assert_allclose(unseen @ beta_of(run)[row], unseen @ best.beta, rtol=0, atol=1e-3)
+    curves = read_curves(run.path / "metrics.csv").iloc[-1]
+    assert curves["val/loss"] == pytest.approx(min(errors.values()), rel=1e-3)
+    chosen = int(np.argmin(list(errors.values())))
+    assert int(load_checkpoint(run.best)["state_dict"]["model.chosen"]) == chosen
+    right = ((unseen @ beta_of(run)[chosen]).argmax(axis=1) == truth.argmax(axis=1)).mean()
+    assert curves["val/accuracy"] == pytest.approx(right, rel=1e-6)
+
+
+def test_several_readouts_are_those_of_runs_of_their_own(train):
+    words = ("model.alpha=0.01", "model.l1_ratio=0.3")
+    together = train(READOUTS, *words)
+    state = load_checkpoint(together.best)["state_dict"]
+    losses = []
+    for row, readout in enumerate(("none", "ridge", "lasso", "elasticnet")):
+        single = train(f"model.readout={readout}", *words)
+        assert torch.equal(load_checkpoint(single.best)["state_dict"]["model.beta"][0], state["model.beta"][row])
+        for score in ("test/accuracy", "test/balanced_accuracy", "test/f1_macro"):
+            assert single.metrics[score] == together.metrics[f"{score}/{readout}"]
+        count = int(state["model.beta"][row].count_nonzero())
+        assert single.metrics["model/nonzeros"] == together.metrics[f"model/nonzeros/{readout}"] == count
+        assert together.metrics[f"model/alpha/{readout}"] == (0.01 if row else 0)
+        losses.append(read_curves(single.path / "metrics.csv")["val/loss"].iloc[-1])
+    chosen = int(state["model.chosen"])
+    assert chosen == int(np.argmin(losses))
+    assert together.metrics["model/nonzeros"] == int(state["model.beta"][chosen].count_nonzero())
+    assert 0 < together.metrics["model/nonzeros/lasso"] < HIDDEN * 3
+
+
+# Interruptions
+
+
+@pytest.fixture
+def stop(train, monkeypatch, tmp_path):
+    """Trains in peace and with another method, `instead`, of `kind`; the second run has to end as the first did."""
+    monkeypatch.setattr(accumulate, "ROWS", 64)
+
+    def stop(kind, name, instead, error, status, *words) -> dict:
+        whole = train(READOUTS)
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr(kind, name, instead(getattr(kind, name)))
+            train(READOUTS, *words)
+        runs = map(adlx.open_run, (tmp_path / "outputs" / "elm-codes").iterdir())
+        run = next(run for run in runs if run.status == status)
+        state = load_checkpoint(run.last)["adlx"] if run.last.exists() else {}
+        run.resume()
+        found, expected = (load_checkpoint(each.last)["state_dict"] for each in (run, whole))
+        assert found["alphas"].tolist() == expected["alphas"].tolist()
+        assert run.best.is_file() and all(torch.equal(found[key], expected[key]) for key in expected)
+        scores = [{k: v for k, v in each.metrics.items() if not k.startswith("fit/")} for each in (run, whole)]
+        assert scores[0] == scores[1]
+        return state
+
+    return stop
+
+
+def failing(call: int):
+    """The method, but for one call."""
+
+    def instead(honest):
+        calls = iter(range(1, 1000))
+
+        def fail(self, *arguments):
+            if next(calls) == call:
+                raise OSError("the disk is gone")
+            return honest(self, *arguments)
+
+        return fail
+
+    return instead
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "call"),
+    [
+        *((ClosedForm, "training_step", step) for step in (1, 3, 5)),
+        *((ELM, "features", 2), (ClosedForm, "solve", 1), (ClosedForm, "validation_step", 1)),
+    ],
+)
+def test_a_step_that_failed_is_taken_again(stop, kind, name, call):
+    stop(kind, name, failing(call), OSError, "failed")
+
+
+def test_a_kill_loses_what_came_after_the_last_checkpoint(stop, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "on_exception", lambda *_: None)
+    words = ["callbacks.checkpoint.every_n_train_steps=3"]
+    state = stop(ClosedForm, "training_step", failing(5), OSError, "failed", *words)
+    assert state["steps"] == 3
+    assert [len(label) for _, label in state["pass"]["waiting"]] == [50]  # the other 100 are in the sums
+
+
+def test_a_signal_while_the_last_batch_is_solved(stop):
+    def instead(honest):
+        return lambda self: os.kill(os.getpid(), signal.SIGINT) or honest(self)
+
+    stop(ClosedForm, "solve", instead, Interrupted, "interrupted")
+
+
+# Several processes
+
+
+@pytest.mark.skipif(
+    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
+)
+def test_two_processes_are_one(train, table, tmp_path):
+    """241 and 31 samples in batches of 15: the last of the second process is a surplus alone, in both parts."""
+    words = [*SMALL, f"data.path={table}", "data.batch_size=15", "model.readout=[ridge,lasso]"]
+    words.append("trainer.precision=64-true")  # so that the order of sums cannot be seen
+    one = train(*words)
+    ddp = ["trainer.devices=2", "trainer.strategy=ddp", f"output_dir={tmp_path / 'two'}"]
+    hidden = ("ADLX_RUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "PYTEST")
+    command = [str(Path(sys.executable).with_name("adlx")), "train", *words, *ddp]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+    ended = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    (two,) = map(adlx.open_run, (tmp_path / "two" / "elm-codes").iterdir())
+    assert [load_checkpoint(run.last)["adlx"]["steps"] for run in (one, two)] == [17, 9]
+    assert relative(beta_of(two), beta_of(one)) < 1e-6
+    same = {key for key in one.metrics if key.startswith(("test/", "model/nonzeros"))}
+    assert {key: two.metrics[key] for key in same} == {key: one.metrics[key] for key in same}
+    for name in ("ridge", "lasso"):
+        assert two.metrics[f"model/alpha/{name}"] == pytest.approx(one.metrics[f"model/alpha/{name}"], rel=1e-9)
+    curves = [read_curves(run.path / "metrics.csv").iloc[-1][["val/loss", "val/accuracy"]] for run in (one, two)]
+    assert curves[1].tolist() == pytest.approx(curves[0].tolist(), rel=1e-6)
+
+
+# Precision and errors
+
+
+def test_half_precision_leaves_the_sums_alone(train):
+    """And the errors in validation, by which a strength is chosen."""
+    full, mixed = train(READOUTS), train(READOUTS, "trainer.precision=bf16-mixed")
+    states = [load_checkpoint(run.best)["state_dict"] for run in (full, mixed)]
+    assert states[0]["alphas"].tolist() == states[1]["alphas"].tolist()
+    assert torch.equal(states[0]["model.beta"], states[1]["model.beta"])
+    curves = [read_curves(run.path / "metrics.csv")["val/loss"].tolist() for run in (full, mixed)]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
+def test_an_evaluation_scores_the_same_again(train, precision):
+    run = train(f"trainer.precision={precision}", READOUTS)
+    assert run.evaluate() == {key: run.metrics[key] for key in run.metrics if key.startswith(("test/", "baseline/"))}
+    (again,) = run.path.glob("evaluations/*/predictions.npz")
+    scores = [np.load(path)["scores"] for path in (run.path / "predictions.npz", again)]
+    assert np.array_equal(*scores)
+
+
+def test_a_validation_before_there_is_a_readout(train):
+    runs = [train("model.alpha=0.5", *words) for words in ([], ["trainer.num_sanity_val_steps=1"])]
+    assert np.array_equal(*map(beta_of, runs))
+
+
+def test_errors_are_one_line(train, tmp_path):
+    first = train()
+    cases = {
+        ("loss=mae",): "loss: an ELM is solved for the least squares, loss=mse; not L1Loss",
+        ("loss=cross_entropy",): "loss: an ELM is solved for the least squares, loss=mse; not CrossEntropyLoss",
+        ("finetune=full", f"finetune.run={first.path}"): "finetune: ELM is solved, not trained; it starts from nothing",
+        ("model.field=9",): "model.field=9: from 1 to 4, or null for the whole input",
+    }
+    for words, message in cases.items():
+        with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+            train(*words)
+    assert len(list((tmp_path / "outputs").rglob("run.json"))) == 1  # nothing was written
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("trainer.precision=bf16-true", "trainer.precision=16-true", "trainer.accumulate_grad_batches=2"),
+        *("trainer.val_check_interval=2", "trainer.check_val_every_n_epoch=2"),  # what is solved is not validated
+    ],
+)
+def test_what_a_solution_cannot_follow_is_refused(train, word):
+    with pytest.raises(UserError) as caught:
+        train(word)
+    assert word.split("=")[0] in str(caught.value)
+    assert "\n" not in str(caught.value)

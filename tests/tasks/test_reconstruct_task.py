@@ -1,0 +1,230 @@
+"""Reconstruction through whole runs: scores, statistics, and codes that the classifiers read."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import adlx
+from adlx.data.faces import Faces
+from adlx.errors import UserError
+from adlx.models.vqvae import VQVAE
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import Run
+from adlx.specs import ImageSpec
+from adlx.tasks import Reconstruct, task_for
+
+COUNT, CODES, D = 120, 12, 4
+SIZES = {"hidden": 8, "blocks": 1, "codes": CODES, "dimension": D, "revive_below": 0.5}
+SMALL = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.enable_progress_bar=false"]
+FACES = ["data=faces", f"data.count={COUNT}", "data.batch_size=16"]
+WORDS = ["model=vqvae", *(f"model.{key}={value}" for key, value in SIZES.items()), *FACES, *SMALL]
+
+
+@pytest.fixture(autouse=True)
+def unpainted_runs(unpainted, monkeypatch):
+    monkeypatch.setattr("adlx.figures.style.save", lambda figure, path: path.touch())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Run:
+    """Not to be changed but by predictions."""
+    folder = tmp_path_factory.mktemp("vq")
+    return adlx.train([*WORDS, "trainer.max_epochs=12", "optimizer.lr=0.01", f"output_dir={folder}"])
+
+
+@pytest.fixture(scope="module")
+def codes(trained):
+    """What it predicts of its own images: codes and codebook."""
+    return trained.predict()
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    data = Faces(count=COUNT)
+    data.setup("fit")
+    return data
+
+
+def network_of(run: Run) -> tuple[VQVAE, float, float]:
+    state = load_checkpoint(run.best)["state_dict"]
+    network = VQVAE(ImageSpec(1, (48, 48)), **SIZES)
+    network.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
+    return network.eval(), state["mean"].item(), state["std"].item()
+
+
+def newest(run: Run):
+    return max(run.path.glob("predict/*/codes.npz"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def error_of(call, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_statistics_are_of_the_training_part(trained, faces):
+    state = load_checkpoint(trained.best)["state_dict"]
+    images = faces.loaded.values[faces.places["train"]].astype(np.float64) / 255
+    assert state["mean"].item() == pytest.approx(images.mean(), rel=1e-6)
+    assert state["std"].item() == pytest.approx(images.std(), rel=1e-5)
+    np.testing.assert_allclose(state["mean_image"], images.mean(axis=0), rtol=1e-5, atol=1e-7)
+
+
+def test_other_test_images_change_no_statistics(faces):
+    """And other training images do."""
+    arguments = ({"_target_": "torch.nn.MSELoss"}, {"_target_": "torch.optim.Adam", "lr": 1e-3})
+    found = []
+    for part in (None, "test", "val", "train"):
+        data = Faces(count=COUNT)
+        data.setup("fit")
+        if part:
+            data.loaded.values[data.places[part]] //= 2
+        task = Reconstruct(VQVAE(data.spec, **SIZES), *arguments, data=data)
+        found.append([task.mean.item(), task.std.item(), *task.mean_image.flatten().tolist()])
+    assert [each == found[0] for each in found] == [True, True, True, False]
+    assert found[3][0] == pytest.approx(found[0][0] / 2, rel=0.02)
+    assert task_for(VQVAE) is Reconstruct
+
+
+def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
+    metrics = json.loads((trained.path / "metrics.json").read_text())
+    images = torch.from_numpy(faces.loaded.values[faces.places["test"]]).float() / 255
+    network, mean, std = network_of(trained)
+    with torch.no_grad():
+        found = network((images - mean) / std)
+        image = (found.image * std + mean).clamp(0, 1)
+    error = (image - images).square().flatten(1).double().mean(dim=1).numpy()
+    train_images = faces.loaded.values[faces.places["train"]].astype(np.float64) / 255
+    baseline = ((train_images.mean(axis=0) - images.numpy()) ** 2).reshape(len(images), -1).mean(axis=1)
+    with np.load(trained.path / "predictions.npz") as stored:
+        np.testing.assert_allclose(stored["error"], error, rtol=1e-4)
+        np.testing.assert_allclose(stored["baseline_error"], baseline, rtol=1e-4)
+        assert np.array_equal(stored["codes"], found.codes)
+        assert stored["index"].tolist() == faces.places["test"].tolist()
+        assert np.array_equal(stored["originals"], faces.loaded.values[faces.places["test"]])
+        np.testing.assert_allclose(stored["reconstructions"], image * 255, rtol=0, atol=0.51)
+        error, baseline, used = stored["error"], stored["baseline_error"], stored["codes"]
+    assert metrics["test/mse"] == pytest.approx(error.mean(), rel=1e-9)
+    assert metrics["baseline/mse"] == pytest.approx(baseline.mean(), rel=1e-9)
+    assert metrics["test/psnr"] == pytest.approx(-10 * math.log10(error.mean()))
+    assert metrics["test/skill"] == pytest.approx(1 - error.mean() / baseline.mean())
+    assert metrics["test/skill"] > 0.05  # it has learnt something
+    shares = np.bincount(used.ravel(), minlength=CODES) / used.size
+    entropy = -sum(share * math.log(share) for share in shares if share)
+    assert metrics["test/perplexity"] == pytest.approx(math.exp(entropy))
+    assert metrics["test/codes_used"] == pytest.approx((shares > 0).mean())
+    assert trained.evaluate() == {key: metrics[key] for key in metrics if key.startswith(("test/", "baseline/"))}
+
+
+def test_the_loss_is_that_of_standardised_images_and_the_penalty(faces):
+    torch.manual_seed(0)
+    optimizer = {"_target_": "torch.optim.Adam", "lr": 1e-3}
+    task = Reconstruct(VQVAE(faces.spec, **SIZES), {"_target_": "torch.nn.MSELoss"}, optimizer, data=faces)
+    batch = next(iter(faces.train_dataloader()))
+    task.train().batch_loss(batch)  # finds the codebook
+    x = task.standardized(batch[0])
+    assert x.mean().item() == pytest.approx(0, abs=0.3)
+    states = {key: value.clone() for key, value in task.state_dict().items()}
+    loss = task.batch_loss(batch).item()
+    task.load_state_dict(states)
+    found = task.model(x)
+    assert found.penalty > 1e-6
+    expected = (found.image - x).square().mean() + found.penalty
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+    task.load_state_dict(states)
+    assert task.eval().batch_loss(batch).item() == pytest.approx((task.model(x).image - x).square().mean().item())
+
+
+# Codes
+
+
+def test_codes_are_those_of_all_images(trained, faces, codes):
+    found, codebook = codes
+    network, mean, std = network_of(trained)
+    images = torch.from_numpy(faces.loaded.values).float() / 255
+    with torch.no_grad():
+        expected = network.encode((images - mean) / std)
+    assert torch.equal(found, expected)
+    assert torch.equal(codebook, network.codebook)
+    with np.load(newest(trained)) as stored:
+        assert np.array_equal(stored["codes"], found)
+        assert np.array_equal(stored["codebook"], codebook)
+        assert np.array_equal(stored["labels"], faces.loaded.labels)
+        assert stored["classes"].tolist() == list(faces.loaded.classes)
+        assert [np.flatnonzero(stored["parts"] == number).tolist() for number in range(3)] == [
+            faces.places[part].tolist() for part in ("train", "val", "test")
+        ]
+        assert bool(stored["simulated"])
+
+
+@pytest.mark.parametrize("model", [["model=mlp", "model.widths=[8]"], ["model=elm", "model.hidden=20"]])
+def test_classifiers_read_them_from_the_run_and_keep_its_split(trained, faces, codes, model, tmp_path):
+    words = [*model, "data=codes", f"data.path={trained.path}", *SMALL, f"output_dir={tmp_path}"]
+    run = adlx.train([*words, "trainer.max_epochs=2"])
+    assert run.info["data"]["samples"] == {part: len(places) for part, places in faces.places.items()}
+    assert run.info["data"]["simulated"]
+    assert run.info["data"]["classes"] == faces.about()["classes"]
+    with np.load(run.path / "predictions.npz") as stored:
+        assert stored["index"].tolist() == faces.places["test"].tolist()
+        assert stored["label"].tolist() == faces.loaded.labels[faces.places["test"]].tolist()
+    state = load_checkpoint(run.best)["state_dict"]
+    assert torch.equal(state["model.inputs.codebook"], codes[1])
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}
+
+    other = adlx.train([*WORDS, "seed=1", "trainer.max_epochs=1", f"output_dir={tmp_path}"])
+    told = error_of(run.evaluate, [f"data.path={other.path}"])
+    assert told == (f"the run {other.path.name} has no code maps yet; make them with: adlx predict {other.path}")
+    other.predict()
+    assert "was made by another codebook than the one this run was trained with" in error_of(
+        run.evaluate, [f"data.path={other.path}"]
+    )
+
+
+def test_pictures_without_labels_have_codes_and_no_parts(trained, faces, codes, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(5):
+        Image.fromarray(faces.loaded.values[number, 0]).save(folder / f"{number}.png")
+    words = ["data.source=folder", f"data.path={folder}"]
+    found, _ = trained.predict(words)
+    assert torch.equal(found, codes[0][:5])
+    with np.load(newest(trained)) as stored:
+        assert stored["labels"].tolist() == [-1] * 5
+        assert "parts" not in stored
+        assert stored["names"].tolist() == [f"{number}.png" for number in range(5)]
+    assert error_of(adlx.train, [*WORDS, *words]) == (
+        "pictures (5 pictures): 5 of 5 samples have no label, and a split needs them; without labels there is adlx "
+        "predict"
+    )
+    newest(trained).unlink()  # the next reader of the run wants the codes of its own images
+
+
+# What does not fit
+
+
+def test_errors_are_one_line(tmp_path):
+    words = [*WORDS, f"output_dir={tmp_path / 'outputs'}"]
+    table = tmp_path / "codes.npz"
+    np.savez(table, codes=np.arange(60 * 16).reshape(60, 4, 4), labels=np.arange(60) % 3)
+    on_codes = [word for word in words if not word.startswith("data")] + ["data=codes", f"data.path={table}"]
+    assert error_of(adlx.train, on_codes) == "model and data do not fit: VQVAE is for images, and Codes gives code maps"
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "quantile"])
+def test_a_loss_that_images_do_not_have(loss, tmp_path):
+    told = error_of(adlx.train, [*WORDS, f"loss={loss}", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}"])
+    assert told.startswith("loss")
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_precisions(precision, tmp_path):
+    words = ["trainer.max_epochs=1", f"trainer.precision={precision}", f"output_dir={tmp_path}"]
+    run = adlx.train([*WORDS, *words])
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}
+    assert run.metrics["test/mse"] < 0.1
