@@ -39,6 +39,9 @@ class Autoencoder(nn.Module):
         """(codes, dimension) the vector of each code."""
         raise NotImplementedError
 
+    def share_codebook(self) -> None:
+        """Lets the processes of a run, now that they know each other, keep one codebook together."""
+
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to codes (B, h, w)."""
         raise NotImplementedError

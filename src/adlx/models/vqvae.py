@@ -12,7 +12,7 @@ Two convolutions of stride 2 and residual blocks make the encoder (section 4.1),
 Shapes: B batch, C channels, H x W pixels, h = H / 4, w = W / 4 cells, D dimension of a code.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,16 +62,17 @@ class VQVAE(Autoencoder):
             nn.ReLU(),
             nn.Conv2d(hidden, dimension, kernel_size=1),
         )
-        self.quantizer = VectorQuantize(
-            dim=dimension,
-            codebook_size=codes,
-            decay=decay,
-            commitment_weight=commitment,
-            threshold_ema_dead_code=revive_below,  # type: ignore[arg-type]
-            kmeans_init=True,  # on the first batch
-            rotation_trick=False,  # the straight-through estimate of the paper
-            accept_image_fmap=True,
-        )
+        self.quantizer_arguments: dict[str, Any] = {
+            "dim": dimension,
+            "codebook_size": codes,
+            "decay": decay,
+            "commitment_weight": commitment,
+            "threshold_ema_dead_code": revive_below,
+            "kmeans_init": True,  # on the first batch
+            "rotation_trick": False,  # the straight-through estimate of the paper
+            "accept_image_fmap": True,
+        }
+        self.quantizer = VectorQuantize(**self.quantizer_arguments)
         self.decoder = nn.Sequential(
             nn.Conv2d(dimension, hidden, kernel_size=3, padding=1),
             *(Residual(hidden) for _ in range(blocks)),
@@ -84,6 +85,11 @@ class VQVAE(Autoencoder):
     @property
     def codebook(self) -> Tensor:
         return cast(Tensor, self.quantizer.codebook)
+
+    def share_codebook(self) -> None:
+        state = self.quantizer.state_dict()
+        self.quantizer = VectorQuantize(**self.quantizer_arguments, sync_codebook=True).to(self.codebook.device)
+        self.quantizer.load_state_dict(state)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.quantizer(self.encoder(images))[1]

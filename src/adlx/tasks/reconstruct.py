@@ -47,6 +47,10 @@ class Reconstruct(Task):
         self.images: list[Tensor] = []
         self.result: ReconstructionResult | None = None
 
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.trainer.world_size > 1:  # type: ignore[union-attr]
+            self.model.share_codebook()
+
     def check_loss(self) -> None:
         none, some = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
         try:
