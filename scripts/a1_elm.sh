@@ -14,7 +14,7 @@ adlx train experiment=a1_elm data.path="$vqvae" output_dir="$out/notebook"
 
 adlx train -m model=elm model.weights=gaussian,binary model.readout=none,ridge,lasso,elasticnet \
     output_dir="$out/codes" "${words[@]}"
-adlx train -m model=mlp trainer.max_epochs=10 output_dir="$out/codes" "${words[@]}"
+adlx train -m model=mlp trainer.max_epochs=6 output_dir="$out/codes" "${words[@]}"
 adlx compare "$out"/codes/multirun/* --out "$out/codes.png"
 
 # What makes the difference: what a code is to the machine, and how much of the map a unit sees.

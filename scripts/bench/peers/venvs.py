@@ -16,6 +16,11 @@ def requirements(peer: str) -> list[str]:
     """What pip is asked for, in this order. A peer on PyTorch gets the PyTorch and Lightning that adlx runs on."""
     if peer == "keras":
         return ["keras==3.15.1", "tensorflow-cpu==2.21.0"]
+    if peer == "hpelm":  # the last NumPy that it runs on
+        return ["numpy==1.23.5", "scipy==1.10.1", "hpelm==1.0.10"]
+    if peer == "scikit-elm":  # with needs that it does not declare
+        frames = ["pandas==3.1.1", "dask[dataframe,distributed]==2026.8.0"]
+        return ["scikit-learn==1.9.1", *frames, "scikit-elm==0.21a0"]
     # First, and without its local part: an open requirement would fetch another build.
     torch = f"torch=={version('torch').split('+')[0]}"
     if peer == "lora":

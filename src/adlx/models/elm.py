@@ -82,7 +82,7 @@ class ELM(Classifier):
         if side is not None and not 1 <= side <= shorter:
             raise ValueError(f"model.field={field}: from 1 to {shorter}, or null for the whole input")
         self.hidden, self.weights, self.alpha, self.l1_ratio = hidden, weights, alpha, l1_ratio
-        self.activate = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}[activation]
+        self.activate = {"tanh": torch.tanh_, "sigmoid": torch.sigmoid_, "relu": torch.relu_}[activation]
         self.register_buffer("fields", squares(self.inputs.grid, side), persistent=False)  # (S, F F)
         places, seen = map(int, self.fields.shape)
         self.units = -(-hidden // places)  # the last places have one less where it does not divide

@@ -3,7 +3,8 @@
 Shapes: B batch, L features, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from adlx.models.elm import ELM
 from adlx.tasks.readouts import Sums
 
 ROWS = 2048
-"""Samples whose features are multiplied at once: a product of fewer leaves cores idle, of more it takes memory."""
+"""Samples whose features a thread multiplies at once: of fewer, adding up costs more; of more it takes memory."""
 
 
 class Accumulator:
@@ -40,7 +41,8 @@ class Accumulator:
 
     def add(self, sample: Tensor, label: Tensor) -> None:
         waiting = [*self.waiting, (sample, label)]
-        if sum(len(labels) for _, labels in waiting) >= ROWS:
+        parts = torch.get_num_threads() if label.device.type == "cpu" else 1
+        if sum(len(labels) for _, labels in waiting) >= ROWS * parts:
             self.absorb(waiting)
             waiting = []
         self.waiting = waiting
@@ -48,16 +50,40 @@ class Accumulator:
     def absorb(self, batches: list[tuple[Tensor, Tensor]]) -> None:
         """Multiplies batches, and once all is done adds it to the sums."""
         sample, label = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        gram, cross = self.products(sample[:ROWS], label[:ROWS])
-        for first in range(ROWS, len(label), ROWS):
-            further = self.products(sample[first : first + ROWS], label[first : first + ROWS])
-            gram, cross = as_double(gram) + further[0], cross + further[1]
+        several = self.side_by_side(list(zip(sample.split(ROWS), label.split(ROWS), strict=True)))
+        gram, cross = next(several)
+        for further in several:
+            gram, cross = as_double(gram), cross + further[1]
+            gram += further[0]
         if self.gram is None:
             self.gram, self.cross = as_double(gram), cross
         else:
             self.gram += gram
             self.cross += cross
         self.counts += torch.bincount(label, minlength=self.classes).cpu()
+
+    def side_by_side(self, parts: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Any, Any]]:
+        """`products` of each part, in order. On the CPU a thread has a part to itself, so that none waits within one.
+
+        Features are torch's and products NumPy's: of their two pools of threads, each is still awake and in the way
+        when the other is to work.
+        """
+        threads = torch.get_num_threads()
+        if threads == 1 or len(parts) == 1 or parts[0][0].device.type != "cpu":
+            with blas_threads():
+                yield from (self.products(*part) for part in parts)
+            return
+
+        def alone(part: tuple[Tensor, Tensor]) -> tuple[Any, Any]:
+            torch.set_num_threads(1)  # of this thread
+            return self.products(*part)
+
+        try:
+            with blas_threads(1), ThreadPoolExecutor(threads) as crew:
+                for first in range(0, len(parts), threads):  # no more at once: each has a product of its own
+                    yield from crew.map(alone, parts[first : first + threads])
+        finally:
+            torch.set_num_threads(threads)  # with which threads to come begin
 
     @torch.no_grad()
     def products(self, sample: Tensor, label: Tensor) -> tuple[Any, Any]:
@@ -68,9 +94,8 @@ class Accumulator:
         if features.device.type != "cpu":
             return (features.T @ features).double(), (features.T @ target).double()
         # NumPy notices that a matrix meets its own transpose and computes half of the product; torch does not.
-        with blas_threads():
-            rows = features.numpy()
-            return rows.T @ rows, (rows.T @ target.numpy()).astype(np.float64)
+        rows = features.numpy()
+        return rows.T @ rows, (rows.T @ target.numpy()).astype(np.float64)
 
     def sums(self, reduce: Callable[[Tensor], Tensor] | None = None) -> Sums:
         """Of all that was added; with `reduce`, of all processes."""
@@ -102,9 +127,9 @@ def as_double(gram: Any) -> Any:
     return gram.astype(np.float64) if isinstance(gram, np.ndarray) else gram
 
 
-def blas_threads() -> Any:
-    """Holds NumPy's and SciPy's linear algebra to the number of threads that torch has."""
-    return controller().limit(limits=torch.get_num_threads(), user_api="blas")
+def blas_threads(count: int | None = None) -> Any:
+    """Holds NumPy's and SciPy's linear algebra to the number of threads, by default that of torch."""
+    return controller().limit(limits=count or torch.get_num_threads(), user_api="blas")
 
 
 @cache
