@@ -9,7 +9,7 @@ from adlx.cli import train as train_verb
 from adlx.errors import RunFailed, UserError
 from adlx.runs.folder import Run
 from adlx.runs.jobs import entries, failures
-from adlx.runs.sweep import planned, resume_sweep
+from adlx.runs.sweep import Once, log, planned, resume_sweep
 from adlx.runs.train import start as honest_start
 
 
@@ -139,3 +139,16 @@ def test_jobs_of_another_sweeper_are_not_known(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}: the jobs of this sweeper are not known beforehand; resume its runs one by one"
     )
+
+
+@pytest.fixture
+def listening(caplog):
+    caplog.set_level("INFO", logger="adlx")
+    return caplog
+
+
+def test_what_all_jobs_have_to_say_is_said_once(listening, sweep):
+    lines = [record.getMessage() for record in listening.get_records("setup")]
+    assert sum(line.startswith("data: ") for line in lines) == 1
+    assert sum(line.startswith("job ") and "skill" in line for line in lines) == 2
+    assert not [entry for entry in log.filters if isinstance(entry, Once)]

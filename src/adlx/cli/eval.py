@@ -4,7 +4,7 @@ import sys
 
 HELP = """usage: adlx eval RUN [data=NAME] [data.k=v ...]
 
-Scores the best checkpoint of a run on the test part of its own data, or of others that have the same series.
+Scores the best checkpoint of a run on the test part of its own data, or of others that have the same series or classes.
 
 examples:
   adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3

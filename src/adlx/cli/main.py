@@ -10,7 +10,7 @@ VERBS = {
     "train": "fit, then test the best checkpoint; -m for several",
     "resume": "go on with a run that was stopped",
     "eval": "score a run on its own test data or on others",
-    "predict": "make a run's product: a forecast",
+    "predict": "make a run's product: a forecast, classes, code maps",
     "compare": "several runs side by side",
     "export": "a whole model of a fine-tuned run, or its adapter for HF PEFT",
     "list": "models, data sets and experiments to choose from",

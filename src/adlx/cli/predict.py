@@ -4,13 +4,16 @@ import sys
 
 HELP = """usage: adlx predict RUN [data=NAME] [data.k=v ...]
 
-Makes what the run's task is for. A forecaster forecasts the steps after the end of its data, or of fresh data:
-forecast.csv in original units and forecast.png, in a folder that the last line names.
+Makes what the run's task is for, of its own data or of others, in a folder that the last line names:
+  a forecaster forecasts the steps after the end of its data: forecast.csv in original units, and forecast.png
+  a classifier classifies every sample: classes.csv
+  an autoencoder encodes every image: codes.npz, which data=codes reads, and reconstructions.png
 
 examples:
   adlx predict outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3
   adlx predict outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data.source=auto
   adlx predict outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data=csv data.path=prices.csv
+  adlx predict outputs/vqvae-faces/2026-01-31_12-00-00_a1b2c3 data.source=folder data.path=photographs
 """
 
 

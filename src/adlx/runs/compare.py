@@ -95,7 +95,8 @@ def _number_at(run: Run, key: str) -> float:
 def grouped(runs: Sequence[Run], ignoring: str | None = None) -> dict[str, list[Run]]:
     """Runs by a label that names the model, the data and what else differs between them; seeds share one."""
     flats = [
-        flatten({key: value for key, value in run.config.items() if key not in ("seed", "output_dir")}) for run in runs
+        flatten({key: value for key, value in run.config.items() if key not in ("seed", "output_dir")}, null="null")
+        for run in runs
     ]
     several_data = len({run.info["choices"]["data"] for run in runs}) > 1
     groups: dict[str, list[Run]] = {}

@@ -19,7 +19,7 @@ class Prediction:
 
 
 def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
-    """Makes the product of a run's task; for a forecaster, the steps after the end of its data.
+    """Makes the product of a run's task: the steps after the end of the data, a class for each sample, code maps.
 
     Args:
         run: trained.

@@ -25,16 +25,35 @@ from adlx.runs.report import brief, console
 log = logging.getLogger("adlx")
 
 
+class Once(logging.Filter):
+    """Lets a line pass the first time: jobs on the same data have the same to say of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        new = line not in self.said
+        self.said.add(line)
+        return new
+
+
 class Summary(Callback):
     """Hydra's hooks around a sweep."""
 
+    def __init__(self) -> None:
+        self.once = Once()
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        log.addFilter(self.once)
         words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
         basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
         jobs = planned(words) if basic else []
         write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        log.removeFilter(self.once)
         summarise(Path(config.hydra.sweep.dir))
 
 
