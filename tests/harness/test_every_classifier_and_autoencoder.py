@@ -8,6 +8,7 @@ from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_i
 from workshop import LONGER, Workshop, of_kind, tiny_words
 
 import adlx
+from adlx.errors import UserError
 from adlx.models.autoencoder import Autoencoder
 from adlx.models.classifier import Classifier
 from adlx.runs.predict import predict
@@ -100,6 +101,23 @@ def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch
     equal_to_the_last_bit(run.resume(), fitted(model))
 
 
+def test_fine_tuning_starts_from_the_base(model, fitted, workshop):
+    """With steps of next to nothing it also ends there."""
+    base, data = fitted(model), data_of(model, workshop)
+    words = [*tiny_words(model), "finetune=full", f"finetune.run={base.path}", "optimizer.lr=1e-12"]
+    if model == "elm":
+        with pytest.raises(UserError, match=r"^finetune: ELM is solved, not trained; it starts from nothing$"):
+            workshop.train(words, data=data)
+        return
+    if model in AUTOENCODERS:  # whose codebook does not follow the gradient
+        words += ["model.decay=0.9999999", "model.revive_below=0.0"]
+    run = workshop.train(words, data=data)
+    evaluates_to_its_own_metrics(run)
+    first, second = (torch.load(r.best, weights_only=True)["state_dict"] for r in (base, run))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_predict_classes(name, fitted):
     run = fitted(name)
@@ -115,7 +133,7 @@ def test_predict_classes(name, fitted):
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_labels_are_not_among_what_a_classifier_sees(name, fitted, workshop, tmp_path):
+def test_labels_are_not_among_what_a_classifier_sees(name, fitted):
     """With every label of the test part replaced, scores do not change by a bit."""
     run = fitted(name)
     trained = open_trained(run, [], "test")

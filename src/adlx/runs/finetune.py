@@ -273,7 +273,7 @@ def take(model: nn.Module, node: dict[str, Any], base: Base) -> list[str]:
     own = model.state_dict()
     fresh = sorted({layer(name) for name in own if name not in theirs or own[name].shape != theirs[name].shape})
     for name, value in own.items():
-        if layer(name) not in fresh and value.is_floating_point():
+        if layer(name) not in fresh and (value.is_floating_point() or value.dtype == torch.bool):
             value.copy_(theirs[name])
     return fresh
 
