@@ -200,8 +200,8 @@ def file_word(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_yaml_composes_and_passes(group, name, file_word):
     words = [] if group == "experiment" else [word for word in BASE if not word.startswith(f"{group}=")]
     mandatory = []
-    if "???" in (text := options(group)[name].read_text()) or "finetune: lora" in text:
-        mandatory = [file_word if group == "data" else "finetune.run=base"]
+    if "???" in (text := options(group)[name].read_text()) or "finetune: lora" in text or "data: codes" in text:
+        mandatory = [file_word if group == "data" or "data: codes" in text else "finetune.run=base"]
     composition = compose([*words, f"{group}={name}", *mandatory])
     check(composition.config, composition.origin)
     assert composition.choices[group] == name

@@ -21,7 +21,7 @@ examples:
   adlx train model=nlinear data=fx data.context=30 trainer.max_epochs=5
   adlx train -m model=seq2seq,naive data=crypto data.source=simulated seed=0,1,2
   adlx train model=vqvae data=faces data.source=fer2013 data.path=fer2013.csv
-  adlx train model=elm data=codes data.path=RUN 'model.readout=[ridge, lasso]' model.weights=binary
+  adlx train -m model=elm data=codes data.path=RUN model.weights=gaussian,binary
   adlx train experiment=a2_seq2seq data.source=simulated
   adlx train model=seq2seq data=crypto --cfg job
 """

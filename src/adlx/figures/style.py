@@ -105,6 +105,8 @@ def mean_and_deviation(mean: float, deviation: float) -> str:
     """`0.0225 ± 0.0054`: the mean to the decimals of the deviation's second digit; NaN is no deviation."""
     if not math.isfinite(deviation) or not math.isfinite(mean):
         return number(mean)
+    if deviation < 1e-12 * abs(mean):  # rounding, of equal values
+        deviation = 0.0
     if not 1e-6 < deviation < 1e4 or abs(mean) >= 1e5:
         return f"{number(mean)} ± {number(deviation, 2)}"
     decimals = max(0, 1 - math.floor(math.log10(deviation)))
