@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from adlx.errors import UserError
 from adlx.figures.classification import confusion
 from adlx.figures.comparison import panels
+from adlx.figures.denoising import grid
 from adlx.metrics.classification import ClassResult, errors, recalls
+from adlx.metrics.denoising import DenoisingResult
+from adlx.metrics.denoising import losses as noise_errors
 from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.reconstruction import ReconstructionResult, losses
 from adlx.metrics.significance import block_length, confidence_set
@@ -183,7 +186,23 @@ class Reconstructions(Evidence):
         return {label: np.mean([losses(one) for one in group], axis=0) for label, group in self.results.items()}
 
 
-KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions)
+class Denoisings(Evidence):
+    kind = DenoisingResult
+    results: dict[str, list[DenoisingResult]]
+
+    @staticmethod
+    def same(one: DenoisingResult, other: DenoisingResult) -> bool:
+        return np.array_equal(one.index, other.index) and np.array_equal(one.time, other.time)
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        return {label: np.mean([noise_errors(one) for one in group], axis=0) for label, group in self.results.items()}
+
+    def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
+        """What the best draws, its first run."""
+        return {"samples": grid(self.results[labels[0]][0].samples, f"{labels[0]} on {where}")}
+
+
+KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions, Denoisings)
 
 
 def evidence(groups: dict[str, list[Run]]) -> Evidence | None:

@@ -1,13 +1,20 @@
 """The product of a trained run: a forecast, classes, samples, whatever its task makes."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from omegaconf import OmegaConf
+
+from adlx.errors import UserError
+from adlx.runs.check import describe, fits
+from adlx.runs.compose import nearest
 from adlx.runs.folder import Run, new_folder
 from adlx.runs.report import console
 from adlx.runs.trained import open_trained
+from adlx.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -28,9 +35,11 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     Raises:
         UserError: the data do not fit the run.
     """
-    trained = open_trained(run, words, "predict")
+    own = [word for word in words if word.startswith(("predict.", "seed="))]
+    trained = open_trained(run, [word for word in words if word not in own], "predict")
+    options = chosen(trained.task, own)
     path = new_folder(run.path / "predict")
-    product = trained.task.predict_into(path, trained.data, trained.title)
+    product = trained.task.predict_into(path, trained.data, trained.title, **options)
     out = console()
     out.print(trained.task.shown(product))
     if trained.data.about().get("simulated"):
@@ -38,3 +47,26 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     out.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
     out.print(f"predict: {path}")
     return Prediction(product, path)
+
+
+def chosen(task: Task, words: Sequence[str]) -> dict[str, Any]:
+    """The options of a task's product from words such as `predict.n=64` and `seed=1`.
+
+    Raises:
+        UserError: the product has no such option, or its value is of the wrong type.
+    """
+    method = type(task).predict_into
+    parameters = inspect.signature(method).parameters.values()
+    known = [option.name for option in parameters if option.kind is option.KEYWORD_ONLY]
+    hints, options = get_type_hints(method), {}
+    for word in words:
+        key, _, text = word.partition("=")
+        name = key.removeprefix("predict.")
+        if name not in known:
+            there = f"{nearest(name, known)}; there is {', '.join(known)}" if known else "; this run's product has none"
+            raise UserError(f"{key}: no such option{there}")
+        value = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index,call-overload]
+        if not fits(value, hints[name]):
+            raise UserError(f"{word} must be {describe(hints[name])}")
+        options[name] = value
+    return options

@@ -29,7 +29,7 @@ PVALUES = {
 """What tells a skill from chance, and what that is called; each task has one of them or none."""
 
 
-SKILL_OF = {"mase": "skill", "accuracy": "skill", "mse": "skill", "crps": "crps_skill"}
+SKILL_OF = {"mase": "skill", "accuracy": "skill", "mse": "skill", "noise_mae": "skill", "crps": "crps_skill"}
 """The score that each skill is a skill of."""
 
 
@@ -161,6 +161,8 @@ def verdict(metrics: dict[str, float], skill: str = "test/skill") -> str:
     if math.isnan(pvalue):
         if "test/psnr" in metrics:
             return "1 is perfect, 0 is the mean image of the training part"
+        if "test/noise_mae" in metrics:
+            return "1 is perfect, 0 is finding no noise"
         return "too few windows to tell it from the baseline"
     if pvalue >= 0.05:
         return f"no significant difference from the baseline (p = {pvalue:.2g})"

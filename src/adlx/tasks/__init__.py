@@ -4,11 +4,12 @@ from torch import nn
 
 from adlx.tasks.classify import Classify
 from adlx.tasks.closed_form import ClosedForm
+from adlx.tasks.denoise import Denoise
 from adlx.tasks.forecast import Forecast
 from adlx.tasks.reconstruct import Reconstruct
 from adlx.tasks.task import Task
 
-TASKS: tuple[type[Task], ...] = (Forecast, ClosedForm, Classify, Reconstruct)
+TASKS: tuple[type[Task], ...] = (Forecast, ClosedForm, Classify, Reconstruct, Denoise)
 """The first whose kind of model fits is the one."""
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from adlx.metrics.reconstruction import ReconstructionResult, scores
 from adlx.models.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
+from adlx.tasks.images import as_bytes
 from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
@@ -149,8 +149,3 @@ class Reconstruct(Task):
             f"{len(codes):,} code maps of {codes.shape[1]} x {codes.shape[2]}, {len(codebook)} codes of dimension "
             f"{codebook.shape[1]}"
         )
-
-
-def as_bytes(images: Tensor) -> np.ndarray:
-    """Images from 0 to 1 as uint8."""
-    return (images.float() * 255).round().to(torch.uint8).cpu().numpy()

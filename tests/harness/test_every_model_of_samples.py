@@ -1,4 +1,4 @@
-"""Every choice of model that classifies or reconstructs, found by scanning, through fit, resume, eval and predict."""
+"""Every choice of model that classifies, reconstructs or denoises, found by scanning, through every verb."""
 
 import numpy as np
 import pandas as pd
@@ -11,21 +11,24 @@ import adlx
 from adlx.errors import UserError
 from adlx.models.autoencoder import Autoencoder
 from adlx.models.classifier import Classifier
+from adlx.models.denoiser import Denoiser
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained
 from adlx.tasks.classify import Classify
 from adlx.tasks.closed_form import ClosedForm
+from adlx.tasks.denoise import Denoise
 from adlx.tasks.reconstruct import Reconstruct
 
-CLASSIFIERS, AUTOENCODERS = of_kind(Classifier), of_kind(Autoencoder)
+CLASSIFIERS, AUTOENCODERS, DENOISERS = of_kind(Classifier), of_kind(Autoencoder), of_kind(Denoiser)
 
 
 def test_the_scan_finds_the_models():
     assert set(CLASSIFIERS) >= {"elm", "mlp"}
     assert set(AUTOENCODERS) >= {"vqvae"}
+    assert set(DENOISERS) >= {"ddim"}
 
 
-@pytest.fixture(scope="session", params=[*CLASSIFIERS, *AUTOENCODERS])
+@pytest.fixture(scope="session", params=[*CLASSIFIERS, *AUTOENCODERS, *DENOISERS])
 def model(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -52,7 +55,11 @@ def test_fit(model, fitted):
     run = fitted(model)
     is_whole(run)
     checkpoints_are_plain(run)
-    figures = {"confusion", "class_scores"} if model in CLASSIFIERS else {"reconstructions", "code_usage"}
+    figures = {"reconstructions", "code_usage"}
+    if model in CLASSIFIERS:
+        figures = {"confusion", "class_scores"}
+    elif model in DENOISERS:
+        figures = {"samples", "trajectory", "loss_by_noise"}
     assert {path.stem for path in run.path.glob("figures/*.png")} >= {*figures, "training_curves"}
 
 
@@ -78,6 +85,7 @@ def test_fit_again(model, fitted, workshop):
 @pytest.mark.parametrize("call", [2, 5, 7])
 def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch):
     kind = {name: ClosedForm for name in CLASSIFIERS if name == "elm"} | dict.fromkeys(AUTOENCODERS, Reconstruct)
+    kind |= dict.fromkeys(DENOISERS, Denoise)
     task = kind.get(model, Classify)
     honest, calls = task.training_step, [0]
 
@@ -154,3 +162,31 @@ def test_predict_codes(name, fitted, workshop):
     parts = run.info["data"]["samples"]
     assert trained.info["data"]["samples"] == parts  # what the codebook was trained on is training data still
     assert len(codes) == sum(parts.values())
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_predict_images(name, fitted):
+    run = fitted(name)
+    words = ["predict.n=5", "predict.steps=3", "predict.pictures=true", "seed=1"]
+    first, second = (predict(run, words) for _ in range(2))
+    assert first.product.shape == (5, 1, 48, 48)
+    names = ["samples.npz", *(f"pictures/{number:04d}.png" for number in range(5))]
+    for file in names:
+        assert (first.path / file).read_bytes() == (second.path / file).read_bytes(), file
+    other = predict(run, [*words[:2], "seed=2"]).product
+    assert not np.array_equal(other, first.product)
+    noisy = predict(run, [*words[:2], "predict.eta=1.0", "seed=1"]).product
+    assert not np.array_equal(noisy, first.product)
+    small = predict(run, [*words[:2], "predict.batch_size=2", "seed=1"]).product
+    assert np.abs(small.astype(int) - first.product).max() <= 1  # batches of another size add up in another order
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_the_average_is_what_counts(name, fitted):
+    """Checkpoints hold the average as the model, and the weights beside it: they differ, and both follow training."""
+    checkpoint = torch.load(fitted(name).last, weights_only=True)
+    state, weights = checkpoint["state_dict"], checkpoint["adlx"]["weights"]
+    assert any(not torch.equal(state[f"model.{key}"], value) for key, value in weights.items())
+    task = open_trained(fitted(name), [], "test").task
+    best = torch.load(fitted(name).best, weights_only=True)["state_dict"]
+    assert all(torch.equal(value, best[f"model.{key}"]) for key, value in task.model.named_parameters())

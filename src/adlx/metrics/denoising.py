@@ -1,0 +1,101 @@
+"""What a diffusion model is scored from, and its scores.
+
+Shapes: N test images, M drawn ones, C channels, H x W pixels.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from adlx.atomic import replacing
+from adlx.errors import UserError
+from adlx.metrics.forecast import skill
+
+
+@dataclass(frozen=True)
+class DenoisingResult:
+    """Errors of a set of images at random noise levels, and images that were drawn.
+
+    Args:
+        noise_error: (N,) mean absolute error of the noise of each image, which has deviation 1.
+        image_error: (N,) of the image found beneath it, in units of the deviation of the training part.
+        baseline_error: (N,) of no noise at all in the place of what the model finds.
+        time: (N,) diffusion time of each, from 0 to 1.
+        index: (N,) int, places of the images in the data set.
+        samples: (M, C, H, W) uint8.
+    """
+
+    noise_error: np.ndarray
+    image_error: np.ndarray
+    baseline_error: np.ndarray
+    time: np.ndarray
+    index: np.ndarray
+    samples: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.noise_error)
+        for field in fields(self)[:5]:
+            if (found := getattr(self, field.name).shape) != (count,) or count == 0:
+                raise ValueError(f"{field.name} has shape {found}, asked for is {(count,)}, at least one")
+        if self.samples.ndim != 4 or self.samples.dtype != np.uint8:
+            raise ValueError(f"samples of shape {self.samples.shape} and {self.samples.dtype} are no images")
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        with replacing(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **vars(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, or no denoising result.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                return cls(**{field.name: archive[field.name] for field in fields(cls)})
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist") from None
+        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} holds no denoising result ({error})") from None
+
+    @staticmethod
+    def holds(keys: Iterable[str]) -> bool:
+        """Whether an .npz with arrays of these names is such a result."""
+        return {field.name for field in fields(DenoisingResult)} <= set(keys)
+
+
+def losses(result: DenoisingResult) -> np.ndarray:
+    """(N,) the loss by which runs compare; its mean is `test/noise_mae`."""
+    return result.noise_error
+
+
+def scores(result: DenoisingResult) -> dict[str, float]:
+    """Scores on the test images, flat.
+
+    - `test/noise_mae`: mean absolute error of the noise; `baseline/noise_mae`, of finding none, is about
+      sqrt(2 / pi) = 0.798.
+    - `test/image_mae`: of the images beneath, in units of the deviation of the training part.
+    - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 perfect, 0 nothing found.
+    """
+    noise, baseline = float(result.noise_error.mean()), float(result.baseline_error.mean())
+    return {
+        "test/noise_mae": noise,
+        "test/image_mae": float(result.image_error.mean()),
+        "baseline/noise_mae": baseline,
+        "test/skill": skill(noise, baseline),
+    }
+
+
+def by_time(result: DenoisingResult, bins: int = 10) -> np.ndarray:
+    """(bins, 2) mean noise and image error in equal spans of diffusion time; NaN where no image fell."""
+    place = np.minimum((result.time * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=error, minlength=bins) for error in (result.noise_error, result.image_error)]
+    return np.divide(sums, counts, out=np.full((2, bins), np.nan), where=counts > 0).T

@@ -1,0 +1,168 @@
+"""Denoising diffusion: a network learns the noise in images, a moving average of its weights draws new ones.
+
+Shapes: B batch, C channels, H x W pixels.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adlx.atomic import replacing
+from adlx.metrics.denoising import DenoisingResult, scores
+from adlx.models.denoiser import Denoiser
+from adlx.models.diffusion import image_of, noisy, rates, sample
+from adlx.specs import ImageSpec
+from adlx.tasks.averaging import Averaged
+from adlx.tasks.images import as_bytes
+from adlx.tasks.task import Task
+
+Batch = tuple[Tensor, Tensor]
+LEVELS = 10
+"""Bins of diffusion time by which the loss is told."""
+
+
+class Denoise(Averaged, Task):
+    """Arguments as `Task`; the brightness of the training part becomes part of it and of its checkpoints."""
+
+    model_kind = Denoiser
+    spec_kind = ImageSpec
+    model: Denoiser
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, model: Denoiser, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+    ) -> None:
+        super().__init__(model, loss, optimizer, data, seed)
+        self.decay = model.ema
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.ones(model.spec.channels, 1, 1))
+        if data.trained_spec is None:
+            self.fit_brightness(data.training())
+        self.errors: list[Tensor] = []  # (4, B): of noise and image, own and of no noise, and the times
+        self.result: DenoisingResult | None = None
+
+    def fit_brightness(self, images: Tensor) -> None:
+        """Mean and deviation of each channel of the training images (N, C, H, W), bytes."""
+        parts = [part.double() / 255 for part in images.split(4096)]
+        mean = torch.stack([part.mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
+        squares = torch.stack([part.square().mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
+        self.mean.copy_(mean[:, None, None])
+        self.std.copy_((squares - mean.square()).clamp(min=1e-12).sqrt()[:, None, None])
+
+    def standardized(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+    def diffused(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        """Noise, times and noisy images of standardised ones: of the CPU's generator, or one given."""
+        noise = torch.randn(images.shape, generator=generator).to(images)
+        time = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
+        signal, rate = rates(time)
+        return noise, time, signal, rate, noisy(images, noise, signal, rate)
+
+    def batch_loss(self, batch: Batch) -> Tensor:
+        noise, _, _, rate, image = self.diffused(self.standardized(batch[0]))
+        return self.loss(self.model(image, rate.square()), noise)
+
+    def batch_errors(self, batch: Batch, seed: int) -> Tensor:
+        """(4, B) mean absolute errors of noise and of image, the mean absolute noise, and the time."""
+        images = self.standardized(batch[0])
+        generator = torch.Generator().manual_seed(seed)
+        noise, time, signal, rate, image = self.diffused(images, generator)
+        found = self.model(image, rate.square()).to(images.dtype)
+        clean = image_of(image, found, signal, rate)
+        errors = [(found - noise).abs(), (clean - images).abs(), noise.abs()]
+        return torch.stack([*(error.flatten(1).mean(dim=1) for error in errors), time.flatten()])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        noise, image, _, _ = self.batch_errors(batch, batch_idx).mean(dim=1)
+        scores = {"val/loss": noise, "val/noise_mae": noise, "val/image_mae": image}
+        self.validation_sums.append((scores, self.batch_length(batch)))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.errors.append(self.batch_errors(batch, batch_idx))
+
+    def on_test_epoch_end(self) -> None:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        noise, image, baseline, time = torch.cat(self.errors, dim=1).double().cpu().numpy()
+        drawn = self.draw(64, steps=20, seed=0)
+        self.result = DenoisingResult(
+            noise_error=noise,
+            image_error=image,
+            baseline_error=baseline,
+            time=time,
+            index=data.actual("test")[1],
+            samples=drawn,
+        )
+        self.results = scores(self.result)
+        self.errors.clear()
+
+    @torch.no_grad()
+    def draw(
+        self, count: int, steps: int, seed: int, eta: float = 0.0, batch_size: int = 64, trajectory: bool = False
+    ) -> np.ndarray:
+        """New images (N, C, H, W), bytes; with `trajectory` (steps, N, C, H, W), what each step took them for."""
+        spec = self.model.spec
+        generator = torch.Generator().manual_seed(seed)
+        start = torch.randn(count, spec.channels, *spec.size, generator=generator)
+        found = []
+        for number, part in enumerate(start.split(batch_size)):
+            fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
+            images = [image for _, image in sample(self.model, part.to(self.mean), steps, eta, fresh)]
+            kept = images if trajectory else images[-1:]
+            found.append(np.stack([as_bytes((image * self.std + self.mean).clamp(0, 1)) for image in kept]))
+        drawn = np.concatenate(found, axis=1)
+        return drawn if trajectory else drawn[0]
+
+    def save_predictions(self, path: Path) -> None:
+        assert self.result is not None
+        self.result.save(path)
+
+    def figures(self, title: str) -> dict[str, Any]:
+        from adlx.figures import denoising as draw
+
+        assert self.result is not None
+        return {
+            "samples": draw.grid(self.result.samples, title),
+            "trajectory": draw.trajectory(self.draw(6, steps=10, seed=0, trajectory=True), title),
+            "loss_by_noise": draw.loss_by_noise(self.result, title),
+        }
+
+    def predict_into(
+        self,
+        folder: Path,
+        data: Any,
+        title: str,
+        *,
+        n: int = 64,
+        steps: int = 20,
+        eta: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        pictures: bool = False,
+    ) -> np.ndarray:
+        """Draws n images (N, C, H, W): `samples.npz`, a grid, and with `pictures` a PNG of each."""
+        from adlx.figures.denoising import grid
+        from adlx.figures.style import save
+
+        self.eval()
+        drawn = self.draw(n, steps, seed, eta, batch_size)
+        with replacing(folder / "samples.npz") as file:
+            np.savez_compressed(file, allow_pickle=False, samples=drawn)
+        save(grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
+        if pictures:
+            from PIL import Image
+
+            for number, image in enumerate(drawn):
+                pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+                with replacing(folder / "pictures" / f"{number:04d}.png") as file:
+                    Image.fromarray(pixels).save(file, format="png")
+        return drawn
+
+    def shown(self, product: np.ndarray) -> str:
+        count, _, height, width = product.shape
+        return f"{count:,} images of {height} x {width}"
