@@ -190,9 +190,6 @@ def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
         np.testing.assert_array_equal(loaded.readouts[name], values, strict=True)
     assert scores(loaded) == scores(by_hand)
     assert os.listdir(path.parent) == ["predictions.npz"]
-    with np.load(path, allow_pickle=False) as file:
-        assert ClassResult.holds(file)
-        assert not ClassResult.holds(name for name in file if name != "majority")
     bare = replace(by_hand, readouts={})
     bare.save(path)
     assert ClassResult.load(path).readouts == {}

@@ -5,9 +5,6 @@ Shapes: N samples, K classes.
 
 import math
 import warnings
-import zipfile
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,8 +12,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from adlx.atomic import replacing
-from adlx.errors import UserError
+from adlx.metrics.archive import reading, write
 
 NAMES = ("scores", "label", "index", "classes", "majority")
 READOUT = "readout/"
@@ -69,8 +65,7 @@ class ClassResult:
         arrays = {name: np.asarray(getattr(self, name)) for name in NAMES}
         arrays["classes"] = np.asarray(self.classes, dtype=np.str_)
         arrays |= {READOUT + name: values for name, values in self.readouts.items()}
-        with replacing(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -79,22 +74,12 @@ class ClassResult:
         Raises:
             UserError: the file is missing, damaged, or no classification result.
         """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in NAMES}
-                further = [name for name in archive if name.startswith(READOUT)]
-                readouts = {name.removeprefix(READOUT): archive[name] for name in further}
+        with reading(path, "classification") as archive:
+            arrays = {name: archive[name] for name in NAMES}
+            further = [name for name in archive if name.startswith(READOUT)]
+            readouts = {name.removeprefix(READOUT): archive[name] for name in further}
             classes, majority = tuple(str(name) for name in arrays.pop("classes")), int(arrays.pop("majority"))
             return cls(classes=classes, majority=majority, readouts=readouts, **arrays)
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} holds no classification result ({error})") from None
-
-    @staticmethod
-    def holds(keys: Iterable[str]) -> bool:
-        """Whether an .npz with arrays of these names is such a result."""
-        return set(NAMES) <= set(keys)
 
 
 def errors(result: ClassResult) -> np.ndarray:

@@ -3,15 +3,13 @@
 Shapes: N windows, H horizon steps, S series, Q quantile levels.
 """
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from adlx.atomic import replacing
-from adlx.errors import UserError
+from adlx.metrics.archive import reading, write
 from adlx.metrics.quantiles import crps, intervals
 from adlx.metrics.significance import diebold_mariano
 
@@ -104,8 +102,7 @@ class ForecastResult:
             }
         arrays["series"] = np.asarray(self.series, dtype=np.str_)
         arrays["origin"] = self.origin.astype("datetime64[ns]")
-        with replacing(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -115,14 +112,9 @@ class ForecastResult:
             UserError: the file is missing, damaged, or no forecast result.
         """
         names = [field.name for field in fields(cls) if field.name != "quantiles"]
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in names}
-                drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} holds no forecast result ({error})") from None
+        with reading(path, "forecast") as archive:
+            arrays = {name: archive[name] for name in names}
+            drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
         series = tuple(str(name) for name in arrays.pop("series"))
         quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
         return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)

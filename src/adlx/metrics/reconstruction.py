@@ -4,17 +4,13 @@ Shapes: N images, M of them to look at, C channels, H x W pixels, h x w codes.
 """
 
 import math
-import zipfile
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from adlx.atomic import replacing
-from adlx.errors import UserError
+from adlx.metrics.archive import reading, write
 from adlx.metrics.forecast import skill
 
 
@@ -61,8 +57,7 @@ class ReconstructionResult:
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _names()}
-        with replacing(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -71,19 +66,9 @@ class ReconstructionResult:
         Raises:
             UserError: the file is missing, damaged, or no reconstruction result.
         """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in _names()}
+        with reading(path, "reconstruction") as archive:
+            arrays = {name: archive[name] for name in _names()}
             return cls(codebook=int(arrays.pop("codebook")), **arrays)
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} holds no reconstruction result ({error})") from None
-
-    @staticmethod
-    def holds(keys: Iterable[str]) -> bool:
-        """Whether an .npz with arrays of these names is such a result."""
-        return set(_names()) <= set(keys)
 
 
 def losses(result: ReconstructionResult) -> np.ndarray:

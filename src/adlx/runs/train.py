@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytorch_lightning as pl
 import torch
@@ -97,8 +97,20 @@ def assemble(
         for key, value in data.pinned(pinned).items():
             setattr(data, key, value)
     data.seed = config["seed"]
+    model = resolve(config["model"].get("_target_"), nn.Module, "model")
+    wanted = task_for(model).spec_kind
+    if not issubclass(gives(data), wanted):  # before anything is loaded
+        raise UserError(
+            f"model and data do not fit: {model.__name__} is for {told(wanted)}, and {type(data).__name__} gives "
+            f"{told(gives(data))}"
+        )
     data.setup("fit")
     return data, build_task(config, data, trained)
+
+
+def gives(data: DataModule) -> type:
+    """The kind of spec that data have, known before they are loaded."""
+    return get_type_hints(type(data).spec.fget)["return"]
 
 
 def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) -> Task:
@@ -112,11 +124,6 @@ def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) 
     pl.seed_everything(config["seed"], verbose=False)
     model_class = resolve(config["model"].get("_target_"), nn.Module, "model")
     kind = task_for(model_class)
-    if not isinstance(data.spec, kind.spec_kind):
-        raise UserError(
-            f"model and data do not fit: {model_class.__name__} is for {told(kind.spec_kind)}, and "
-            f"{type(data).__name__} gives {told(type(data.spec))}"
-        )
     if config.get("finetune") and not kind.follows_gradient:
         raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
     try:

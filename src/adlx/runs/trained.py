@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import torch
 
@@ -15,7 +15,7 @@ from adlx.runs.compose import apply
 from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.train import build_task
+from adlx.runs.train import build_task, gives
 from adlx.specs import spec_of, told
 from adlx.targets import build, resolve, trust
 from adlx.tasks import Task
@@ -73,9 +73,8 @@ def open_trained(run: Run, words: Sequence[str], stage: Literal["test", "predict
         for key, value in data.pinned(run.info["data"]).items():
             setattr(data, key, value)
     data.trained_spec = checkpoint["adlx"]["spec"]
-    trained_on, gives = type(spec_of(checkpoint["adlx"]["spec"])), get_type_hints(type(data).spec.fget)["return"]
-    if trained_on is not gives:
-        raise UserError(f"{run.path} is for {told(trained_on)}, and {type(data).__name__} gives {told(gives)}")
+    if (trained_on := type(spec_of(checkpoint["adlx"]["spec"]))) is not gives(data):
+        raise UserError(f"{run.path} is for {told(trained_on)}, and {type(data).__name__} gives {told(gives(data))}")
     if stage == "test":
         data.setup(stage)
     else:

@@ -3,6 +3,7 @@
 Shapes: B batch, K classes, N samples.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ class Classify(Task):
 
     def check_loss(self) -> None:
         try:
-            self.loss(torch.zeros(2, len(self.classes)), torch.zeros(2, dtype=torch.long))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch warns of shapes before it refuses them
+                self.loss(torch.zeros(2, len(self.classes)), torch.zeros(2, dtype=torch.long))
         except (RuntimeError, ValueError, IndexError, TypeError):
             kind = type(self.loss).__name__
             raise ValueError(f"loss: {kind} does not take scores of classes; loss=cross_entropy does") from None
