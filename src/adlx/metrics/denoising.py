@@ -3,17 +3,13 @@
 Shapes: N test images, M drawn ones, C channels, H x W pixels.
 """
 
-import zipfile
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from adlx.atomic import replacing
-from adlx.errors import UserError
+from adlx.metrics.archive import reading, write
 from adlx.metrics.forecast import skill
 
 
@@ -47,8 +43,7 @@ class DenoisingResult:
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        with replacing(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **vars(self))
+        write(path, vars(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -57,18 +52,8 @@ class DenoisingResult:
         Raises:
             UserError: the file is missing, damaged, or no denoising result.
         """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                return cls(**{field.name: archive[field.name] for field in fields(cls)})
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist") from None
-        except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path} holds no denoising result ({error})") from None
-
-    @staticmethod
-    def holds(keys: Iterable[str]) -> bool:
-        """Whether an .npz with arrays of these names is such a result."""
-        return {field.name for field in fields(DenoisingResult)} <= set(keys)
+        with reading(path, "denoising") as archive:
+            return cls(**{field.name: archive[field.name] for field in fields(cls)})
 
 
 def losses(result: DenoisingResult) -> np.ndarray:
