@@ -39,7 +39,8 @@ class Digits(Labelled):
         order = sorted(self.digits)
         names = tuple(str(digit) for digit in order)
         labels = np.searchsorted(order, kept.labels)
-        return Samples(kept.values, labels, names, kept.source, f"{''.join(names)} of {kept.detail}")
+        detail = f"{len(kept):,} of {samples.detail}: {', '.join(names)}"
+        return Samples(kept.values, labels, names, kept.source, detail)
 
     @property
     def spec(self) -> ImageSpec:

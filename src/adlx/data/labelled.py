@@ -117,6 +117,9 @@ class Labelled(DataModule):
             told = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
             rarest = int(counts.argmin())
             ratio = counts.max() / max(1, counts[rarest])
+            if ratio < 1.5:
+                log.info(f"classes: {', '.join(classes)}, each {shares.min():.1%} to {shares.max():.1%} of the samples")
+                return
             log.info(
                 f"classes: {told}; the commonest is {ratio:.1f} times as common as {classes[rarest]}, "
                 f"and guessing it always is right in {shares.max():.1%}"
