@@ -53,9 +53,14 @@ class Evidence:
         """Whether two results are of the same samples."""
         raise NotImplementedError
 
+    @staticmethod
+    def loss(result: Any) -> np.ndarray:
+        """(N,) the loss of each sample."""
+        raise NotImplementedError
+
     def losses(self, metric: str) -> dict[str, np.ndarray]:
         """(N,) loss of each sample by configuration, the mean over its seeds; empty where they do not compare."""
-        raise NotImplementedError
+        return {label: np.mean([self.loss(one) for one in group], axis=0) for label, group in self.results.items()}
 
     @property
     def block(self) -> int:
@@ -151,6 +156,7 @@ class Forecasts(Evidence):
 
 class Classifications(Evidence):
     kind = ClassResult
+    loss = staticmethod(errors)
     results: dict[str, list[ClassResult]]
 
     @staticmethod
@@ -160,9 +166,6 @@ class Classifications(Evidence):
             and np.array_equal(one.index, other.index)
             and np.array_equal(one.label, other.label)
         )
-
-    def losses(self, metric: str) -> dict[str, np.ndarray]:
-        return {label: np.mean([errors(one) for one in group], axis=0) for label, group in self.results.items()}
 
     def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
         found = {label: np.mean([recalls(result) for result in self.results[label]], axis=0) for label in labels}
@@ -176,26 +179,22 @@ class Classifications(Evidence):
 
 class Reconstructions(Evidence):
     kind = ReconstructionResult
+    loss = staticmethod(losses)
     results: dict[str, list[ReconstructionResult]]
 
     @staticmethod
     def same(one: ReconstructionResult, other: ReconstructionResult) -> bool:
         return np.array_equal(one.index, other.index) and np.array_equal(one.baseline_error, other.baseline_error)
 
-    def losses(self, metric: str) -> dict[str, np.ndarray]:
-        return {label: np.mean([losses(one) for one in group], axis=0) for label, group in self.results.items()}
-
 
 class Denoisings(Evidence):
     kind = DenoisingResult
+    loss = staticmethod(noise_errors)
     results: dict[str, list[DenoisingResult]]
 
     @staticmethod
     def same(one: DenoisingResult, other: DenoisingResult) -> bool:
         return np.array_equal(one.index, other.index) and np.array_equal(one.time, other.time)
-
-    def losses(self, metric: str) -> dict[str, np.ndarray]:
-        return {label: np.mean([noise_errors(one) for one in group], axis=0) for label, group in self.results.items()}
 
     def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         """What the best draws, its first run."""

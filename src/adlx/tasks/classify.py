@@ -90,10 +90,6 @@ class Classify(Task):
                 "with the same VQ-VAE run"
             )
 
-    def save_predictions(self, path: Path) -> None:
-        assert self.result is not None
-        self.result.save(path)
-
     def tables(self) -> dict[str, pd.DataFrame]:
         assert self.result is not None
         return {"classes": by_class(self.result)}

@@ -118,10 +118,6 @@ class Denoise(Averaged, Task):
         drawn = np.concatenate(found, axis=1)
         return drawn if trajectory else drawn[0]
 
-    def save_predictions(self, path: Path) -> None:
-        assert self.result is not None
-        self.result.save(path)
-
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures import denoising as draw
 

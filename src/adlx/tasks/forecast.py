@@ -204,10 +204,6 @@ class Forecast(Task):
         own, naive = (torch.cat(parts).numpy() for parts in zip(*self.quantiles, strict=True))
         return Quantiles(np.array(self.levels), own, naive)
 
-    def save_predictions(self, path: Path) -> None:
-        assert self.result is not None
-        self.result.save(path)
-
     def tables(self) -> dict[str, pd.DataFrame]:
         assert self.result is not None
         return {"months": by_month(self.result)}

@@ -110,10 +110,6 @@ class Reconstruct(Task):
         for collected in (self.errors, self.codes, self.images):
             collected.clear()
 
-    def save_predictions(self, path: Path) -> None:
-        assert self.result is not None
-        self.result.save(path)
-
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures import reconstruction as draw
 

@@ -37,6 +37,8 @@ class Task(pl.LightningModule):
     model_kind: ClassVar[type[nn.Module]] = nn.Module
     spec_kind: ClassVar[type | UnionType]
     """The dataclass of the dimensions that data give a model, or several of them."""
+    result: Any = None
+    """What the last test predicted, of the class of `adlx.metrics` that scores it."""
     follows_gradient: ClassVar[bool] = True
     """Whether weights change little by little, so that training can start from those of another run."""
 
@@ -104,7 +106,7 @@ class Task(pl.LightningModule):
 
     def save_predictions(self, path: Path) -> None:
         """Writes the predictions of the last test beside their targets, as npz."""
-        raise NotImplementedError
+        self.result.save(path)
 
     def predict_into(self, folder: Path, data: Any, title: str) -> Any:
         """Makes the task's product from `data`, writes it into `folder` and returns it."""
