@@ -8,6 +8,12 @@ import pandas as pd
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the user's is read or written."""
+    os.environ["ADLX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[..., str]:
     """Writes a frame into the test's folder, every digit of it, and returns the path."""

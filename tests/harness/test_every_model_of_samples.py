@@ -59,7 +59,7 @@ def test_fit(model, fitted):
     if model in CLASSIFIERS:
         figures = {"confusion", "class_scores"}
     elif model in DENOISERS:
-        figures = {"samples", "trajectory", "loss_by_noise"}
+        figures = {"samples", "neighbours", "trajectory", "loss_by_noise"}
     assert {path.stem for path in run.path.glob("figures/*.png")} >= {*figures, "training_curves"}
 
 

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adlx.figures import style
@@ -41,6 +42,32 @@ def trajectory(steps: np.ndarray, title: str) -> Figure:
 
 
 @style.styled()
+def neighbours(result: DenoisingResult, title: str, most: int = 8) -> Figure:
+    """Drawn images above the training images nearest to them, and beside them the distances of all."""
+    count = min(most, len(result.samples))
+    nearest = np.argsort(result.distance)[:count]
+    pairs = np.concatenate([result.samples[nearest], result.neighbours[nearest]])
+    figure = style.blank(title, height=4.6)
+    above, below = figure.subplots(2, 1, height_ratios=[2, 3])
+    _show(above, pairs, count)
+    above.set_title(
+        f"the {count} drawn images nearest to a training image, and below each that image", fontsize="medium"
+    )
+    most_distant = max(result.distance.max(), result.held_out_distance.max())
+    bins = np.linspace(0, most_distant * 1.02, 41)
+    for values, name, color in (
+        (result.held_out_distance, "test images", style.ACTUAL),
+        (result.distance, "drawn images", style.MODEL),
+    ):
+        below.hist(values, bins=bins, weights=np.full(len(values), 1 / len(values)), alpha=0.6, color=color, label=name)
+    below.set_xlim(0, bins[-1])
+    below.set_xlabel("distance to the nearest training image (root mean square of pixels from 0 to 1)")
+    below.set_ylabel("share")
+    style.legend_below(figure, below)
+    return figure
+
+
+@style.styled()
 def loss_by_noise(result: DenoisingResult, title: str) -> Figure:
     """Error of noise and of image by diffusion time, from hardly any noise to hardly any image."""
     errors = by_time(result)
@@ -64,18 +91,23 @@ def _gap(width: int) -> int:
 
 
 def _sheet(images: np.ndarray, columns: int, title: str) -> Figure:
+    rows = math.ceil(len(images) / columns)
+    height, width = images.shape[2:]
+    inches = min(style.WIDTH, 0.9 * columns)
+    figure = style.blank(title, height=0.7 + inches * rows * height / (columns * width))
+    _show(figure.add_subplot(), images, columns)
+    return figure
+
+
+def _show(panel: Axes, images: np.ndarray, columns: int) -> None:
     count, _, height, width = images.shape
     gap, rows = _gap(width), math.ceil(count / columns)
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
     for place, image in enumerate(images):
         top, left = place // columns * (height + gap), place % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)  # grey spreads over RGB
-    inches = min(style.WIDTH, 0.9 * columns)
-    figure = style.blank(title, height=0.7 + inches * canvas.shape[0] / canvas.shape[1])
-    panel = figure.add_subplot()
     panel.imshow(canvas, interpolation="nearest")
     panel.set_xticks([])
     panel.set_yticks([])
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
-    return figure

@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from adlx.models.denoiser import Denoiser
+from adlx.models.denoiser import Denoiser, KidFeatures
 from adlx.models.unet import UNet
 from adlx.models.vit import ViT
 from adlx.specs import ImageSpec
@@ -27,6 +27,7 @@ class DDIM(Denoiser):
         patch, width, blocks, heads, positions, conditioning: of `adlx.models.vit.ViT`.
         widths, depth: of `adlx.models.unet.UNet`.
         ema: decay of the moving average of the weights.
+        kid_features, kid_images, kid_steps: as in `Denoiser`.
     """
 
     def __init__(
@@ -42,11 +43,17 @@ class DDIM(Denoiser):
         widths: Sequence[int] = (32, 64, 96, 128),
         depth: int = 2,
         ema: float = 0.999,
+        kid_features: KidFeatures = "auto",
+        kid_images: int = 256,
+        kid_steps: int = 5,
     ) -> None:
         super().__init__(spec)
         if not 0 <= ema < 1:
             raise ValueError(f"model.ema={ema}: from 0, the weights themselves, to below 1")
+        if kid_images < 2 or kid_steps < 1:
+            raise ValueError(f"model.kid_images={kid_images}, kid_steps={kid_steps}: at least 2 images and 1 step")
         self.ema = ema
+        self.kid_features, self.kid_images, self.kid_steps = kid_features, kid_images, kid_steps
         self.net: Denoiser = (
             ViT(spec, patch, width, blocks, heads, positions, conditioning)
             if net == "vit"

@@ -68,7 +68,7 @@ def results_table(metrics: dict[str, float], title: str) -> Table:
     skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
     told = {key.removeprefix("test/"): value for key, value in metrics.items() if key.startswith("test/")}
     for name, value in sorted(told.items(), key=lambda pair: "/" in pair[0]):
-        if name.split("/")[0].endswith(("skill", "_pvalue")) or name.startswith(BY_READOUT):
+        if name.split("/")[0].endswith(("skill", "_pvalue", "_deviation")) or name.startswith(BY_READOUT):
             continue
         series = name.removeprefix("mae/") if name.startswith("mae/") else ""
         skill = told.get(SKILL_OF[name]) if name in SKILL_OF else skills.get(series)
@@ -120,6 +120,9 @@ def tell(metrics: dict[str, float], title: str, out: Console) -> None:
     out.print(results_table(metrics, f"{title}: test"))
     if (readouts := readouts_table(metrics, f"{title}: readouts")) is not None:
         out.print(readouts)
+    if "test/kid" in metrics:
+        floor, noise = (number(metrics[f"baseline/kid_{of}"]) for of in ("floor", "noise"))
+        out.print(f"KID {number(metrics['test/kid'])}: training images come to {floor}, noise to {noise}")
 
 
 def report(run: Run) -> None:
@@ -143,6 +146,9 @@ def report(run: Run) -> None:
     for key, name in SKILLS.items():
         if key in metrics:
             out.print(f"{name} {signed(metrics[key])}: {verdict(metrics, key)}")
+    if "kid" in run.info:
+        kid = run.info["kid"]
+        out.print(f"KID by the features of a {kid['features']}, {kid['images']:,} images in {kid['steps']} steps")
     if run.info["data"].get("simulated"):
         out.print("data: simulated")
     out.print(f"run: {run.path}")

@@ -284,4 +284,5 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
             logger.log_hyperparams(hyperparameters(run))
             logger.log_metrics(metrics, step=task.steps_done)
     write_json(run.path / "metrics.json", metrics)
-    run.update(status="finished", seconds=facts["fit/seconds"], peak_memory_mb=facts["fit/peak_memory_mb"])
+    ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
+    run.update(status="finished", **ended, **task.notes())

@@ -1,5 +1,8 @@
 """A moving average of the weights, which is what is validated, tested, drawn with and kept as the model.
 
+At step n the decay is the lesser of `decay` and (1 + n) / (10 + n), so that the average does not cling to the weights
+as they were drawn, which in a short run would be most of it.
+
 Checkpoints hold the average where a model's weights are looked for, so that whoever opens one finds it; beside it, in
 `adlx`, lie the weights as the optimizer left them, for a run that goes on.
 """
@@ -34,7 +37,8 @@ class Averaged(Task):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         assert self.others is not None
         averages, weights = list(self.others.values()), list(self.trained().values())
-        torch._foreach_lerp_(averages, weights, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
+        decay = min(self.decay, self.steps_done / (9 + self.steps_done))
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def swap(self) -> None:
         """Lets averages and weights change places."""

@@ -4,25 +4,32 @@ Shapes: B batch, C channels, H x W pixels.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from adlx.atomic import replacing
+from adlx.data.labelled import as_input
 from adlx.metrics.denoising import DenoisingResult, scores
-from adlx.models.denoiser import Denoiser
+from adlx.metrics.kid import kid
+from adlx.metrics.neighbours import nearest
+from adlx.models.denoiser import Denoiser, KidFeatures
 from adlx.models.diffusion import image_of, noisy, rates, sample
+from adlx.models.features import Features
 from adlx.specs import ImageSpec
+from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
 from adlx.tasks.images import as_bytes
 from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
-LEVELS = 10
-"""Bins of diffusion time by which the loss is told."""
+SHOWN, STEPS = 64, 20
+"""Images that a test draws to be looked at, and the steps it takes for them."""
 
 
 class Denoise(Averaged, Task):
@@ -41,8 +48,11 @@ class Denoise(Averaged, Task):
         self.decay = model.ema
         for name in ("mean", "std"):
             self.register_buffer(name, torch.ones(model.spec.channels, 1, 1))
+        self.kid_features: KidFeatures = extractors.settled(model.kid_features, len(model.spec.classes))
+        self.features = self.extractor(data)
         if data.trained_spec is None:
             self.fit_brightness(data.training())
+        self.real: dict[str, Tensor] = {}  # features of images that exist, by part
         self.errors: list[Tensor] = []  # (4, B): of noise and image, own and of no noise, and the times
         self.result: DenoisingResult | None = None
 
@@ -53,6 +63,36 @@ class Denoise(Averaged, Task):
         squares = torch.stack([part.square().mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
         self.mean.copy_(mean[:, None, None])
         self.std.copy_((squares - mean.square()).clamp(min=1e-12).sqrt()[:, None, None])
+
+    def extractor(self, data: Any) -> Features | None:
+        """The network that the distance goes by; None for one from elsewhere, which no checkpoint holds."""
+        if self.kid_features == "inception":
+            self.foreign = extractors.inception()
+            return None
+        channels = self.model.spec.channels
+        known = data.trained_spec is not None  # then a checkpoint brings the weights
+        network = Features(channels) if known else extractors.fitted(self.kid_features, channels, data)
+        return network.requires_grad_(False)
+
+    def notes(self) -> dict[str, Any]:
+        features = extractors.told(self.kid_features, len(self.model.spec.classes))
+        return {"kid": {"features": features, "images": self.model.kid_images, "steps": self.model.kid_steps}}
+
+    @torch.no_grad()
+    def features_of(self, images: Tensor) -> Tensor:
+        """(N, D) features of images (N, C, H, W), bytes."""
+        network = self.features or self.foreign.to(self.device)
+        return torch.cat([network(as_input(part.to(self.device))) for part in images.split(64)])
+
+    def features_of_part(self, part: str) -> Tensor:
+        if part not in self.real:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.real[part] = self.features_of(extractors.some(data, part, self.model.kid_images)[0])
+        return self.real[part]
+
+    def features_drawn(self) -> Tensor:
+        """Of images drawn in few steps."""
+        return self.features_of(torch.from_numpy(self.draw(self.model.kid_images, self.model.kid_steps, seed=1)))
 
     def standardized(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
@@ -73,7 +113,7 @@ class Denoise(Averaged, Task):
         images = self.standardized(batch[0])
         generator = torch.Generator().manual_seed(seed)
         noise, time, signal, rate, image = self.diffused(images, generator)
-        found = self.model(image, rate.square()).to(images.dtype)
+        found = self.noise_in(image, rate.square())
         clean = image_of(image, found, signal, rate)
         errors = [(found - noise).abs(), (clean - images).abs(), noise.abs()]
         return torch.stack([*(error.flatten(1).mean(dim=1) for error in errors), time.flatten()])
@@ -83,23 +123,50 @@ class Denoise(Averaged, Task):
         scores = {"val/loss": noise, "val/noise_mae": noise, "val/image_mae": image}
         self.validation_sums.append((scores, self.batch_length(batch)))
 
+    def log_validation(self, means: dict[str, Tensor], count: int) -> None:
+        distance = kid(self.features_of_part("val"), self.features_drawn())[0]
+        super().log_validation({**means, "val/kid": means["val/loss"].new_tensor(distance)}, count)
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.errors.append(self.batch_errors(batch, batch_idx))
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         noise, image, baseline, time = torch.cat(self.errors, dim=1).double().cpu().numpy()
-        drawn = self.draw(64, steps=20, seed=0)
+        samples = self.draw(SHOWN, STEPS, seed=0)
+        training = data.training()
+        places, distance = nearest(torch.from_numpy(samples), training)
+        held_out, _ = extractors.some(data, "test", self.model.kid_images)
+        real = self.features_of_part("test")
+        chance = torch.randn(held_out.shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
+        noise_alone = self.features_of(torch.from_numpy(self.pixels(chance)))
+        others = (self.features_drawn(), self.features_of_part("train"), noise_alone)
         self.result = DenoisingResult(
             noise_error=noise,
             image_error=image,
             baseline_error=baseline,
             time=time,
             index=data.actual("test")[1],
-            samples=drawn,
+            samples=samples,
+            neighbours=training[places].numpy(),
+            distance=distance.numpy(),
+            held_out_distance=nearest(held_out, training)[1].numpy(),
+            kid=np.array([kid(real, other) for other in others]),
         )
         self.results = scores(self.result)
         self.errors.clear()
+
+    def noise_in(self, images: Tensor, variance: Tensor) -> Tensor:
+        """What the model finds, in the precision of the images whatever it computes in."""
+        return self.model(images, variance).to(images.dtype)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """That of the trainer, where there is one: Lightning enters it for steps, and drawing is none."""
+        return self.trainer.precision_plugin.forward_context() if self._trainer else nullcontext()
+
+    def pixels(self, images: Tensor) -> np.ndarray:
+        """Bytes of standardised images."""
+        return as_bytes((images * self.std + self.mean).clamp(0, 1))
 
     @torch.no_grad()
     def draw(
@@ -112,9 +179,10 @@ class Denoise(Averaged, Task):
         found = []
         for number, part in enumerate(start.split(batch_size)):
             fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
-            images = [image for _, image in sample(self.model, part.to(self.mean), steps, eta, fresh)]
+            with self.precision():
+                images = [image for _, image in sample(self.noise_in, part.to(self.mean), steps, eta, fresh)]
             kept = images if trajectory else images[-1:]
-            found.append(np.stack([as_bytes((image * self.std + self.mean).clamp(0, 1)) for image in kept]))
+            found.append(np.stack([self.pixels(image) for image in kept]))
         drawn = np.concatenate(found, axis=1)
         return drawn if trajectory else drawn[0]
 
@@ -124,6 +192,7 @@ class Denoise(Averaged, Task):
         assert self.result is not None
         return {
             "samples": draw.grid(self.result.samples, title),
+            "neighbours": draw.neighbours(self.result, title),
             "trajectory": draw.trajectory(self.draw(6, steps=10, seed=0, trajectory=True), title),
             "loss_by_noise": draw.loss_by_noise(self.result, title),
         }
@@ -145,8 +214,12 @@ class Denoise(Averaged, Task):
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 
-        self.eval()
-        drawn = self.draw(n, steps, seed, eta, batch_size)
+        trainer = self.card["config"]["trainer"]
+        kind, precision = trainer.get("accelerator", "auto"), trainer.get("precision", "32-true")
+        fabric = Fabric(accelerator=kind, devices=1, precision=precision)
+        self.eval().to(fabric.device)
+        with fabric.autocast():
+            drawn = self.draw(n, steps, seed, eta, batch_size)
         with replacing(folder / "samples.npz") as file:
             np.savez_compressed(file, allow_pickle=False, samples=drawn)
         save(grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")

@@ -104,6 +104,10 @@ class Task(pl.LightningModule):
             "model/size_kb": sum(value.numel() * value.element_size() for value in state) / 1000,
         }
 
+    def notes(self) -> dict[str, Any]:
+        """What `run.json` says of how the scores came about."""
+        return {}
+
     def save_predictions(self, path: Path) -> None:
         """Writes the predictions of the last test beside their targets, as npz."""
         self.result.save(path)
@@ -201,7 +205,7 @@ class Task(pl.LightningModule):
         """Weights that are those of the base run, and so not in checkpoints, where adapters alone are kept."""
         if self.strict_loading:
             return set()
-        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        frozen = {f"model.{name}" for name, weight in self.model.named_parameters() if not weight.requires_grad}
         fresh = {f"model.{name}" for name in self.finetune.get("fresh", ())}  # frozen or not, the base lacks them
         return {name for name in frozen if name not in fresh and name.rpartition(".")[0] not in fresh}
 

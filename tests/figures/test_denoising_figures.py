@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from adlx.figures.denoising import grid, loss_by_noise, neighbours, trajectory
+from adlx.metrics.denoising import DenoisingResult
+
+
+def images(count, channels=1, height=8, width=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 200, size=(count, channels, height, width), dtype=np.uint8)
+
+
+def result(count=12, channels=1, tested=40):
+    rng = np.random.default_rng(0)
+    return DenoisingResult(
+        noise_error=rng.uniform(0.1, 0.5, tested),
+        image_error=rng.uniform(0.1, 2, tested),
+        baseline_error=rng.uniform(0.7, 0.9, tested),
+        time=rng.uniform(0, 1, tested),
+        index=np.arange(tested),
+        samples=images(count, channels),
+        neighbours=images(count, channels, seed=1),
+        distance=np.linspace(0.3, 0.1, count),
+        held_out_distance=rng.uniform(0.1, 0.4, tested),
+        kid=np.ones((3, 2)),
+    )
+
+
+def mosaic_of(panel):
+    (image,) = panel.get_images()
+    return np.asarray(image.get_array())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (5, 3, 2), (64, 8, 8), (70, 8, 8)])
+def test_a_grid_of_images(channels, count, columns, rows, drawn):
+    pictures = images(count, channels)
+    (panel,) = drawn(grid(pictures, "drawn")).axes
+    mosaic = mosaic_of(panel)
+    assert mosaic.shape == (rows * 9 - 1, columns * 9 - 1, 3)
+    for place in range(min(count, 64)):
+        top, left = place // columns * 9, place % columns * 9
+        wanted = np.broadcast_to(pictures[place].transpose(1, 2, 0), (8, 8, 3))
+        np.testing.assert_array_equal(mosaic[top : top + 8, left : left + 8], wanted)
+    assert (mosaic[8::9] == 255).all()
+
+
+def test_a_trajectory_goes_from_left_to_right(drawn):
+    steps = np.stack([images(2, seed=seed) for seed in range(5)])
+    (panel,) = drawn(trajectory(steps, "steps")).axes
+    mosaic = mosaic_of(panel)
+    for image in range(2):
+        for step in range(5):
+            part = mosaic[image * 9 : image * 9 + 8, step * 9 : step * 9 + 8, 0]
+            np.testing.assert_array_equal(part, steps[step, image, 0])
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_neighbours_stand_below_the_images_nearest_to_them(channels, drawn):
+    found = result(channels=channels)
+    above, below = drawn(neighbours(found, "near")).axes
+    mosaic = mosaic_of(above)
+    assert mosaic.shape == (17, 8 * 9 - 1, 3)
+    for place in range(8):  # the last are the nearest
+        for top, source in ((0, found.samples), (9, found.neighbours)):
+            wanted = np.broadcast_to(source[11 - place].transpose(1, 2, 0), (8, 8, 3))
+            np.testing.assert_array_equal(mosaic[top : top + 8, place * 9 : place * 9 + 8], wanted)
+    heights = [patch.get_height() for patch in below.patches]
+    assert sum(heights) == pytest.approx(2)  # both histograms are shares
+    assert below.get_legend_handles_labels()[1] == ["test images", "drawn images"]
+
+
+def test_fewer_images_than_columns_and_copies(drawn):
+    few = result(count=3)
+    few.distance[:] = 0
+    assert mosaic_of(drawn(neighbours(few, "copies")).axes[0]).shape == (17, 3 * 9 - 1, 3)
+
+
+def test_loss_by_noise(drawn):
+    found = result(tested=4000)
+    (panel,) = drawn(loss_by_noise(found, "loss")).axes
+    table = {line.get_label(): np.asarray(line.get_ydata()) for line in panel.get_lines()}
+    first = found.time < 0.1
+    assert table["noise"][0] == pytest.approx(found.noise_error[first].mean())
+    assert table["image"][0] == pytest.approx(found.image_error[first].mean())
+    assert table["noise, none found"][0] == pytest.approx(found.baseline_error.mean())

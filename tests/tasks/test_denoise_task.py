@@ -1,0 +1,235 @@
+"""Diffusion through whole runs: scores, statistics, the distance of what is drawn, and fine-tuning."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import adlx
+from adlx.data.digits import Digits
+from adlx.errors import UserError
+from adlx.metrics.denoising import DenoisingResult
+from adlx.metrics.kid import kid
+from adlx.models.ddim import DDIM
+from adlx.models.features import Features
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import Run
+from adlx.runs.loggers import read_curves
+from adlx.runs.trained import open_trained
+from adlx.tasks import Denoise, extractors, task_for
+
+SIZES = {"patch": 2, "width": 24, "blocks": 1, "heads": 2, "kid_images": 40, "kid_steps": 2}
+SMALL = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.enable_progress_bar=false"]
+DIGITS = ["data=digits", "data.source=sklearn", "data.size=8"]
+WORDS = ["model=ddim", *(f"model.{key}={value}" for key, value in SIZES.items()), *SMALL]
+SCORES = ("test/", "baseline/")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Run:
+    """Not to be changed but by predictions."""
+    words = ["trainer.max_epochs=4", "optimizer.lr=0.003", "callbacks.samples.every_n_epochs=2"]
+    return adlx.train([*WORDS, *DIGITS, *words, f"output_dir={tmp_path_factory.mktemp('diffusion')}"])
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    data = Digits(source="sklearn", size=8)
+    data.setup("fit")
+    return data
+
+
+def task_of(data: Digits, **arguments) -> Denoise:
+    loss, optimizer = {"_target_": "torch.nn.L1Loss"}, {"_target_": "torch.optim.AdamW", "lr": 1e-3}
+    return Denoise(DDIM(data.spec, **{**SIZES, **arguments}), loss, optimizer, data=data)
+
+
+def error_of(call, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_images_are_standardised_by_the_training_part(trained, digits):
+    state = load_checkpoint(trained.best)["state_dict"]
+    images = digits.loaded.values[digits.places["train"]].astype(np.float64) / 255
+    assert state["mean"].item() == pytest.approx(images.mean(), rel=1e-6)
+    assert state["std"].item() == pytest.approx(images.std(), rel=1e-6)
+    assert task_for(DDIM) is Denoise
+
+
+def test_the_first_loss_is_that_of_finding_nothing(digits):
+    task = task_of(digits)
+    losses = [task.batch_loss(batch).item() for batch in digits.train_dataloader()]
+    assert np.mean(losses) == pytest.approx(math.sqrt(2 / math.pi), abs=0.005)
+
+
+def test_scores_are_those_of_predictions(trained, digits):
+    result, metrics = DenoisingResult.load(trained.path / "predictions.npz"), trained.metrics
+    assert result.index.tolist() == digits.places["test"].tolist()
+    assert metrics["test/noise_mae"] == pytest.approx(result.noise_error.mean(), rel=1e-9)
+    assert metrics["test/noise_mae"] < 0.6 < metrics["baseline/noise_mae"]
+    assert result.samples.shape == (64, 1, 8, 8)
+    training = digits.training().numpy().astype(float) / 255
+    for sample, neighbour, distance in list(zip(result.samples, result.neighbours, result.distance, strict=True))[:5]:
+        found = np.sqrt(((sample / 255 - training) ** 2).mean(axis=(1, 2, 3)))
+        assert distance == pytest.approx(found.min(), rel=1e-5)
+        assert np.array_equal(neighbour / 255, training[found.argmin()])
+    assert trained.evaluate() == {k: v for k, v in metrics.items() if k.startswith(SCORES)}
+
+
+def test_the_distance_is_that_of_the_features_in_the_checkpoint(trained, digits):
+    state = load_checkpoint(trained.best)["state_dict"]
+    network = Features(1)
+    network.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")})
+    task = open_trained(trained, [], "test").task
+    drawn = torch.from_numpy(task.draw(40, steps=2, seed=1))
+    real = extractors.some(digits, "test", 40)[0]
+    with torch.no_grad():
+        expected, deviation = kid(network(real.float() / 255), network(drawn.float() / 255))
+    metrics = trained.metrics
+    assert metrics["test/kid"] == pytest.approx(expected, rel=1e-4)
+    assert metrics["test/kid_deviation"] == pytest.approx(deviation, rel=1e-3, abs=1e-12)
+    assert abs(metrics["baseline/kid_floor"]) < 0.2 < metrics["test/kid"] < metrics["baseline/kid_noise"]
+    assert trained.info["kid"] == {"features": "small CNN trained on 10 classes", "images": 40, "steps": 2}
+
+
+def test_the_best_checkpoint_is_that_of_the_least_distance(trained):
+    curves = read_curves(trained.path / "metrics.csv").dropna(subset="val/kid")
+    assert len(curves) == 4
+    assert {"val/noise_mae", "val/image_mae"} <= set(curves)
+    best = curves.loc[curves["val/kid"].idxmin()]
+    assert load_checkpoint(trained.best)["adlx"]["steps"] == best["step"] + 1
+
+
+def test_grids_are_drawn_while_it_trains(trained, tmp_path):
+    grids = sorted(path.name for path in trained.path.glob("figures/samples_epoch_*.png"))
+    assert grids == ["samples_epoch_0002.png", "samples_epoch_0004.png"]
+    words = ["logger=tensorboard", "callbacks.samples.every_n_epochs=1", "trainer.max_epochs=2"]
+    run = adlx.train([*WORDS, *DIGITS, *words, f"output_dir={tmp_path}"])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    steps = read_curves(run.path / "metrics.csv").dropna(subset="val/kid")["step"].tolist()
+    assert [image.step for image in events.Images("samples/while_training")] == steps
+    assert "val/kid" in events.Tags()["scalars"]
+
+
+# Features
+
+
+def accuracy(network: Features, digits: Digits) -> float:
+    """Of the nearest class mean, on the validation part."""
+    (train, labels), (val, answers) = (extractors.some(digits, part, 5000) for part in ("train", "val"))
+    with torch.no_grad():
+        train, val = network(train.float() / 255), network(val.float() / 255)
+    means = torch.stack([train[labels == label].mean(dim=0) for label in range(10)])
+    return (torch.cdist(val, means).argmin(dim=1) == answers).double().mean().item()
+
+
+def test_trained_features_know_the_classes_and_all_are_scaled(digits):
+    networks = {choice: extractors.fitted(choice, 1, digits) for choice in ("trained", "random")}
+    assert accuracy(networks["trained"], digits) > max(0.9, accuracy(networks["random"], digits))
+    for network in networks.values():
+        with torch.no_grad():
+            found = network(extractors.some(digits, "train", 1024)[0].float() / 255)
+        assert found.shape == (1024, 256)
+        torch.testing.assert_close(found.mean(dim=0), torch.zeros(256), rtol=0, atol=1e-4)
+        deviations = found.std(dim=0, correction=0)
+        assert (((deviations - 1).abs() < 1e-3) | (deviations == 0)).all()
+        assert (deviations > 0).float().mean() > 0.5
+
+
+def test_a_trained_network_comes_from_the_cache_the_next_time(digits, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "cache"))
+    caplog.set_level("INFO", logger="adlx")
+    first = extractors.fitted("trained", 1, digits)
+    (path,) = (tmp_path / "cache" / "features").iterdir()
+    with monkeypatch.context() as patch:
+        patch.delattr(extractors, "teach")
+        again = extractors.fitted("trained", 1, digits)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in first.state_dict().items())
+    path.write_bytes(path.read_bytes()[:1000])
+    extractors.fitted("trained", 1, digits)
+    assert any(f"cache: {path.name} is damaged" in message for message in caplog.messages)
+    assert extractors.cached(path) is not None
+    monkeypatch.setenv("ADLX_CACHE", str(path / "below_a_file"))
+    extractors.fitted("trained", 1, digits)
+    assert any("cache: cannot write" in message for message in caplog.messages)
+
+
+def test_making_features_draws_from_no_generator_of_the_run(digits):
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    task_of(digits, kid_features="random").extractor(digits)
+    after = torch.random.get_rng_state()
+    torch.manual_seed(3)
+    DDIM(digits.spec, **SIZES)
+    assert torch.equal(torch.random.get_rng_state(), after)
+    assert not torch.equal(before, after)  # the model itself draws
+
+
+def test_what_cannot_be_had_is_said_in_one_line(tmp_path):
+    words = [*WORDS, *DIGITS, f"output_dir={tmp_path}"]
+    alone = error_of(adlx.train, [*words, "data.digits=[3]", "model.kid_features=trained"])
+    assert alone == ("model.kid_features=trained needs images of two classes at least; choose random, or auto")
+    told = error_of(adlx.train, [*words, "model.kid_features=inception"])
+    assert "pip install 'adlx[kid]'" in told or "cannot be fetched" in told
+    assert "or choose model.kid_features=auto" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_class_is_judged_by_random_features(tmp_path):
+    run = adlx.train([*WORDS, *DIGITS, "data.digits=[3]", "trainer.max_epochs=1", f"output_dir={tmp_path}"])
+    assert run.info["kid"]["features"] == "small CNN with random weights"
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
+
+
+# Other ways to train
+
+
+def test_lora_from_some_digits_to_others(tmp_path):
+    words = [*WORDS, *DIGITS, "optimizer.lr=0.003", f"output_dir={tmp_path}"]
+    base = adlx.train([*words, "data.digits=[0,1,2,3,4]", "trainer.max_epochs=3"])
+    tuning = ["finetune=lora", f"finetune.run={base.path}", "finetune.rank=2", "data.digits=[5,6,7,8,9]"]
+    run = adlx.train([*words, *tuning, "trainer.max_epochs=2"])
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
+    state = load_checkpoint(run.best)["state_dict"]
+    learnt = [name for name in state if name.startswith("model.")]
+    assert learnt and all(name.endswith(("lora_A", "lora_B")) for name in learnt)
+    assert "features.layers.0.weight" in state  # of the new digits
+    assert run.metrics["model/trainable_parameters"] < 0.3 * base.metrics["model/parameters"]
+    untuned = base.evaluate(["data.digits=[0,1,2,3,4]"])
+    assert untuned["test/noise_mae"] == base.metrics["test/noise_mae"]
+    assert run.predict(["predict.n=3", "predict.steps=2", "seed=0"]).shape == (3, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["trainer.precision=bf16-mixed"], ["trainer.precision=64-true"], ["model.net=unet", "model.widths=[8,16]"]],
+)
+def test_precisions_and_the_other_network(words, tmp_path):
+    run = adlx.train([*WORDS, *DIGITS, *words, "trainer.max_epochs=1", f"output_dir={tmp_path}"])
+    assert run.metrics["test/noise_mae"] < 0.8
+    assert run.predict(["predict.n=2", "predict.steps=2"]).shape == (2, 1, 8, 8)
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
+
+
+def test_drawing_is_done_in_the_precision_of_the_run(trained, monkeypatch):
+    seen = []
+    honest = DDIM.forward
+
+    def watched(model, image, variance):
+        found = honest(model, image, variance)
+        seen.append((image.dtype, found.dtype))
+        return found
+
+    monkeypatch.setattr(DDIM, "forward", watched)
+    trained.predict(["predict.n=2", "predict.steps=2", "seed=0"])
+    assert set(seen) == {(torch.float32, torch.float32)}
+    seen.clear()
+    trained.predict(["predict.n=2", "predict.steps=2", "seed=0", "trainer.precision=bf16-mixed"])
+    assert set(seen) == {(torch.float32, torch.bfloat16)}
