@@ -15,7 +15,7 @@ ALLOWED = {
     "figures": {"figures", "metrics"},
     "metrics": {"metrics"},
 }
-BASE = {"atomic", "errors", "specs", "targets"}
+BASE = {"atomic", "caching", "errors", "specs", "targets"}
 
 
 def imported(path: Path) -> set[str]:

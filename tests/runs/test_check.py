@@ -83,7 +83,7 @@ def refusal(*words: str) -> str:
             'callbacks.checkpoint.mode="least" on the command line (callbacks.checkpoint.mode=least) must be one of '
             "min, max",
         ),
-        (["callbacks=none"], "unknown callbacks=none; one of checkpoint, default"),
+        (["callbacks=none"], "unknown callbacks=none; one of checkpoint, default, samples"),
         (
             ["trainer.precision=16-mixed"],
             "trainer.precision=16-mixed cannot clip gradients of a fused optimizer: set optimizer.fused=false, "

@@ -93,7 +93,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["model=naive", "data=bonds"],
-            "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx",
+            "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images",
         ),
         (
             ["model=naive", "data=fx", "optimizer/schedule=cosin"],
@@ -101,7 +101,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["model=naive"],
-            "data is not chosen: add data=NAME, one of codes, crypto, csv, digits, faces, fx",
+            "data is not chosen: add data=NAME, one of codes, crypto, csv, digits, faces, fx, images",
         ),
         (
             ["data=fx"],
@@ -178,7 +178,7 @@ def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
         ("model.hidden=choice(1,2)", "model.hidden=choice(1,2): one value here; several are for adlx train -m"),
         ("modle.hidden=1", "unknown key modle.hidden; did you mean model?"),
         ("x=1", "unknown key x"),
-        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx"),
+        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images"),
         ("seed", "seed: cannot be read; write key=value, and quote special characters"),
     ],
 )

@@ -105,7 +105,7 @@ def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scor
         ("model.individual=true", "model.individual: a trained run is what it is; override data, data.* or trainer.*"),
         ("seed=2", "seed: a trained run is what it is; override data, data.* or trainer.*"),
         ("data.contxt=3", "unknown key data.contxt on the command line; did you mean context?"),
-        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx"),
+        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images"),
     ],
 )
 def test_what_a_trained_run_cannot_follow(copied, word, line):

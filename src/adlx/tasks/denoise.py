@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from adlx.atomic import replacing
-from adlx.data.labelled import as_input
 from adlx.metrics.denoising import DenoisingResult, scores
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
@@ -24,7 +23,7 @@ from adlx.models.features import Features
 from adlx.specs import ImageSpec
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
-from adlx.tasks.images import as_bytes
+from adlx.tasks.images import as_bytes, from_bytes
 from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
@@ -82,7 +81,7 @@ class Denoise(Averaged, Task):
     def features_of(self, images: Tensor) -> Tensor:
         """(N, D) features of images (N, C, H, W), bytes."""
         network = self.features or self.foreign.to(self.device)
-        return torch.cat([network(as_input(part.to(self.device))) for part in images.split(64)])
+        return torch.cat([network(from_bytes(part.to(self.device))) for part in images.split(64)])
 
     def features_of_part(self, part: str) -> Tensor:
         if part not in self.real:

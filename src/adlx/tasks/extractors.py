@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
-from adlx.data.labelled import as_input
-from adlx.data.sources.cache import cache_folder
+from adlx.caching import cache_folder
 from adlx.errors import UserError
 from adlx.models.denoiser import KidFeatures
 from adlx.models.features import Features
+from adlx.tasks.images import from_bytes
 
 log = logging.getLogger("adlx")
 
@@ -56,7 +56,7 @@ def fitted(choice: KidFeatures, channels: int, data: Any) -> Features:
         if choice == "trained":
             network = learnt(network, images, labels, data)
     with torch.no_grad():
-        network.fit_scale(as_input(images[:1024]))
+        network.fit_scale(from_bytes(images[:1024]))
     return network
 
 
@@ -103,7 +103,7 @@ def teach(network: Features, images: Tensor, labels: Tensor, classes: int) -> No
     optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-3)
     for _ in range(EPOCHS):
         for places in torch.randperm(len(images)).split(BATCH):
-            loss = nn.functional.cross_entropy(head(network(as_input(images[places]))), labels[places])
+            loss = nn.functional.cross_entropy(head(network(from_bytes(images[places]))), labels[places])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

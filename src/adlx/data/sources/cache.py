@@ -10,19 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from adlx.caching import cache_folder
 from adlx.data.sources.table import check_frame
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
 
 _LOCK_SECONDS = 300  # a download of all symbols with every retry stays well below
-
-
-def cache_folder() -> Path:
-    """`$ADLX_CACHE`, else the user's cache folder."""
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("ADLX_CACHE") or user_cache_dir("adlx")).expanduser()
 
 
 class Cache:
