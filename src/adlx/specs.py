@@ -55,7 +55,28 @@ class CodeSpec:
     classes: tuple[str, ...] = ()
 
 
-SPECS: dict[type, str] = {SeriesSpec: "series", ImageSpec: "images", CodeSpec: "code maps"}
+@dataclass(frozen=True)
+class FieldSpec:
+    """Shape of physical fields on fixed cells.
+
+    Args:
+        fields: their names, in the order of the last axis, such as u, v, p.
+        groups: places of the fields that belong together, such as ((0, 1), (2,)) for a velocity and a pressure.
+        cells: how many places the fields are known at.
+        grid: rows and columns, of which the cells are the places row by row; None: anywhere.
+        coordinates: x and y of each cell where there is no grid.
+        parameters: names of the numbers that a trajectory has, such as its Reynolds number.
+    """
+
+    fields: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...]
+    cells: int
+    grid: tuple[int, int] | None = None
+    coordinates: tuple[tuple[float, float], ...] | None = None
+    parameters: tuple[str, ...] = ()
+
+
+SPECS: dict[type, str] = {SeriesSpec: "series", ImageSpec: "images", CodeSpec: "code maps", FieldSpec: "fields"}
 
 
 def told(kind: type | UnionType) -> str:

@@ -9,7 +9,7 @@ from adlx.runs.catalog import GROUPS, NODES, config_folder, description, keys, o
 
 def test_options_are_the_files(tmp_path):
     assert set(options("model")) >= {"drift", "naive", "nlinear", "seasonal_naive", "seq2seq"}
-    assert set(options("optimizer")) == {"adam", "adamw", "sgd"}
+    assert set(options("optimizer")) == {"adam", "adamw", "ddim", "sgd"}
     assert list(options("optimizer/schedule")) == ["constant", "cosine"]
     assert options("nothing") == {}
     (tmp_path / "model").mkdir()
@@ -35,7 +35,7 @@ def test_every_yaml_describes_itself_in_one_short_line(path):
 def test_an_experiment_says_how_it_is_started(path):
     lines = path.read_text().splitlines()
     assert any(
-        re.fullmatch(rf"# adlx train experiment={path.stem}( finetune\.run=RUN| data\.path=CODES)?", line)
+        re.fullmatch(rf"# adlx train experiment={path.stem}( finetune\.run=RUN| data\.path=[A-Z]+)?", line)
         for line in lines[:2]
     )
 

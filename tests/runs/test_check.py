@@ -200,8 +200,10 @@ def file_word(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_yaml_composes_and_passes(group, name, file_word):
     words = [] if group == "experiment" else [word for word in BASE if not word.startswith(f"{group}=")]
     mandatory = []
-    if "???" in (text := options(group)[name].read_text()) or "finetune: lora" in text or "data: codes" in text:
-        mandatory = [file_word if group == "data" or "data: codes" in text else "finetune.run=base"]
+    text = options(group)[name].read_text()
+    reads_a_path = (group == "data" and "???" in text) or "data: codes" in text or "data: images" in text
+    if "???" in text or "finetune: lora" in text or reads_a_path:
+        mandatory = [file_word if reads_a_path else "finetune.run=base"]
     composition = compose([*words, f"{group}={name}", *mandatory])
     check(composition.config, composition.origin)
     assert composition.choices[group] == name

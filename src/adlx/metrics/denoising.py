@@ -27,8 +27,8 @@ class DenoisingResult:
         neighbours: (M, C, H, W) uint8, the training image nearest to each.
         distance: (M,) to it, root mean square of pixels from 0 to 1.
         held_out_distance: (K,) of test images to the training images nearest to them.
-        kid: (3, 2) kernel inception distance of test images from drawn ones, from training images and from noise, and
-            the deviation of each over subsets.
+        kid: (3, 2) kernel inception distance of test images from drawn ones, from validation images and from noise,
+            and the deviation of each over subsets.
     """
 
     noise_error: np.ndarray
@@ -78,7 +78,7 @@ def scores(result: DenoisingResult) -> dict[str, float]:
     - `test/image_mae`: of the images beneath, in units of the deviation of the training part.
     - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 perfect, 0 nothing found.
     - `test/kid`: kernel inception distance of drawn images from test images, and `test/kid_deviation` over subsets;
-      `baseline/kid_floor` is that of training images, about the least there can be, and `baseline/kid_noise` that of
+      `baseline/kid_floor` is that of validation images, about the least there can be, and `baseline/kid_noise` that of
       noise.
     - `test/distance`: median distance of a drawn image to the nearest training image; `baseline/distance` that of a
       test image. `test/copies`: share of drawn images nearer than all but 1 % of test images; about 0.01 where nothing

@@ -137,6 +137,7 @@ COLUMNS = {
     "balanced_accuracy": "test/balanced_accuracy",
     "f1_macro": "test/f1_macro",
     "perplexity": "test/perplexity",
+    "noise_mae": "test/noise_mae",
     "parameters": "model/parameters",
     "trainable": "model/trainable_parameters",
     "nonzeros": "model/nonzeros",
@@ -146,10 +147,13 @@ COLUMNS = {
 }
 """Means over seeds that stand beside the metric, NaN where runs do not have them."""
 
+FLOORS = {"test/kid": "baseline/kid_floor"}
+"""What stands as the baseline of a metric where that is not the score of the simplest model."""
+
 
 def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
     """A row a group, best first."""
-    baseline = metric.replace("test/", "baseline/", 1)
+    baseline = FLOORS.get(metric, metric.replace("test/", "baseline/", 1))
     tests = PVALUES["test/crps_skill" if is_crps(metric) else "test/skill"]
     rows = []
     for label, runs in groups.items():

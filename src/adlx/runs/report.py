@@ -122,7 +122,7 @@ def tell(metrics: dict[str, float], title: str, out: Console) -> None:
         out.print(readouts)
     if "test/kid" in metrics:
         floor, noise = (number(metrics[f"baseline/kid_{of}"]) for of in ("floor", "noise"))
-        out.print(f"KID {number(metrics['test/kid'])}: training images come to {floor}, noise to {noise}")
+        out.print(f"KID {number(metrics['test/kid'])}: real images come to {floor}, noise to {noise}")
 
 
 def report(run: Run) -> None:

@@ -139,7 +139,7 @@ class Denoise(Averaged, Task):
         real = self.features_of_part("test")
         chance = torch.randn(held_out.shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
         noise_alone = self.features_of(torch.from_numpy(self.pixels(chance)))
-        others = (self.features_drawn(), self.features_of_part("train"), noise_alone)
+        others = (self.features_drawn(), self.features_of_part("val"), noise_alone)
         self.result = DenoisingResult(
             noise_error=noise,
             image_error=image,

@@ -100,6 +100,8 @@ def teach(network: Features, images: Tensor, labels: Tensor, classes: int) -> No
     """Classifies by a linear layer on top of the features, which is thrown away afterwards."""
     log.info("KID: a small network learns the labels of the training part, for its features")
     head = nn.Linear(network.dimension, classes)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more would wait for each other in layers this small, and add up in another order
     optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-3)
     for _ in range(EPOCHS):
         for places in torch.randperm(len(images)).split(BATCH):
@@ -107,6 +109,7 @@ def teach(network: Features, images: Tensor, labels: Tensor, classes: int) -> No
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    torch.set_num_threads(threads)
 
 
 def inception() -> nn.Module:

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Study 5 end to end: a transformer and the U-Net it replaces, each trained for the same time, and digits learnt by
+# LoRA from other digits. Further words go to each run: scripts/a5_diffusion.sh data=images data.path=flowers
+# SECONDS_EACH=600 and SEEDS=0 are the length of a run and the seeds, such as 0,1,2.
+set -euo pipefail
+
+out="outputs/a5_diffusion/$(date +%Y-%m-%d_%H-%M-%S)"
+words=(model=ddim data=digits "$@")
+
+# The steps that fit into the time, by the speed of two epochs.
+steps_of() {
+    adlx train "${words[@]}" model.net="$1" trainer.max_epochs=2 output_dir="$out/probe_$1" >&2
+    python -c "import sys, json; print(round(float(sys.argv[1]) * json.load(open(sys.argv[2]))['fit/steps_per_second']))" \
+        "${SECONDS_EACH:-600}" "$out"/probe_"$1"/*/*/metrics.json
+}
+
+for net in vit unet; do
+    steps=$(steps_of "$net")
+    adlx train -m "${words[@]}" model.net="$net" trainer.max_steps="$steps" trainer.max_epochs=-1 \
+        seed="${SEEDS:-0}" output_dir="$out/nets"
+done
+adlx compare "$out"/nets/multirun/* --out "$out/nets.png"
+
+# From five digits to the other five.
+half=(model=ddim data=digits trainer.max_epochs=20)
+adlx train "${half[@]}" data.digits=[0,1,2,3,4] output_dir="$out/base"
+base=$(echo "$out"/base/*/*)
+other=("${half[@]}" data.digits=[5,6,7,8,9] output_dir="$out/transfer")
+adlx train -m "${other[@]}" seed=0
+adlx train -m "${other[@]}" finetune=full finetune.run="$base" seed=0
+adlx train -m "${other[@]}" finetune=lora finetune.run="$base" finetune.rank=2,8 seed=0
+adlx compare "$out"/transfer/multirun/* --out "$out/transfer.png"
