@@ -68,10 +68,13 @@ class BatchLoader:
         """Places of this process's samples in pass `number` since the beginning of training."""
         places = self.places
         if self.seed is not None:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-            places = places[torch.randperm(len(places), generator=generator)]
+            places = self.shuffled(torch.Generator().manual_seed(self.seed * 1_000_003 + number))
         padded = places.repeat(-(-self.share * self.world_size // len(places)))[: self.share * self.world_size]
         return padded[self.rank :: self.world_size]
+
+    def shuffled(self, generator: torch.Generator) -> Tensor:
+        """The places in an order of the generator's; what else is random in a pass is drawn from it afterwards."""
+        return self.places[torch.randperm(len(self.places), generator=generator)]
 
     def __iter__(self) -> Iterator[Any]:
         first = self.resumed[1] if self.resumed is not None and self.resumed[0] == self.epoch else 0

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
 from adlx.data.sources.code_maps import write_code_maps
 from adlx.data.sources.samples import PARTS, Samples
+from adlx.data.splits import split
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -24,18 +25,32 @@ class SampleLoader(BatchLoader):
     """Yields (samples, labels): images as float32 from 0 to 1, code maps as int64; labels int64.
 
     Args:
-        values: (N, ...) as in `Samples`, on the device that trains.
-        labels: (N,) int64, there too.
-        places, batch_size, seed, rank, world_size: as in `BatchLoader`.
+        values: (N, ...) as in `Samples`, on the device that trains, or on the CPU where they are too many for it.
+        labels: (N,) int64, on the device that trains, to which batches go.
+        places, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
+        flip: mirror images (N, C, H, W) of a shuffled pass from left to right, each with probability 1/2: place p + N
+            is the mirror image of p.
     """
 
-    def __init__(self, values: Tensor, labels: Tensor, places: Tensor, batch_size: int, **order: Any) -> None:
+    def __init__(
+        self, values: Tensor, labels: Tensor, places: Tensor, batch_size: int, flip: bool = False, **order: Any
+    ) -> None:
         super().__init__(places, batch_size, **order)
-        self.values, self.labels = values, labels
+        self.values, self.labels, self.flip = values, labels, flip
+
+    def shuffled(self, generator: torch.Generator) -> Tensor:
+        places = super().shuffled(generator)
+        if self.flip:
+            places = places + len(self.values) * torch.randint(2, places.shape, generator=generator)
+        return places
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        places = places.to(self.values.device)
-        return as_input(self.values.index_select(0, places)), self.labels.index_select(0, places)
+        device, own = self.labels.device, places % len(self.values)
+        values = self.values.index_select(0, own.to(self.values.device)).to(device)
+        if self.flip:
+            mirrored = (places >= len(self.values)).to(device)
+            values = torch.where(mirrored[:, None, None, None], values.flip(-1), values)
+        return as_input(values), self.labels.index_select(0, own.to(device))
 
 
 def as_input(values: Tensor) -> Tensor:
@@ -44,26 +59,37 @@ def as_input(values: Tensor) -> Tensor:
 
 
 class Labelled(DataModule):
-    """Samples in memory.
+    """Samples in memory, or in a file that is mapped into it.
 
     Args:
         batch_size: samples a batch.
+        repeat: passes over the training samples that count as one epoch.
         split: shares for training, validation and test, where the source does not say which are which. Each class is
             split by them, and what is equal to the last byte stays together.
         split_seed: of that draw. It is not the run's seed, so runs of several seeds are tested on the same samples.
+
+    Attributes:
+        needs_labels: whether a sample without a label is refused, where no trained model knows classes.
     """
 
-    view_keys = ("batch_size",)
+    view_keys = ("batch_size", "repeat")
+    needs_labels: ClassVar[bool] = True
 
     def __init__(
-        self, batch_size: int = 64, split: tuple[float, float, float] = (0.8, 0.1, 0.1), split_seed: int = 0
+        self,
+        batch_size: int = 64,
+        repeat: int = 1,
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        split_seed: int = 0,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise UserError(f"data.batch_size={batch_size}: must be at least 1")
+        for name, count in (("batch_size", batch_size), ("repeat", repeat)):
+            if count < 1:
+                raise UserError(f"data.{name}={count}: must be at least 1")
         if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
             raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
-        self.batch_size, self.split, self.split_seed = batch_size, split, split_seed
+        self.batch_size, self.repeat = batch_size, repeat
+        self.split, self.split_seed = split, split_seed
         self.samples: Samples | None = None
         self.places: dict[str, np.ndarray] = {}
         self.dropped = 0  # samples left out, since the same is in a later part
@@ -92,7 +118,7 @@ class Labelled(DataModule):
         if self.places:
             return
         self.read()
-        if (unknown := int((self.loaded.labels < 0).sum())) > 0:
+        if (unknown := self.unlabelled()) > 0:
             raise UserError(
                 f"{self.loaded.detail}: {unknown:,} of {len(self.loaded):,} samples have no label, and a split needs "
                 "them; without labels there is adlx predict"
@@ -106,17 +132,22 @@ class Labelled(DataModule):
         if self.trained_spec is None:
             self.tell_classes()
 
+    def unlabelled(self) -> int:
+        """How many samples lack a label that a split, or what was trained on labels, asks for."""
+        asked = self.needs_labels or len(self.loaded.classes) > 0
+        return int((self.loaded.labels < 0).sum()) if asked else 0
+
     def tell_classes(self) -> None:
         """Logs how the classes of the training part are balanced, and what was left out."""
         if self.dropped:
             log.info(f"{self.dropped:,} samples left out: the same ones are in the validation or test part")
         classes = self.loaded.classes
         if len(classes) > 1:
-            counts = self.class_counts("train")
-            shares = counts / counts.sum()
+            found = self.class_counts("train")
+            shares = found / found.sum()
             told = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
-            rarest = int(counts.argmin())
-            ratio = counts.max() / max(1, counts[rarest])
+            rarest = int(found.argmin())
+            ratio = found.max() / max(1, found[rarest])
             if ratio < 1.5:
                 log.info(f"classes: {', '.join(classes)}, each {shares.min():.1%} to {shares.max():.1%} of the samples")
                 return
@@ -127,12 +158,12 @@ class Labelled(DataModule):
 
     def class_counts(self, part: str) -> np.ndarray:
         """(K,) samples of each class in a part."""
-        return np.bincount(self.loaded.labels[self.places[part]], minlength=len(self.loaded.classes))
+        return counts(self.loaded.labels[self.places[part]], self.loaded.classes)
 
     @property
     def majority(self) -> int:
-        """The commonest class of the training part."""
-        return int(self.class_counts("train").argmax())
+        """The commonest class of the training part; -1 where there are no classes."""
+        return int(self.class_counts("train").argmax()) if self.loaded.classes else -1
 
     @property
     def codebook(self) -> np.ndarray | None:
@@ -144,21 +175,18 @@ class Labelled(DataModule):
 
     def about(self) -> dict[str, Any]:
         samples = self.loaded
-        train = samples if not self.places else samples.at(self.places["train"])
-        digest = hashlib.sha256(repr((samples.classes, train.values.shape)).encode())
-        for array in (train.values, train.labels):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        train = self.places["train"] if self.places else np.arange(len(samples))
+        labels = samples.labels[train]
+        digest = hashlib.sha256(repr((samples.classes, (len(train), *samples.values.shape[1:]))).encode())
+        for part in range(0, len(train), 1024):  # which may be more than fit into memory together
+            digest.update(samples.values[train[part : part + 1024]].tobytes())
+        digest.update(labels.tobytes())
         return {
             "source": samples.source,
             "detail": samples.detail,
             "simulated": samples.simulated,
             "samples": {part: len(places) for part, places in self.places.items()},
-            "classes": {
-                name: int(count)
-                for name, count in zip(
-                    samples.classes, np.bincount(train.labels + 1, minlength=len(samples.classes) + 1)[1:], strict=True
-                )
-            },
+            "classes": dict(zip(samples.classes, counts(labels, samples.classes).tolist(), strict=True)),
             "left_out": self.dropped,
             "fingerprint": digest.hexdigest(),
         }
@@ -167,7 +195,7 @@ class Labelled(DataModule):
         return f"{len(self.places['test']):,} samples"
 
     def train_dataloader(self) -> SampleLoader:
-        return self.loader(self.places["train"], seed=self.seed)
+        return self.loader(self.places["train"], seed=self.seed, repeat=self.repeat)
 
     def val_dataloader(self) -> SampleLoader:
         return self.loader(self.places["val"])
@@ -183,20 +211,22 @@ class Labelled(DataModule):
         """(N, ...) all training samples, as they are stored."""
         return torch.from_numpy(self.loaded.values)[torch.from_numpy(self.places["train"])]
 
-    def loader(self, places: np.ndarray, seed: int | None = None, shared: bool = True) -> SampleLoader:
-        """Batches of the samples at `places`, on the device that trains."""
+    def loader(self, places: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
+        """Batches of the samples at `places`, on the device that trains; `order` is as `SampleLoader` has it."""
         trainer = self.trainer
         strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
-        if self.tensors is None or self.tensors[0].device != device:
-            arrays = (self.loaded.values, self.loaded.labels)
-            self.tensors = (torch.from_numpy(arrays[0]).to(device), torch.from_numpy(arrays[1]).to(device))
-        ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer and shared else {}
-        return SampleLoader(*self.tensors, torch.from_numpy(places), self.batch_size, seed=seed, **ranks)
+        if self.tensors is None or self.tensors[1].device != device:
+            values, labels = self.loaded.values, self.loaded.labels
+            home = torch.device("cpu") if isinstance(values, np.memmap) else device  # a mapped file may be any size
+            self.tensors = (torch.from_numpy(values).to(home), torch.from_numpy(labels).to(device))
+        if trainer and shared:
+            order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        return SampleLoader(*self.tensors, torch.from_numpy(places), self.batch_size, **order)
 
     def parts(self) -> np.ndarray | None:
         """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""
-        if (self.loaded.labels < 0).any():
+        if self.unlabelled():
             return None
         try:
             self.setup("test")
@@ -230,7 +260,7 @@ class Labelled(DataModule):
 
 
 def conform(samples: Samples, trained: dict[str, Any] | None) -> Samples:
-    """Puts the classes into the order that a trained model knows.
+    """Puts the classes into the order that a trained model knows; one that knows none sees none.
 
     Raises:
         UserError: there are others.
@@ -238,6 +268,8 @@ def conform(samples: Samples, trained: dict[str, Any] | None) -> Samples:
     known = tuple(trained["classes"]) if trained else samples.classes
     if samples.classes == known:
         return samples
+    if not known:
+        return samples.unlabelled()
     if extra := [name for name in samples.classes if name not in known]:
         raise UserError(
             f"the run knows the classes {', '.join(known)}; {samples.detail} has {', '.join(extra)}, which it does not"
@@ -246,40 +278,6 @@ def conform(samples: Samples, trained: dict[str, Any] | None) -> Samples:
     return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})
 
 
-def split(samples: Samples, shares: tuple[float, float, float], seed: int) -> tuple[dict[str, np.ndarray], int]:
-    """Places of each part, in their order, and how many samples were left out.
-
-    Samples that are equal to the last byte are in one part alone. Where the source says the parts, it is the last of
-    test, validation and training that keeps them, so that a test set stays what it is. Without a validation part,
-    one is drawn from the training part.
-    """
-    twins = np.unique(
-        [hashlib.blake2b(value.tobytes(), digest_size=16).digest() for value in samples.values], return_inverse=True
-    )[1]
-    parts = samples.parts
-    if parts is None or not (parts == 2).any():
-        parts = draw(samples.labels, twins, shares, seed)
-    elif not (parts == 1).any():
-        train = np.flatnonzero(parts == 0)
-        rest = shares[0] / (shares[0] + shares[1])
-        parts = parts.copy()
-        parts[train] = draw(samples.labels[train], twins[train], (rest, 1 - rest, 0.0), seed)
-    last = np.full(twins.max() + 1, -1, dtype=parts.dtype)
-    np.maximum.at(last, twins, parts)
-    kept = parts == last[twins]
-    places = {name: np.flatnonzero(kept & (parts == number)) for number, name in enumerate(PARTS)}
-    return places, int((~kept).sum())
-
-
-def draw(labels: np.ndarray, twins: np.ndarray, shares: tuple[float, float, float], seed: int) -> np.ndarray:
-    """(N,) a part for each sample: every class is split by `shares`, and twins go where the first of them goes."""
-    parts = np.zeros(twins.max() + 1, dtype=np.int8)
-    present, first = np.unique(twins, return_index=True)
-    rng = np.random.default_rng(seed)
-    for label in np.unique(labels):
-        group = present[labels[first] == label]
-        borders = np.round(np.cumsum(shares) * len(group)).astype(int)
-        order = rng.permutation(group)
-        parts[order[borders[0] : borders[1]]] = 1
-        parts[order[borders[1] :]] = 2
-    return parts[twins]
+def counts(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(K,) samples of each class; those without a label are in none."""
+    return np.bincount(labels[labels >= 0], minlength=len(classes))

@@ -1,19 +1,19 @@
 """Pictures in folders, one folder a class, as data sets of images are mostly given out."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from adlx.data.sources.expressions import EXPRESSIONS, expression_of
+from adlx.data.sources.picture_cache import cached_pictures
+from adlx.data.sources.pictures import check_shape, load_pictures, names_below, tell_skipped, visible
 from adlx.data.sources.samples import Samples
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm")
 PART_NAMES = {
     **dict.fromkeys(("train", "training"), 0),
     **dict.fromkeys(("val", "valid", "validation", "publictest"), 1),
@@ -51,16 +51,50 @@ def read_image_folder(path: str | Path, size: tuple[int, int] = (48, 48), channe
     """
     root = Path(path).expanduser()
     where = root.resolve().name
-    if channels not in (1, 3):
-        raise UserError(f"{where}: pictures of {channels} channels are not possible; choose 1 (grey) or 3 (RGB)")
-    if min(size) < 1:
-        raise UserError(f"{where}: pictures of {size[0]} x {size[1]} pixels are not possible; choose at least 1 x 1")
-    pictures = _placed(_names_below(root), where)
-    values, kept = _load(root, [picture.name for picture in pictures], size, channels, where)
-    _check_classes(root, pictures, kept, where)
-    pictures = [pictures[place] for place in kept]
-    classes, labels = _classes([picture.folder for picture in pictures])
-    parts = [picture.part for picture in pictures]
+    check_shape(size, channels, where)
+    names = names_below(root)
+    placed = _placed(names, where)
+    found = load_pictures(root, names, size, channels)
+    tell_skipped(where, names, found.kept)
+    _check_classes(root, placed, found.kept, where)
+    return _samples(where, found.values, [placed[place] for place in found.kept])
+
+
+def read_any_folder(path: str | Path, size: tuple[int, int], channels: int = 3) -> Samples:
+    """Reads every picture below `path`, by way of the cache, whatever the layout.
+
+    Two or more class folders, and parts above them, are found as in `read_image_folder`, but a folder without a picture
+    is no class. In any other layout nothing is labelled, and where its parts and classes contradict each other the
+    source says no parts either.
+
+    Args, returns: as `read_image_folder`; the images are a memory-mapped file, of which a write changes the copy in
+    memory alone.
+
+    Raises:
+        UserError: in one line, for a folder that is not there, or holds no picture that can be read.
+    """
+    root = Path(path).expanduser()
+    where = root.resolve().name
+    check_shape(size, channels, where)
+    names = names_below(root)
+    found = cached_pictures(root, names, size, channels)
+    tell_skipped(where, names, found.kept)
+    try:
+        placed = _placed(names, where)
+    except UserError as error:
+        log.info("no classes, and no parts: %s", error)
+        placed = [_Picture(name, None, None) for name in names]
+    samples = _samples(where, found.values, [placed[place] for place in found.kept])
+    if samples.parts is not None and not (samples.parts == 0).any():  # such as the pictures of one folder, `test`
+        samples = replace(samples, parts=None)
+    if len(samples.classes) < 2:
+        samples = samples.unlabelled()
+    return samples
+
+
+def _samples(where: str, values: np.ndarray, placed: list[_Picture]) -> Samples:
+    classes, labels = _classes([picture.folder for picture in placed])
+    parts = [picture.part for picture in placed]
     return Samples(
         values=values,
         labels=labels,
@@ -68,36 +102,8 @@ def read_image_folder(path: str | Path, size: tuple[int, int] = (48, 48), channe
         source="folder",
         detail=f"{where} ({len(values):,} pictures)",
         parts=None if None in parts else np.array(parts, dtype=np.int8),
-        names=tuple(picture.name for picture in pictures),
+        names=tuple(picture.name for picture in placed),
     )
-
-
-def _names_below(root: Path) -> list[str]:
-    if not root.exists():
-        raise UserError(f"data.path={root} does not exist; check the spelling and the folder you are in")
-    if not root.is_dir():
-        raise UserError(f"data.path={root} is a file; name the folder that holds the pictures")
-    names = sorted(file.relative_to(root).as_posix() for file in _pictures_in(root))
-    if not names:
-        raise UserError(f"data.path={root} holds no picture ({', '.join(SUFFIXES)}); name a folder with pictures")
-    return names
-
-
-def _pictures_in(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """Data sets are often linked together, so links to folders are followed, but never back up."""
-    above = (*above, folder.resolve())
-    found = []
-    for entry in _visible(folder):
-        if not entry.is_dir():
-            found += [entry] if entry.suffix.lower() in SUFFIXES else []
-        elif entry.resolve() not in above:
-            found += _pictures_in(entry, above)
-    return found
-
-
-def _visible(folder: Path) -> list[Path]:
-    """Archives packed on a Mac bring a second, hollow copy of every file in `__MACOSX`."""
-    return [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
 
 
 def _placed(names: list[str], where: str) -> list[_Picture]:
@@ -133,54 +139,15 @@ def _check_not_mixed(pictures: list[_Picture], in_parts: list[str], where: str) 
     raise UserError(f"{name.parent} holds pictures such as {name.name} beside {beside}; move them into a folder")
 
 
-def _load(
-    root: Path, names: list[str], size: tuple[int, int], channels: int, where: str
-) -> tuple[np.ndarray, list[int]]:
-    """The pictures that can be read, (N, channels, height, width), and their places among the names."""
-    values = np.empty((len(names), channels, *size), dtype=np.uint8)
-    kept, skipped, reason = [], [], None
-    for place, name in enumerate(names):
-        try:
-            values[len(kept)] = _pixels(root / name, size, channels)
-        except Exception as error:  # a decoder may trip over a broken file with any type of error
-            skipped.append(name)
-            reason = reason or error
-        else:
-            kept.append(place)
-    if not kept:
-        why = f"{names[0]}: {' '.join(str(reason).replace(str(root), where).split())[:120]}"
-        raise UserError(f"{where} holds no picture that can be read (tried {len(names):,}); {why}") from reason
-    if skipped:
-        more = f" and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
-        listed = ", ".join(skipped[:5]) + more
-        log.warning(
-            "%s: skipped %s of %s pictures, unreadable: %s", where, f"{len(skipped):,}", f"{len(names):,}", listed
-        )
-    return values[: len(kept)], kept
-
-
-def _pixels(file: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    with Image.open(file) as opened:
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255 instead of scaling
-            picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-        elif picture.mode == "F":
-            raise ValueError("a picture of floats does not say which value is white")
-        picture = picture.convert("L" if channels == 1 else "RGB")
-    # The crop comes first inside `fit`, and LANCZOS widens with the reduction, so nothing aliases.
-    fitted = ImageOps.fit(picture, (size[1], size[0]), method=Image.Resampling.LANCZOS)
-    return np.asarray(fitted).reshape(*size, channels).transpose(2, 0, 1)
-
-
 def _check_classes(root: Path, pictures: list[_Picture], kept: list[int], where: str) -> None:
     """Refuses a folder of a class without a picture: it would be a class that no model can learn."""
     if all(picture.folder is None for picture in pictures):
         return
     split = pictures[0].part is not None
     above = (
-        [entry for entry in _visible(root) if entry.is_dir() and entry.name.lower() in PART_NAMES] if split else [root]
+        [entry for entry in visible(root) if entry.is_dir() and entry.name.lower() in PART_NAMES] if split else [root]
     )
-    folders = sorted(entry.relative_to(root).as_posix() for top in above for entry in _visible(top) if entry.is_dir())
+    folders = sorted(entry.relative_to(root).as_posix() for top in above for entry in visible(top) if entry.is_dir())
     full = {"/".join(pictures[place].name.split("/")[: 1 + split]) for place in kept}
     empty = next((folder for folder in folders if folder not in full), None)
     if empty is not None:

@@ -45,3 +45,7 @@ class Samples:
             parts=None if self.parts is None else self.parts[places],
             names=None if self.names is None else tuple(self.names[place] for place in places),
         )
+
+    def unlabelled(self) -> "Samples":
+        """The same samples without classes."""
+        return replace(self, labels=np.full_like(self.labels, -1), classes=())
