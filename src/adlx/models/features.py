@@ -22,8 +22,7 @@ class Features(nn.Module):
         channels: C.
     """
 
-    mean: Tensor
-    std: Tensor
+    scale: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -32,17 +31,16 @@ class Features(nn.Module):
             layers += [nn.Conv2d(before, width, kernel_size=3, stride=2, padding=1), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.dimension = 4 * WIDTHS[-1]
-        self.register_buffer("mean", torch.zeros(self.dimension))
-        self.register_buffer("std", torch.ones(self.dimension))
+        self.register_buffer("scale", torch.ones(()))
 
     def fit_scale(self, images: Tensor) -> None:
-        """Makes every feature of these images (B, C, H, W) one of mean 0 and deviation 1; a constant one stays 0."""
-        self.mean.zero_()
-        self.std.fill_(1)
-        found = self(images)
-        self.mean.copy_(found.mean(dim=0))
-        self.std.copy_(found.std(dim=0, correction=0).where(found.std(dim=0, correction=0) > 1e-6, torch.inf))
+        """Makes the features of these images (B, C, H, W) of size 1, root mean square over all of them together.
+
+        Not one by one: a feature that hardly varies among real images would come to rule over all distances.
+        """
+        self.scale.fill_(1)
+        self.scale.copy_(self(images).square().mean().sqrt().clamp(min=1e-6))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) from 0 to 1 to (B, D)."""
-        return (self.layers(2 * images.to(self.mean) - 1) - self.mean) / self.std
+        return self.layers(2 * images.to(self.scale) - 1) / self.scale
