@@ -8,7 +8,6 @@ writes its readout (L, K) to FOLDER, for the sides to be held against each other
 What has the features made for it takes H as `inputs` @ projection + offset, tanh, made before the first turn.
 """
 
-import contextlib
 import sys
 import tempfile
 import time
@@ -226,15 +225,9 @@ def adlx_train(turns: Any, source: str, words: list[str]) -> Fit:
     return fit
 
 
-def forget_peak() -> None:
-    """Lets the peak of memory begin from what is resident now, where Linux can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 def main() -> None:
     side, folder, samples, source, *words = sys.argv[1:]
-    from turns import Turns  # here, since elm.py imports this module too, from beside it
+    from turns import Turns, forget_peak  # here, since elm.py imports this module too, from beside it
 
     turns = Turns()
     fit = (

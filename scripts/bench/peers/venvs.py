@@ -25,6 +25,8 @@ def requirements(peer: str) -> list[str]:
     torch = f"torch=={version('torch').split('+')[0]}"
     if peer == "lora":
         return [torch, "peft==0.21.2", "loralib==0.1.2"]
+    if peer == "denoising-diffusion-pytorch":
+        return [torch, "denoising-diffusion-pytorch==2.3.4"]
     return [torch, f"pytorch-lightning=={version('pytorch-lightning')}", "neuralforecast==3.3.0"]
 
 

@@ -178,10 +178,11 @@ class Denoise(Averaged, Task):
         found = []
         for number, part in enumerate(start.split(batch_size)):
             fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
+            kept = []
             with self.precision():
-                images = [image for _, image in sample(self.noise_in, part.to(self.mean), steps, eta, fresh)]
-            kept = images if trajectory else images[-1:]
-            found.append(np.stack([self.pixels(image) for image in kept]))
+                for _, image in sample(self.noise_in, part.to(self.mean), steps, eta, fresh):
+                    kept = [*kept, self.pixels(image)] if trajectory else [image]
+            found.append(np.stack(kept if trajectory else [self.pixels(kept[0])]))
         drawn = np.concatenate(found, axis=1)
         return drawn if trajectory else drawn[0]
 

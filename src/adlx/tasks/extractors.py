@@ -69,7 +69,7 @@ def some(data: Any, part: str, most: int) -> tuple[Tensor, Tensor]:
 
 def learnt(network: Features, images: Tensor, labels: Tensor, data: Any) -> Features:
     """Trains on labels, or takes from the cache what was trained on the same before."""
-    recipe = f"{data.about()['fingerprint']} {network} {EPOCHS} {BATCH} {MOST}"
+    recipe = f"{data.about()['fingerprint']} {network} {sorted(network.state_dict())} {EPOCHS} {BATCH} {MOST}"
     path = cache_folder() / "features" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.pt"
     if (state := cached(path)) is None:
         teach(network, images, labels, int(labels.max()) + 1)

@@ -1,0 +1,232 @@
+"""One contender of `diffusion.py`: it trains or samples when told to, a step at a time.
+
+`diffusion_worker.py train|sample SIDE SRC THREADS PRECISION`; `diffusion_worker.py size SIDE SRC THREADS` prints how
+many parameters it has, `diffusion_worker.py memory BATCH SRC THREADS` the peak of drawing 64 images. SRC is the folder
+that adlx lies in. Images are 64 x 64 in colour, 8 a batch.
+
+A step of training is forward, mean absolute error of the noise, backward and fused AdamW; one of sampling is a pass of
+the network and the sampler's arithmetic, of 20 that make images.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+BATCH, SIZE, STEPS = 8, 64, 20
+PATCH, WIDTH, BLOCKS, HEADS = 8, 384, 8, 12
+WIDTHS = (32, 64, 96, 128)
+WORDS = ["data=faces", "model=ddim", "trainer.accelerator=cpu", "trainer.gradient_clip_val=null"]
+OURS = {
+    "vit": ["model.net=vit", f"model.patch={PATCH}", f"model.width={WIDTH}", f"model.blocks={BLOCKS}"],
+    "unet": ["model.net=unet", f"model.widths={list(WIDTHS)}", "model.depth=2"],
+}
+OURS["vit"].append(f"model.heads={HEADS}")
+Network = Callable[[Tensor, Tensor], Tensor]
+"""From images (B, C, H, W) and the variance of their noise (B, 1, 1, 1) to the noise."""
+
+
+class PlainViT(nn.Module):
+    """The least that a vision transformer is: PyTorch's own encoder, and the noise level added to the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.positions = nn.Parameter(0.02 * torch.randn((SIZE // PATCH) ** 2, WIDTH))
+        self.level = nn.Sequential(nn.Linear(32, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH))
+        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, BLOCKS, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
+        self.pixels = nn.Linear(WIDTH, 3 * PATCH**2)
+
+    def forward(self, image: Tensor, variance: Tensor) -> Tensor:
+        angles = torch.logspace(0, 3, 16) * variance.flatten(1)
+        level = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
+        tokens = self.tokens(image).flatten(2).transpose(1, 2) + self.positions + level[:, None]
+        return nn.functional.fold(self.pixels(self.encoder(tokens)).transpose(1, 2), SIZE, PATCH, stride=PATCH)
+
+
+def adlx(net: str) -> nn.Module:
+    from adlx.models.ddim import DDIM
+    from adlx.specs import ImageSpec
+
+    return DDIM(ImageSpec(3, (SIZE, SIZE)), net, PATCH, WIDTH, BLOCKS, HEADS, widths=WIDTHS, depth=2)  # type: ignore
+
+
+def dit() -> nn.Module:
+    from diffusers import DiTTransformer2DModel  # type: ignore
+
+    return DiTTransformer2DModel(
+        num_attention_heads=HEADS,
+        attention_head_dim=WIDTH // HEADS,
+        in_channels=3,
+        out_channels=3,
+        num_layers=BLOCKS,
+        patch_size=PATCH,
+        sample_size=SIZE,
+        dropout=0.0,
+    )
+
+
+def unet2d() -> nn.Module:
+    """Of the widths of adlx's. It attends at the smallest size; by default it would at all but the largest."""
+    from diffusers import UNet2DModel  # type: ignore
+
+    down, up = ["DownBlock2D"] * 3, ["UpBlock2D"] * 3
+    return UNet2DModel(
+        sample_size=SIZE,
+        block_out_channels=WIDTHS,
+        down_block_types=(*down, "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", *up),
+    )
+
+
+def lucidrains() -> nn.Module:
+    # What cuts and saves pictures, for its trainer; its wheels fit one build of PyTorch alone, and this is another.
+    sys.modules["torchvision"] = SimpleNamespace(transforms=None, utils=None)  # type: ignore
+    from denoising_diffusion_pytorch import Unet  # type: ignore
+
+    return Unet(dim=32)
+
+
+def as_network(side: str, model: nn.Module) -> Network:
+    """Every model called alike. The peers count time in a thousand steps."""
+    if side == "DiT":
+        labels = torch.zeros(BATCH, dtype=torch.long)
+        return lambda image, variance: model(image, (999 * variance).round().long().flatten(), labels).sample
+    if side == "UNet2D":
+        return lambda image, variance: model(image, (999 * variance).round().long().flatten()).sample
+    if side == "lucidrains":
+        return lambda image, variance: model(image, 999 * variance.flatten())
+    return model
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "vit": lambda: adlx("vit"),
+    "unet": lambda: adlx("unet"),
+    "plain ViT": PlainViT,
+    "DiT": dit,
+    "UNet2D": unet2d,
+    "lucidrains": lucidrains,
+}
+
+
+def autocast(precision: str) -> Any:
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+
+
+def train(side: str, precision: str, turns: Any) -> None:
+    model = MODELS[side]().train()
+    network, optimizer = as_network(side, model), torch.optim.AdamW(model.parameters(), fused=True)
+    image, noise, variance = torch.randn(BATCH, 3, SIZE, SIZE), torch.randn(BATCH, 3, SIZE, SIZE), torch.rand(BATCH)
+    while True:
+        turns.step()
+        with autocast(precision):
+            loss = nn.functional.l1_loss(network(image, variance.view(BATCH, 1, 1, 1)), noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+@torch.no_grad()
+def sample(side: str, precision: str, turns: Any) -> None:
+    network, start = as_network(side, MODELS[side]().eval()), torch.randn(BATCH, 3, SIZE, SIZE)
+
+    def denoise(image: Tensor, variance: Tensor) -> Tensor:
+        with autocast(precision):
+            return network(image, variance)
+
+    draw = by_diffusers if side in ("DiT", "UNet2D") else by_adlx
+    while True:
+        for _ in draw(denoise, start):
+            turns.step()
+
+
+def by_adlx(denoise: Network, start: Tensor) -> Any:
+    from adlx.models.diffusion import sample
+
+    return sample(denoise, start, STEPS)
+
+
+def by_diffusers(denoise: Network, start: Tensor) -> Any:
+    from diffusers import DDIMScheduler  # type: ignore
+
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(STEPS)
+    image = start
+    for time in scheduler.timesteps:
+        noise = denoise(image, (time / 999).expand(BATCH, 1, 1, 1))
+        image = scheduler.step(noise.float(), time, image).prev_sample
+        yield image
+
+
+def prepared(words: list[str], folder: str) -> tuple[Any, ...]:
+    """A run before its fit, as in `interleave`, on colours drawn at random in place of the data set's pictures."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import interleave
+    import numpy as np
+
+    from adlx.data.faces import Faces
+    from adlx.data.sources.samples import Samples
+
+    def load(self: Faces) -> Samples:
+        values = np.random.default_rng(0).integers(256, size=(4000, 3, SIZE, SIZE), dtype=np.uint8)
+        return Samples(values, np.zeros(len(values), dtype=np.int64), ("any",), "noise", "noise")
+
+    Faces.load = load
+    return interleave.prepared([*WORDS, f"data.batch_size={BATCH}", *words], folder)
+
+
+def adlx_train(net: str, threads: str, precision: str, turns: Any) -> None:
+    """The fit of `adlx train`: loader, Lightning, the moving average."""
+    import pytorch_lightning as pl
+
+    class Step(pl.Callback):
+        def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+            turns.step()
+
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*OURS[net], f"trainer.threads={threads}", f"trainer.precision={precision}"]
+        _, data, task, trainer = prepared(words, folder)
+        trainer.callbacks.append(Step())
+        trainer.fit(task, datamodule=data)
+
+
+def memory(batch: int, threads: str) -> None:
+    from turns import forget_peak, peak_mb
+
+    with tempfile.TemporaryDirectory() as folder:
+        _, _, task, _ = prepared([*OURS["vit"], f"trainer.threads={threads}"], folder)
+    task.eval()
+    task.draw(2, 1, 0)
+    forget_peak()
+    before = peak_mb() or float("nan")
+    task.draw(64, STEPS, 0, batch_size=batch)
+    print(json.dumps({"peak_mb": (peak_mb() or float("nan")) - before, "before_mb": before}))
+
+
+def main() -> None:
+    what, side, source, threads, *rest = sys.argv[1:]
+    from turns import Turns  # here, since diffusion.py imports this module too, from beside it
+
+    sys.path.append(source)
+    torch.manual_seed(0)
+    torch.set_num_threads(int(threads))
+    model = side.removeprefix("adlx ").removesuffix(", bare loop")
+    if what == "memory":
+        memory(int(side), threads)
+    elif what == "size":
+        print(sum(weight.numel() for weight in MODELS[model]().parameters()))
+    elif what == "train" and side in ("adlx vit", "adlx unet"):
+        adlx_train(model, threads, *rest, Turns())
+    else:
+        {"train": train, "sample": sample}[what](model, *rest, Turns())
+
+
+if __name__ == "__main__":
+    main()
