@@ -78,6 +78,25 @@ def save(figure: Figure, path: str | Path) -> None:
         figure.savefig(file, format="png", dpi=DPI)
 
 
+def save_film(frames: list[Any], path: str | Path, seconds: float = 6.0) -> None:
+    """Writes an animated GIF, endless, that is whole or not there.
+
+    Args:
+        frames: (H, W, 3) uint8 each.
+        path: the file.
+        seconds: that all frames take together.
+    """
+    from PIL import Image
+
+    # One palette for all frames, or colours would flicker.
+    images = [Image.fromarray(frame) for frame in frames]
+    palette = images[len(images) // 2].quantize(128)
+    reduced = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    duration = max(20, round(1000 * seconds / len(frames)))
+    with replacing(path) as file:
+        reduced[0].save(file, format="gif", save_all=True, append_images=reduced[1:], duration=duration, loop=0)
+
+
 def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow."""
     handles, labels = axes.get_legend_handles_labels()

@@ -96,6 +96,9 @@ def _check_keys(values: dict[str, Any], hints: dict[str, Any], where: str, origi
         if path in _NESTED and isinstance(value, dict):
             if value:
                 _check_node(value, _NESTED[path], path, origin, given={"optimizer", "total_steps"})
+        elif inspect.isclass(hints[key]) and issubclass(hints[key], nn.Module):  # the run of a model, see runs/parts.py
+            if not isinstance(value, str | dict | None):
+                raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be the folder of a run")
         elif not fits(value, hints[key]):
             raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be {describe(hints[key])}")
 

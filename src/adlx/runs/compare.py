@@ -113,7 +113,7 @@ def grouped(runs: Sequence[Run], ignoring: str | None = None) -> dict[str, list[
     return groups
 
 
-UNTOLD = ("data.path", "data.start", "data.end", "finetune.run", "finetune.sha256")
+UNTOLD = ("data.path", "data.start", "data.end", "finetune.run", "finetune.sha256", "model.autoencoder.")
 """Settings that a label leaves out: which span of the data, which base run."""
 
 
@@ -123,7 +123,7 @@ def _tells(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str,
     Two models have different arguments by necessity, and may ask for a training of their own.
     """
     node = key.split(".")[0]
-    if key.endswith("_target_") or key in UNTOLD:
+    if key.endswith("_target_") or key.startswith(UNTOLD):
         return False
     same = [f"{node}._target_", *([] if node == "data" else ["model._target_"])]
     peers = [other for other in flats if all(other.get(target) == flat.get(target) for target in same)]

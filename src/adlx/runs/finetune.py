@@ -15,6 +15,7 @@ from adlx.errors import UserError
 from adlx.models.lora import add_lora, merge
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
+from adlx.runs.parts import build_model
 from adlx.specs import spec_of
 from adlx.targets import build, resolve
 from adlx.tasks import task_for
@@ -227,7 +228,7 @@ def built(config: dict[str, Any], spec: dict[str, Any]) -> nn.Module:
     """A model as `config` has it, for data of these dimensions."""
     kind = task_for(resolve(config["model"].get("_target_"), nn.Module, "model"))
     dimensions = kind.model_spec(spec_of(spec), config["loss"])
-    return build(config["model"], nn.Module, "model", dimensions)
+    return build_model(config["model"], dimensions, read=False)
 
 
 def located(run: Run, node: dict[str, Any] | None, base: str | None = None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from torch import nn
 from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed, UserError
 from adlx.figures.curves import training_curves
-from adlx.figures.style import save
+from adlx.figures.style import save, save_film
 from adlx.models.lora import merge
 from adlx.runs.check import check, parameters
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
@@ -31,6 +31,7 @@ from adlx.runs.finetune import adopt, beside, prepare
 from adlx.runs.folder import Run, versions, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
 from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
+from adlx.runs.parts import build_model, read_parts
 from adlx.runs.progress import Unprofiled, peak_memory_mb, progress, quiet_lightning
 from adlx.runs.report import report
 from adlx.runs.score import score
@@ -67,6 +68,7 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
     if config["finetune"]:
         adopt(config, composition.overrides)
         check(config, lambda key: f"as the base run has it ({config['finetune']['run']})")
+    read_parts(config)
     quiet_lightning()
     data, task = assemble(config)
     if task.finetune:
@@ -128,7 +130,7 @@ def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) 
         raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
     try:
         kind.check_trainer(config["trainer"])
-        model = build(config["model"], nn.Module, "model", kind.model_spec(data.spec, config["loss"]))
+        model = build_model(config["model"], kind.model_spec(data.spec, config["loss"]), read=not trained)
         finetune, adapters = prepare(model, config, trained)
         task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
     except ValueError as error:  # the own word of a model or a loss on arguments that do not go together
@@ -277,6 +279,8 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
         figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)
     for name, figure in figures.items():
         save(figure, run.path / "figures" / f"{name}.png")
+    for name, frames in task.animations(run.title).items():
+        save_film(frames, run.path / "figures" / f"{name}.gif")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
             logger.log_run(run, metrics, figures, task.steps_done)

@@ -7,9 +7,11 @@ from adlx.tasks.closed_form import ClosedForm
 from adlx.tasks.denoise import Denoise
 from adlx.tasks.forecast import Forecast
 from adlx.tasks.reconstruct import Reconstruct
+from adlx.tasks.reconstruct_fields import ReconstructFields
+from adlx.tasks.rollout import Rollout
 from adlx.tasks.task import Task
 
-TASKS: tuple[type[Task], ...] = (Forecast, ClosedForm, Classify, Reconstruct, Denoise)
+TASKS: tuple[type[Task], ...] = (Forecast, ClosedForm, Classify, Reconstruct, Denoise, ReconstructFields, Rollout)
 """The first whose kind of model fits is the one."""
 
 

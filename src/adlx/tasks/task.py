@@ -89,6 +89,10 @@ class Task(pl.LightningModule):
         """The plots of the last test, by file name."""
         return {}
 
+    def animations(self, title: str) -> dict[str, Any]:
+        """Films of the last test, lists of frames (H, W, 3) uint8, by file name."""
+        return {}
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Further tables of the last test, by file name."""
         return {}

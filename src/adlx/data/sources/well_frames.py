@@ -1,0 +1,72 @@
+"""Fields that stay in HDF5 files of The Well's layout (`well.py`) until a window of them is asked for."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+Place = tuple[str, str, int | None]  # group and name of an HDF5 data set, and which component of it
+
+
+@dataclass
+class WellFrames:
+    """Frames that stay in their files until a window of them is asked for.
+
+    Every process opens the files itself, so that loaders may fork or pickle it.
+
+    Args:
+        trajectories: file of each, and its number in there.
+        places: where each field is, in the order of the last axis.
+        swapped: whether the first axis of space is x.
+        shape: sizes of the axes of space, in the order of the files.
+    """
+
+    trajectories: Sequence[tuple[Path, int]]
+    places: tuple[Place, ...]
+    swapped: bool
+    shape: tuple[int, ...]
+    _open: dict[tuple[int, Path], Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}
+
+    def read(self, trajectory: int, start: int, stop: int) -> np.ndarray:
+        """(stop - start, cells, fields) float32."""
+        path, number = self.trajectories[trajectory]
+        if (os.getpid(), path) not in self._open:
+            self._open[os.getpid(), path] = h5py.File(path, "r")
+        file = self._open[os.getpid(), path]
+        stop = min(stop, file["dimensions/time"].shape[-1])
+        values = np.empty((stop - start, int(np.prod(self.shape)), len(self.places)), np.float32)
+        known: dict[tuple[str, str], np.ndarray] = {}
+        for column, (group, name, component) in enumerate(self.places):
+            if (group, name) not in known:
+                data = file[group][name]
+                index = (number,) * bool(data.attrs["sample_varying"]) + (slice(start, stop),)
+                varying, order = data.attrs.get("dim_varying"), 0 if component is None else 1
+                known[group, name] = cells_of(data[index], varying, self.shape, self.swapped, order)
+            part = known[group, name]
+            values[..., column] = part if component is None else part[..., component]
+        return values
+
+
+def cells_of(
+    part: np.ndarray, varying: Sequence[bool] | None, shape: tuple[int, ...], swapped: bool, order: int = 0
+) -> np.ndarray:
+    """(time, cells, ...) of (time, axes of space, ...), with axes along which nothing varies filled in.
+
+    Args:
+        varying: whether something varies along each axis of space; axes where not may be there, one long, or not.
+        order: how many axes of components follow.
+    """
+    if len(shape) == 2:
+        for axis, varies in enumerate(varying if varying is not None else (True, True), start=1):
+            if not varies and part.ndim < 3 + order:
+                part = np.expand_dims(part, axis)
+        part = np.broadcast_to(part, (len(part), *shape, *part.shape[3:]))
+        part = part.swapaxes(1, 2) if swapped else part
+    return part.reshape(len(part), int(np.prod(shape)), *part.shape[len(shape) + 1 :])

@@ -1,0 +1,161 @@
+"""Physical fields: truth, prediction and error side by side, error against time, and films of rollouts.
+
+Shapes: T time steps, F fields; bodies (cells,) is true inside of them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from adlx.figures import style
+from adlx.metrics.fields import FieldResult, by_time
+from adlx.specs import FieldSpec
+
+MAP, ERROR_MAP, BODY = "RdBu_r", "PuOr", "#555555"
+MOST_FRAMES = 48
+
+
+@style.styled()
+def snapshots(
+    truth: np.ndarray, found: np.ndarray, bodies: np.ndarray, spec: FieldSpec, labels: Sequence[str], title: str
+) -> Figure:
+    """For each field three rows, truth, prediction and their difference, at several times.
+
+    Args:
+        truth, found: (T, cells, F).
+        bodies: (cells,) bool.
+        spec: of the fields.
+        labels: what each time is called.
+        title: of the figure.
+    """
+    times, count = len(truth), len(spec.fields)
+    high, wide = spec.grid or (1, 2)
+    width = style.WIDTH / times
+    height = min(1.6, max(0.55, 0.8 * width * high / wide))
+    figure = style.blank(title, height=0.8 + 3 * count * height)
+    panels = figure.subplots(3 * count, times, squeeze=False)
+    for place, name in enumerate(spec.fields):
+        low, top = limits(truth[..., place][:, ~bodies])
+        errors = found[..., place] - truth[..., place]
+        most = max(float(np.abs(errors[:, ~bodies]).max()), 1e-12)
+        rows = (
+            (truth, name, low, top, MAP),
+            (found, "predicted", low, top, MAP),
+            (None, "error", -most, most, ERROR_MAP),
+        )
+        for offset, (values, label, bottom, above, colors) in enumerate(rows):
+            row = panels[3 * place + offset]
+            drawn = []
+            for time in range(times):
+                shown = errors[time] if values is None else values[time, :, place]
+                drawn.append(_draw(row[time], shown, bodies, spec, bottom, above, colors))
+                if place == 0 and offset == 0:
+                    row[time].set_title(labels[time], fontsize="medium")
+            row[0].set_ylabel(label)
+            figure.colorbar(drawn[0], ax=list(row), aspect=8, pad=0.01, format="%.2g", ticks=[bottom, above])
+    return figure
+
+
+def limits(values: np.ndarray) -> tuple[float, float]:
+    """The range of colours: what all but the outermost half a per cent of the values span."""
+    low, top = (float(value) for value in np.quantile(values, [0.005, 0.995]))
+    if low < 0 < top and min(-low, top) > 0.25 * max(-low, top):  # about as much on either side: zero in the middle
+        return -max(-low, top), max(-low, top)
+    return (low, top) if top > low else (low - 0.5, top + 0.5)
+
+
+def _draw(
+    panel: Axes, values: np.ndarray, bodies: np.ndarray, spec: FieldSpec, low: float, top: float, colors: str
+) -> Any:
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.grid(visible=False)
+    panel.set_facecolor(BODY)
+    if spec.grid is not None:
+        shown = np.where(bodies, np.nan, values).reshape(spec.grid)
+        return panel.imshow(shown, origin="lower", cmap=colors, vmin=low, vmax=top, interpolation="nearest")
+    x, y = np.array(spec.coordinates).T
+    panel.set_aspect("equal")
+    size = 40_000 / len(x)
+    fluid = ~bodies
+    return panel.scatter(
+        x[fluid], y[fluid], c=values[fluid], s=min(size, 12), marker="s", cmap=colors, vmin=low, vmax=top, linewidths=0
+    )
+
+
+@style.styled()
+def error_by_time(result: FieldResult, title: str) -> Figure:
+    """Error of each field over its deviation, step by step, mean over trajectories."""
+    curves = by_time(result)
+    count = len(result.names)
+    figure = style.blank(title, height=2.9)
+    panels = figure.subplots(1, count, squeeze=False, sharey=True)[0]
+    looks = {
+        "model": {"color": style.MODEL, "label": "rollout"},
+        "one step": {"color": style.MODEL, "linestyle": ":", "label": "one step ahead"},
+        "baseline": {"color": style.NAIVE, "linestyle": "--", "label": "frozen"},
+    }
+    for place, (panel, name) in enumerate(zip(panels, result.names, strict=True)):
+        for kind, values in curves.items():
+            panel.plot(result.start + 1 + np.arange(len(values)), values[:, place], **looks[kind])
+        panel.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=1)
+        panel.set_title(name)
+        panel.set_xlabel("time step")
+        panel.set_ylim(bottom=0)
+    panels[0].set_ylabel("error / deviation (VRMSE)")
+    style.legend_below(figure, panels[0])
+    return figure
+
+
+@style.styled()
+def film(
+    truth: np.ndarray | None, found: np.ndarray, bodies: np.ndarray, spec: FieldSpec, title: str
+) -> list[np.ndarray]:
+    """Frames (H, W, 3) uint8 of a rollout, a row a field: truth, prediction and error; without a truth, prediction.
+
+    Args:
+        truth, found: (T, cells, F); of many steps, 48 are shown.
+        bodies: (cells,) bool.
+        spec: of the fields.
+        title: of the film.
+    """
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_FRAMES, len(found))).astype(int))
+    high, wide = spec.grid or (1, 2)
+    kinds = ["predicted"] if truth is None else ["truth", "predicted", "error"]
+    count = len(spec.fields)
+    side = 7.0 / len(kinds)
+    figure = Figure(figsize=(7.4, 0.6 + count * (side * high / wide + 0.12)), dpi=90, layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    panels = figure.subplots(count, len(kinds), squeeze=False)
+    drawn = []
+    for place, name in enumerate(spec.fields):
+        reference = found if truth is None else truth
+        low, top = limits(reference[..., place][:, ~bodies])
+        parts = {"predicted": (found[..., place], low, top, MAP)}
+        if truth is not None:
+            half = max((top - low) / 2, 1e-12)
+            errors = found[..., place] - truth[..., place]
+            parts |= {"truth": (truth[..., place], low, top, MAP), "error": (errors, -half, half, ERROR_MAP)}
+        for column, kind in enumerate(kinds):
+            panel = panels[place, column]
+            values, bottom, above, colors = parts[kind]
+            drawn.append((_draw(panel, values[0], bodies, spec, bottom, above, colors), values))
+            if place == 0:
+                panel.set_title(kind, fontsize=9)
+        panels[place, 0].set_ylabel(name)
+    canvas = FigureCanvasAgg(figure)
+    frames = []
+    for time in chosen:
+        for image, values in drawn:
+            shown = np.where(bodies, np.nan, values[time])
+            image.set_data(shown.reshape(spec.grid)) if spec.grid is not None else image.set_array(
+                values[time][~bodies]
+            )
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        figure.set_layout_engine("none")  # laid out once
+    return frames

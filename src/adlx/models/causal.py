@@ -1,0 +1,94 @@
+"""Attention along time in which no step sees a later one, with what earlier steps left kept between calls.
+
+Vaswani et al. (2017), "Attention Is All You Need", section 3.2, with the positions of Su et al. (2021), "RoFormer:
+Enhanced Transformer with Rotary Position Embedding", section 3.2.2: the pair i of the K features of a head, of query
+and key alike, is turned by an angle in proportion to its time t,
+
+    (a, b) -> (a cos w_i t - b sin w_i t, a sin w_i t + b cos w_i t),   w_i = 10000^(-2i/K)
+
+so that what a query finds depends on how long ago a step was, and not on when: time goes on beyond a training window.
+
+Shapes: B batch, T time, D width, N heads, K = D / N width of a head.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class Cache:
+    """Keys and values that each attention of a model has computed, of all steps so far.
+
+    Args:
+        length: the most time steps there will be.
+
+    Attributes:
+        steps: how many there are.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length, self.steps = length, 0
+        self.held: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, owner: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, N, steps + T, K) of `owner`, of which these (B, N, T, K) are the newest."""
+        if owner not in self.held:
+            shape = (*key.shape[:2], self.length, key.shape[3])
+            self.held[owner] = (key.new_empty(shape), value.new_empty(shape))
+        stop = self.steps + key.shape[2]
+        kept = self.held[owner]
+        for place, new in zip(kept, (key, value), strict=True):
+            place[:, :, self.steps : stop] = new
+        return kept[0][:, :, :stop], kept[1][:, :, :stop]
+
+
+class CausalAttention(nn.Module):
+    """What each step of one sequence finds in the steps up to it of another, or of itself. Out come the heads side
+    by side; a projection of them is the caller's.
+
+    Args:
+        width: D, a multiple of 2 N.
+        heads: N.
+        dropout: on the attention weights.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        exponents = torch.arange(0, width // heads, 2, dtype=torch.float64) / (width // heads)
+        self.register_buffer("frequencies", (10000.0**-exponents).float(), persistent=False)
+
+    def forward(self, x: Tensor, memory: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T, D), of `x` in `memory`, both (B, T, D).
+
+        Args:
+            x, memory: the same time steps. With a cache that holds some already, the one step after these.
+            cache: is extended; its count of steps is left to the caller, who may have several attentions.
+        """
+        q, k, v = (
+            layer(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
+            for layer, of in ((self.query, x), (self.key, memory), (self.value, memory))
+        )
+        start = 0 if cache is None else cache.steps
+        if start and q.shape[2] > 1:
+            raise ValueError(f"after {start} steps in the cache comes one more, not {q.shape[2]}")
+        times = torch.arange(start, start + q.shape[2], device=q.device)
+        angles = times[:, None] * self.frequencies
+        cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)  # (T, K / 2)
+        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        if cache is not None:
+            k, v = cache.extend(self, k, v)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=q.shape[2] > 1)
+        return mixed.transpose(1, 2).flatten(2)
+
+
+def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """(B, N, T, K), each pair of features, one of either half, turned by the angle of its time and frequency."""
+    a, b = heads.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)

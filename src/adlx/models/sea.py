@@ -1,0 +1,288 @@
+"""Transformer along time in the latents of physical fields, a stream for each group, with exchange between them.
+
+Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2a. A frozen
+autoencoder makes latents z_i (T, L) of each group of fields. In a block each group attends to its own past, the groups
+exchange what they know (`adlx.models.exchange`), the numbers of the trajectory c, such as its Reynolds number, come in
+(figure 2b), and a perceptron follows,
+
+    h_i = z_i E_i
+    h_i = h_i + attention(norm(h_i)),   h_i = h_i + exchange(h),   h_i = h_i + mlp(norm(h_i) (1 + scale(c)) + shift(c))
+    z_i(t + 1) = z_i(t) + norm(h_i(t)) O_i
+
+O, scale and shift are zero at the start: an untrained model forecasts that nothing moves. In a rollout a step is fed
+with what came out of the one before, and computed alone, from the keys and values of all before it (`Cache`).
+
+Shapes: B batch, T time, k seed frames, C cells, F fields, G groups, L latents of a group, D width, P parameters.
+"""
+
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from adlx.models.causal import Cache, CausalAttention
+from adlx.models.exchange import Addition, Exchange, Pooling, StateExchange
+from adlx.models.fields import FieldAutoencoder, FieldForecaster, TrainingPart
+from adlx.specs import FieldSpec
+
+Kind = Literal["sea", "addition", "pool", "none"]
+Conditioning = Literal["adaln", "added"]
+FRAMES = 64
+"""Frames that go through the autoencoder at once where a whole trajectory is read."""
+
+
+class SEA(FieldForecaster):
+    """The forecaster.
+
+    To compare exchanges at equal numbers of parameters, set `feedforward`: a unit more of it is 2 D + 1 parameters for
+    each group and block.
+
+    Args:
+        spec: of the fields, from the data.
+        autoencoder: trained, of the same fields; it is frozen.
+        width: D, a multiple of 2 heads.
+        blocks, heads: how many.
+        feedforward: width of the perceptron's inside; None: 4 D.
+        exchange: `sea`, state-exchange attention; `addition` or `pool`, of the others at the same time step; `none`.
+        ratio: r, by which `sea` narrows hidden states: to D / r, rounded to a multiple of 2 heads.
+        order: whether groups exchange all at once, `parallel`, or one after the other, `sequential`.
+        conditioning: how parameters come in: `adaln`, as above, or `added` to the hidden states before the perceptron.
+        seed_frames: k. The loss is of the frames after them.
+        noise: deviation of what is added to standardised latents in training, so that errors are met.
+        pushforward: rounds in training, see `pushed`; a step is then made from latents that are up to so many steps of
+            the model away from the truth.
+        dropout: on attention weights, and on what attention and perceptron add.
+
+    Raises:
+        ValueError: values out of range, exchange with one group alone, an autoencoder of other fields.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    parameter_mean: Tensor
+    parameter_std: Tensor
+
+    def __init__(
+        self,
+        spec: FieldSpec,
+        autoencoder: FieldAutoencoder,
+        width: int = 256,
+        blocks: int = 1,
+        heads: int = 8,
+        feedforward: int | None = None,
+        exchange: Kind = "sea",
+        ratio: int = 8,
+        order: Literal["parallel", "sequential"] = "parallel",
+        conditioning: Conditioning = "adaln",
+        seed_frames: int = 1,
+        noise: float = 0.0,
+        pushforward: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(spec)
+        groups, told = len(spec.groups), len(spec.parameters)
+        sizes = {"blocks": blocks, "heads": heads, "ratio": ratio, "seed_frames": seed_frames}
+        for name, size in {**sizes, "feedforward": 1 if feedforward is None else feedforward}.items():
+            if size < 1:
+                raise ValueError(f"model.{name}={size}: must be at least 1")
+        if width % (2 * heads):
+            raise ValueError(f"model.width={width} must be a multiple of twice model.heads={heads}")
+        if noise < 0 or pushforward < 0:
+            raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
+        if groups < 2 and exchange != "none":
+            raise ValueError(f"model.exchange={exchange} needs two groups of fields, the data have {groups}: use none")
+        known = autoencoder.spec
+        if (known.fields, known.groups, known.cells) != (spec.fields, spec.groups, spec.cells):
+            raise ValueError(
+                f"model.autoencoder is of {', '.join(known.fields)} in groups {known.groups} at {known.cells} cells; "
+                f"the data have {', '.join(spec.fields)} in {spec.groups} at {spec.cells}"
+            )
+        self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
+        self.autoencoder = autoencoder.requires_grad_(False).eval()
+        latents = autoencoder.latents
+        self.register_buffer("latent_mean", torch.zeros(groups, latents))
+        self.register_buffer("latent_std", torch.ones(groups, 1))
+        self.register_buffer("parameter_mean", torch.zeros(told))
+        self.register_buffer("parameter_std", torch.ones(told))
+        self.embedding = nn.ModuleList(nn.Linear(latents, width) for _ in range(groups))
+        self.condition = (
+            nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()) if told else None
+        )
+        low = 2 * heads * max(1, round(width / ratio / (2 * heads)))
+
+        def exchanged() -> Exchange | None:
+            if exchange == "sea":
+                return StateExchange(groups, order == "sequential", width, low, heads, dropout)
+            kinds = {"addition": Addition, "pool": Pooling}
+            return None if exchange == "none" else kinds[exchange](groups, order == "sequential", width)
+
+        def block() -> Block:
+            attention = [Attend(width, heads, dropout) for _ in range(groups)]
+            inner, way = feedforward or 4 * width, conditioning if told else None
+            return Block(attention, exchanged(), [Feed(width, inner, way, dropout) for _ in range(groups)])
+
+        self.blocks = nn.ModuleList(block() for _ in range(blocks))
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
+        self.change = nn.ModuleList(zero(nn.Linear(width, latents)) for _ in range(groups))
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.autoencoder.eval()
+        return self
+
+    def fit_latents(self, mean: Tensor, std: Tensor) -> None:
+        """Takes the mean (G, L) and deviation (G, 1) of the latents of the training part."""
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+
+    def fit_parameters(self, parameters: Tensor) -> None:
+        """Takes mean and deviation of the parameters (N, P) of the training trajectories; a constant one becomes 0."""
+        self.parameter_mean.copy_(parameters.double().mean(dim=0))
+        std = parameters.double().std(dim=0, correction=0)
+        self.parameter_std.copy_(torch.where(std > 1e-6 * parameters.double().abs().amax(dim=0), std, 1.0))
+
+    @torch.no_grad()
+    def solve(self, data: TrainingPart) -> None:
+        """Takes the scales of latents and parameters. A group has one deviation, so that in its latents, as the
+        autoencoder made them, what matters little stays little."""
+        self.fit_parameters(torch.as_tensor(data.training_parameters()))
+        count, total, squares = 0, 0.0, 0.0
+        for trajectory in data.snapshots():
+            for frames in torch.as_tensor(trajectory).to(self.latent_mean).split(FRAMES):
+                latents = self.autoencoder.encode(frames).double()  # (T, G, L)
+                count += len(latents)
+                total, squares = total + latents.sum(dim=0), squares + latents.square().sum(dim=0)
+        mean = torch.as_tensor(total / count)
+        variance = (torch.as_tensor(squares / count) - mean.square()).clamp(min=0).mean(dim=1, keepdim=True)
+        self.fit_latents(mean, variance.sqrt())
+
+    @torch.no_grad()
+    def encode(self, fields: Tensor) -> Tensor:
+        """Physical fields (B, T, C, F) to standardised latents (B, T, G, L)."""
+        latents = self.autoencoder.encode(fields.flatten(0, 1)).unflatten(0, fields.shape[:2])
+        return (latents - self.latent_mean) / self.latent_std
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Standardised latents (B, T, G, L) to physical fields (B, T, C, F)."""
+        found = self.autoencoder.decode((latents * self.latent_std + self.latent_mean).flatten(0, 1))
+        return found.unflatten(0, latents.shape[:2])
+
+    def forward(self, latents: Tensor, parameters: Tensor, cache: Cache | None = None) -> Tensor:
+        """The latents that follow each of these, (B, T, G, L) both, from itself and those before it.
+
+        Args:
+            latents: standardised.
+            parameters: (B, P), as the data give them.
+            cache: of the steps before these; is extended.
+        """
+        told = None
+        if self.condition is not None:
+            told = self.condition((parameters - self.parameter_mean) / self.parameter_std)[:, None]  # (B, 1, D)
+        hidden = [layer(part) for layer, part in zip(self.embedding, latents.unbind(2), strict=True)]
+        for block in self.blocks:
+            hidden = block(hidden, told, cache)
+        if cache is not None:
+            cache.steps += latents.shape[1]
+        change = [layer(norm(states)) for layer, norm, states in zip(self.change, self.norm, hidden, strict=True)]
+        return latents + torch.stack(change, dim=2)
+
+    def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.latent_loss(self.encode(window), parameters, generator)
+
+    def latent_loss(self, latents: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean squared error of each next frame's standardised latents (B, T, G, L), from the true ones before it or,
+        in training, from those with noise and from the model's own."""
+        if latents.shape[1] <= self.seed_frames:
+            raise ValueError(f"a window of {latents.shape[1]} frames ends with model.seed_frames={self.seed_frames}")
+        known = latents[:, :-1]
+        if self.training and self.noise:
+            device = latents.device if generator is None else generator.device
+            noise = torch.randn(known.shape, generator=generator, device=device)
+            known = known + self.noise * noise.to(known)
+        if self.training and self.pushforward:
+            known = self.pushed(known, parameters)
+        found = self(known, parameters)[:, self.seed_frames - 1 :]
+        return (found - latents[:, self.seed_frames :]).square().mean()
+
+    @torch.no_grad()
+    def pushed(self, latents: Tensor, parameters: Tensor) -> Tensor:
+        """Latents (B, T, G, L) of which, after n rounds of one forward each, frame t is what the model makes of min(n,
+        t - k) steps of its own from the truth; seed frames stay.
+
+        After Brandstetter, Worrall, Welling (2022), "Message Passing Neural PDE Solvers", section 3.1, for all frames
+        of a window at once: gradients pass the last step alone.
+        """
+        seeds, found = latents[:, : self.seed_frames], latents
+        for _ in range(self.pushforward):
+            found = torch.cat([seeds, self(found, parameters)[:, self.seed_frames - 1 : -1]], dim=1)
+        return found
+
+    def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
+        return self.decode(self.unroll(self.encode(self.known(seed)), steps, parameters))
+
+    @torch.no_grad()
+    def unroll(self, latents: Tensor, steps: int, parameters: Tensor, cached: bool = True) -> Tensor:
+        """The standardised latents (B, steps, G, L) that follow these (B, k, G, L). Without the cache each step is
+        computed from all before it again: the same numbers, slower."""
+        cache = Cache(latents.shape[1] + steps) if cached else None
+        found = [latents]
+        for _ in range(steps):
+            found.append(self(found[-1] if cached else torch.cat(found, dim=1), parameters, cache)[:, -1:])
+        return torch.cat(found[1:], dim=1)
+
+
+class Block(nn.Module):
+    """Each group attends to its past, the groups exchange, each goes through its perceptron."""
+
+    def __init__(self, attention: list["Attend"], exchange: Exchange | None, feed: list["Feed"]) -> None:
+        super().__init__()
+        self.attention, self.exchange, self.feed = nn.ModuleList(attention), exchange, nn.ModuleList(feed)
+
+    def forward(self, hidden: list[Tensor], told: Tensor | None, cache: Cache | None) -> list[Tensor]:
+        """Hidden states (B, T, D) of each group, and the embedded parameters (B, 1, D)."""
+        hidden = [layer(states, cache) for layer, states in zip(self.attention, hidden, strict=True)]
+        if self.exchange is not None:
+            hidden = self.exchange(hidden, cache)
+        return [layer(states, told) for layer, states in zip(self.feed, hidden, strict=True)]
+
+
+class Attend(nn.Module):
+    """h + attention(norm(h)) W."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = CausalAttention(width, heads, dropout)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
+
+    def forward(self, hidden: Tensor, cache: Cache | None) -> Tensor:
+        normed = self.norm(hidden)
+        return hidden + self.out(self.attention(normed, normed, cache))
+
+
+class Feed(nn.Module):
+    """h + mlp(norm(h) (1 + scale(c)) + shift(c)), or, `added`, the same of h + c W without scale and shift."""
+
+    def __init__(self, width: int, inner: int, conditioning: Conditioning | None, dropout: float) -> None:
+        super().__init__()
+        self.adaptive = conditioning == "adaln"
+        self.norm = nn.LayerNorm(width, elementwise_affine=not self.adaptive)
+        outputs = 2 * width if self.adaptive else width
+        self.condition = None if conditioning is None else zero(nn.Linear(width, outputs))
+        self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.Dropout(dropout))
+
+    def forward(self, hidden: Tensor, told: Tensor | None) -> Tensor:
+        if self.condition is None:
+            return hidden + self.mlp(self.norm(hidden))
+        if self.adaptive:
+            scale, shift = self.condition(told).chunk(2, dim=-1)
+            return hidden + self.mlp(self.norm(hidden) * (1 + scale) + shift)
+        hidden = hidden + self.condition(told)
+        return hidden + self.mlp(self.norm(hidden))
+
+
+def zero(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

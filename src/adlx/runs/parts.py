@@ -1,0 +1,82 @@
+"""Models that are built around the model of another run, such as a forecaster of what an autoencoder makes.
+
+In a config such a part is the folder of the run; once that has been read, it is a node that says all: `run`, `sha256`
+of its weights, and `model`, the node it was built from. What is built around it holds its weights, and so do its
+checkpoints: the other run is needed once alone.
+"""
+
+import hashlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from adlx.errors import UserError
+from adlx.runs.check import parameters
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import Run
+from adlx.targets import build, resolve
+
+
+def parts_of(node: dict[str, Any]) -> dict[str, type[nn.Module]]:
+    """The arguments of a model that are models themselves, with their kinds."""
+    accepted = parameters(resolve(node.get("_target_"), nn.Module, "model"))
+    return {name: hint for name, (hint, _) in accepted.items() if inspect.isclass(hint) and issubclass(hint, nn.Module)}
+
+
+def read_parts(config: dict[str, Any]) -> None:
+    """Puts the node of each part in the place of its run's folder.
+
+    Raises:
+        UserError: a part is not said, is no run, is unfinished or of another kind.
+    """
+    node = config["model"]
+    for name, kind in parts_of(node).items():
+        value = node.get(name)
+        if value is None:
+            raise UserError(f"model.{name} is required: add model.{name}=RUN, the folder of a run")
+        if isinstance(value, dict):
+            continue
+        if not Path(value).is_dir():
+            raise UserError(f"model.{name}={value} is not there: it must be the folder of a run")
+        run = Run.open(value)
+        if run.status != "finished":
+            raise UserError(f"model.{name}={value} is {run.status}, not finished: adlx resume {value}")
+        checkpoint = load_checkpoint(run.best if run.best.is_file() else run.last)
+        model = checkpoint["adlx"]["config"]["model"]
+        resolve(model.get("_target_"), kind, f"model.{name}={value}: its model")
+        node[name] = {"run": str(run.path.absolute()), "sha256": digest(run), "model": model}
+
+
+def digest(run: Run) -> str:
+    return hashlib.sha256((run.best if run.best.is_file() else run.last).read_bytes()).hexdigest()
+
+
+def build_model(node: dict[str, Any], spec: Any, read: bool) -> nn.Module:
+    """A model with its parts.
+
+    Args:
+        node: of a config whose parts were read.
+        spec: of the data.
+        read: give the parts their trained weights; without, a checkpoint brings them afterwards.
+
+    Raises:
+        UserError: a part's run is not there any more, has changed, or is of other data.
+    """
+    parts = {}
+    for name, kind in parts_of(node).items():
+        part = node[name]
+        parts[name] = build(part["model"], kind, f"model.{name}", spec)
+        if read:
+            run = Run.open(part["run"])
+            if digest(run) != part["sha256"]:
+                raise UserError(f"model.{name}={part['run']} has changed: its weights are not those it had before")
+            state = load_checkpoint(run.best if run.best.is_file() else run.last)["state_dict"]
+            own = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+            try:
+                parts[name].load_state_dict(own)
+            except RuntimeError:
+                raise UserError(f"model.{name}={part['run']} is of other fields or cells than the data") from None
+    rest = {key: value for key, value in node.items() if key not in parts}
+    return build(rest, nn.Module, "model", spec, **parts)

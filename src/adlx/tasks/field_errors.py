@@ -1,0 +1,49 @@
+"""Errors of fields, step by step, and what physics says of them.
+
+Shapes: B trajectories, T time steps, F fields; bodies (B, cells) is true inside of them.
+"""
+
+import torch
+from torch import Tensor
+
+from adlx.specs import FieldSpec
+
+
+def over_fluid(values: Tensor, bodies: Tensor) -> Tensor:
+    """(B, T, F) mean of (B, T, cells, F) over the cells that no body covers."""
+    fluid = (~bodies).to(values.dtype)[:, None, :, None]
+    return (values * fluid).sum(dim=2) / fluid.sum(dim=2)
+
+
+def moments(truth: Tensor, bodies: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance over space and mean square, (B, T, F) each, of fields (B, T, cells, F)."""
+    truth = truth.double()
+    mean, power = over_fluid(truth, bodies), over_fluid(truth.square(), bodies)
+    return (power - mean.square()).clamp(min=0), power
+
+
+def squared_error(found: Tensor, truth: Tensor, bodies: Tensor) -> Tensor:
+    """(B, T, F) of fields (B, T, cells, F)."""
+    return over_fluid((found.double() - truth.double()).square(), bodies)
+
+
+def divergence(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:
+    """(B, T) root mean square of du/dx + dv/dy in units of a cell's side, by central differences, away from bodies and
+    borders; None where there is no grid, or no u and v."""
+    if spec.grid is None or not {"u", "v"} <= set(spec.fields):
+        return None
+    batch, steps = fields.shape[:2]
+    grid = fields.view(batch, steps, *spec.grid, len(spec.fields))
+    u, v = (grid[..., spec.fields.index(name)] for name in ("u", "v"))
+    found = (u[..., 1:-1, 2:] - u[..., 1:-1, :-2] + v[..., 2:, 1:-1] - v[..., :-2, 1:-1]) / 2
+    body = bodies.view(batch, 1, *spec.grid).float()
+    far = torch.nn.functional.max_pool2d(body, 3, stride=1)[:, 0] == 0  # a body is no neighbour either
+    weights = far[:, None].to(found.dtype)
+    return ((found.square() * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3)).clamp(min=1)).sqrt()
+
+
+def volume_fraction(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:
+    """(B, T) mean of the field alpha over space; None where there is none."""
+    if "alpha" not in spec.fields:
+        return None
+    return over_fluid(fields.double(), bodies)[..., spec.fields.index("alpha")]

@@ -1,0 +1,128 @@
+"""Compression of physical fields into a few numbers, and back.
+
+Shapes: B batch, T time steps, F fields, G groups of fields, L latent numbers of each.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adlx.metrics.fields import FieldResult, scores
+from adlx.models.fields import FieldAutoencoder
+from adlx.specs import FieldSpec
+from adlx.tasks.field_errors import moments, squared_error
+from adlx.tasks.task import Task
+
+Batch = tuple[Tensor, Tensor, Tensor]
+FRAMES = 32
+"""Frames that are compressed at once in a test."""
+
+
+class ReconstructFields(Task):
+    """Arguments as `Task`. The scale of each field is that of the training part, and lies in the model."""
+
+    model_kind = FieldAutoencoder
+    spec_kind = FieldSpec
+    model: FieldAutoencoder
+    mean_frame: Tensor
+
+    def __init__(
+        self, model: FieldAutoencoder, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+    ) -> None:
+        super().__init__(model, loss, optimizer, data, seed)
+        spec = model.spec
+        self.register_buffer("mean_frame", torch.zeros(spec.cells, len(spec.fields)))
+        if data.trained_spec is None:
+            model.fit_scale(*(torch.from_numpy(found).float() for found in data.moments()))
+            count, total = 0, 0.0
+            for _, frames in data.training():
+                count, total = count + len(frames), total + frames.sum(axis=0, dtype=np.float64)
+            self.mean_frame.copy_(torch.as_tensor(total / count))
+        self.errors: list[tuple[Tensor, ...]] = []
+        self.result: FieldResult | None = None
+
+    def batch_loss(self, batch: Batch) -> Tensor:
+        fields, _, bodies = batch
+        steps = fields.shape[1]
+        return self.model.loss(fields.flatten(0, 1), bodies.repeat_interleave(steps, dim=0))
+
+    @torch.no_grad()
+    def reconstruct(self, fields: Tensor) -> Tensor:
+        """(B, T, cells, F) through the latents and back."""
+        frames = fields.flatten(0, 1)
+        parts = [self.model.decode(self.model.encode(part)) for part in frames.split(FRAMES)]
+        return torch.cat(parts).to(fields.dtype).view(fields.shape)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        fields, _, bodies = batch
+        found = self.reconstruct(fields)
+        variance = moments(fields, bodies)[0]
+        ratio = squared_error(found, fields, bodies).sum(dim=1) / variance.sum(dim=1).clamp(min=1e-12)
+        error = squared_error(self.model.standardized(found), self.model.standardized(fields), bodies).mean()
+        values = {"val/loss": error.float(), "val/vrmse": ratio.sqrt().mean().float()}
+        self.validation_sums.append((values, len(fields)))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        fields, _, bodies = batch
+        found = self.reconstruct(fields)
+        baseline = self.mean_frame.expand_as(fields)
+        errors = [squared_error(guess, fields, bodies) for guess in (found, baseline)]
+        self.errors.append((*errors, *moments(fields, bodies)))
+        if batch_idx == 0:
+            middle = fields.shape[1] // 2
+            frames = fields[0, [middle]], found[0, [middle]]
+            self.example = tuple(part.float().cpu().numpy() for part in (*frames, bodies[0]))
+
+    def on_test_epoch_end(self) -> None:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        error, baseline, variance, power = padded(self.errors)
+        self.result = FieldResult(
+            names=tuple(self.model.spec.fields),
+            error=error,
+            baseline_error=baseline,
+            variance=variance,
+            power=power,
+            index=data.places["test"],
+        )
+        self.results = scores(self.result)
+        self.errors.clear()
+
+    def figures(self, title: str) -> dict[str, Any]:
+        from adlx.figures.fields import snapshots
+
+        truth, found, bodies = self.example
+        return {"reconstruction": snapshots(truth, found, bodies > 0, self.model.spec, [""], title)}
+
+    def predict_into(self, folder: Any, data: Any, title: str) -> Any:
+        """Latents (N, T, G, L) of all trajectories, as `latents.npz`."""
+        from adlx.atomic import replacing
+
+        self.eval()
+        found = {}
+        for place, length in enumerate(data.loaded.lengths.tolist()):
+            frames = torch.from_numpy(np.ascontiguousarray(data.loaded.frames.read(place, 0, length)))
+            with torch.no_grad():
+                parts = [self.model.encode(part.to(self.device)) for part in frames.split(FRAMES)]
+            found[f"trajectory_{place}"] = torch.cat(parts).cpu().numpy()
+        with replacing(folder / "latents.npz") as file:
+            np.savez_compressed(file, allow_pickle=False, **found)
+        return found
+
+    def shown(self, product: dict[str, np.ndarray]) -> str:
+        first = next(iter(product.values()))
+        return f"{len(product)} trajectories, {first.shape[1]} groups of {first.shape[2]} latent numbers a time step"
+
+
+def padded(rows: list[tuple[Tensor, ...]]) -> list[np.ndarray]:
+    """Columns of (1, T, ...) tensors as arrays (N, T of the longest, ...), NaN beyond an end."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        longest = max(part.shape[1] for part in column)
+        whole = np.full((len(column), longest, *column[0].shape[2:]), np.nan)
+        for row, part in zip(whole, column, strict=True):
+            row[: part.shape[1]] = part[0].double().cpu().numpy()
+        columns.append(whole)
+    return columns
