@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from adlx.errors import UserError
 
@@ -74,3 +74,24 @@ def build(node: Mapping[str, Any], kind: type, where: str, *args: Any, **extra: 
     """Calls the class that `node` names with the node's other keys as arguments, after `args` and `extra`."""
     keys = {key: value for key, value in node.items() if key != "_target_"}
     return resolve(node.get("_target_"), kind, where)(*args, **extra, **keys)
+
+
+def parameters(target: type) -> dict[str, tuple[Any, Any]]:
+    """The arguments of a class, with annotation and default; what it passes on by `**kwargs`, its bases tell."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for cls in target.__mro__:
+        init = cls.__dict__.get("__init__")
+        if init is None:
+            continue
+        try:
+            hints = get_type_hints(init)
+        except (NameError, TypeError):
+            hints = {}
+        passes_on = False
+        for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
+            passes_on |= parameter.kind is parameter.VAR_KEYWORD
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                found.setdefault(name, (hints.get(name, Any), parameter.default))
+        if not passes_on:
+            break
+    return found

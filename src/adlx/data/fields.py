@@ -20,8 +20,9 @@ from adlx.data.sources.well import write_well
 from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Fields (B, T, cells, F) in physical units, parameters (B, P), and the inside of bodies (B, cells) bool."""
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Fields (B, T, cells, F) in physical units, parameters (B, P), the inside of bodies (B, cells) bool, and where the
+windows begin (B, 2): trajectory and time step."""
 
 
 class FieldLoader(BatchLoader):
@@ -48,7 +49,7 @@ class FieldLoader(BatchLoader):
         else:
             masks = np.broadcast_to(self.data.mask, (len(self.data), fields.shape[2]))
             mask = torch.from_numpy(masks[trajectories])
-        return torch.from_numpy(fields), parameters, mask
+        return torch.from_numpy(fields), parameters, mask, torch.from_numpy(rows[:, :2].copy())
 
 
 class Fields(DataModule):

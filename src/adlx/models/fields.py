@@ -123,6 +123,15 @@ class FieldForecaster(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not learn by gradient")
 
+    def prepare(self, window: Tensor) -> Tensor:
+        """What the loss looks at of fields (B, T, C, F), a row (B, T, ...) a frame: the same whatever the weights, so
+        that it need not be computed more than once."""
+        return window
+
+    def prepared_loss(self, prepared: Tensor, parameters: Tensor) -> Tensor:
+        """`loss`, of what `prepare` gave."""
+        return self.loss(prepared, parameters)
+
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
         """The `steps` frames (B, steps, C, F) after the seed frames (B, k, C, F), all physical, of which the last k
         are looked at, and parameters (B, P)."""

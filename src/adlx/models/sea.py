@@ -187,6 +187,12 @@ class SEA(FieldForecaster):
         change = [layer(norm(states)) for layer, norm, states in zip(self.change, self.norm, hidden, strict=True)]
         return latents + torch.stack(change, dim=2)
 
+    def prepare(self, window: Tensor) -> Tensor:
+        return self.encode(window)
+
+    def prepared_loss(self, prepared: Tensor, parameters: Tensor) -> Tensor:
+        return self.latent_loss(prepared, parameters)
+
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.latent_loss(self.encode(window), parameters, generator)
 

@@ -7,7 +7,7 @@ value against the annotation, and settings that contradict each other are named 
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import pytorch_lightning as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -23,7 +23,7 @@ from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.compose import nearest
 from adlx.runs.finetune import Finetune
-from adlx.targets import resolve
+from adlx.targets import parameters, resolve
 
 Origin = Callable[[str], str]
 
@@ -101,27 +101,6 @@ def _check_keys(values: dict[str, Any], hints: dict[str, Any], where: str, origi
                 raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be the folder of a run")
         elif not fits(value, hints[key]):
             raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be {describe(hints[key])}")
-
-
-def parameters(target: type) -> dict[str, tuple[Any, Any]]:
-    """The arguments of a class, with annotation and default; what it passes on by `**kwargs`, its bases tell."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for cls in target.__mro__:
-        init = cls.__dict__.get("__init__")
-        if init is None:
-            continue
-        try:
-            hints = get_type_hints(init)
-        except (NameError, TypeError):
-            hints = {}
-        passes_on = False
-        for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
-            passes_on |= parameter.kind is parameter.VAR_KEYWORD
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(name, (hints.get(name, Any), parameter.default))
-        if not passes_on:
-            break
-    return found
 
 
 def fits(value: Any, annotation: Any) -> bool:

@@ -13,10 +13,9 @@ from typing import Any
 from torch import nn
 
 from adlx.errors import UserError
-from adlx.runs.check import parameters
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
-from adlx.targets import build, resolve
+from adlx.targets import build, parameters, resolve
 
 
 def parts_of(node: dict[str, Any]) -> dict[str, type[nn.Module]]:

@@ -15,6 +15,7 @@ HEADLINES = (
     "test/psnr",
     "test/kid",
     "test/rollout_vrmse",
+    "test/vrmse",
     "test/skill",
     "test/crps_skill",
     "test/mase",
@@ -29,7 +30,15 @@ PVALUES = {
 """What tells a skill from chance, and what that is called; each task has one of them or none."""
 
 
-SKILL_OF = {"mase": "skill", "accuracy": "skill", "mse": "skill", "noise_mae": "skill", "crps": "crps_skill"}
+SKILL_OF = {
+    "rollout_vrmse": "skill",
+    "vrmse": "skill",
+    "mase": "skill",
+    "accuracy": "skill",
+    "mse": "skill",
+    "noise_mae": "skill",
+    "crps": "crps_skill",
+}
 """The score that each skill is a skill of."""
 
 
@@ -169,6 +178,10 @@ def verdict(metrics: dict[str, float], skill: str = "test/skill") -> str:
             return "1 is perfect, 0 is the mean image of the training part"
         if "test/noise_mae" in metrics:
             return "1 is perfect, 0 is finding no noise"
+        if "test/rollout_vrmse" in metrics:
+            return "1 is perfect, 0 is the frozen last seed frame"
+        if "test/vrmse" in metrics:
+            return "1 is perfect, 0 is the mean frame of the training part"
         return "too few windows to tell it from the baseline"
     if pvalue >= 0.05:
         return f"no significant difference from the baseline (p = {pvalue:.2g})"

@@ -24,7 +24,7 @@ from adlx.errors import RunFailed, UserError
 from adlx.figures.curves import training_curves
 from adlx.figures.style import save, save_film
 from adlx.models.lora import merge
-from adlx.runs.check import check, parameters
+from adlx.runs.check import check
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
 from adlx.runs.compose import Composition, compose
 from adlx.runs.finetune import adopt, beside, prepare
@@ -37,7 +37,7 @@ from adlx.runs.report import report
 from adlx.runs.score import score
 from adlx.runs.threads import set_threads
 from adlx.specs import told
-from adlx.targets import build, resolve, trust
+from adlx.targets import build, parameters, resolve, trust
 from adlx.tasks import Task, task_for
 
 log = logging.getLogger("adlx")

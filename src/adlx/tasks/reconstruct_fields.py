@@ -16,7 +16,7 @@ from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import moments, squared_error
 from adlx.tasks.task import Task
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 FRAMES = 32
 """Frames that are compressed at once in a test."""
 
@@ -45,7 +45,7 @@ class ReconstructFields(Task):
         self.result: FieldResult | None = None
 
     def batch_loss(self, batch: Batch) -> Tensor:
-        fields, _, bodies = batch
+        fields, _, bodies, _ = batch
         steps = fields.shape[1]
         return self.model.loss(fields.flatten(0, 1), bodies.repeat_interleave(steps, dim=0))
 
@@ -57,7 +57,7 @@ class ReconstructFields(Task):
         return torch.cat(parts).to(fields.dtype).view(fields.shape)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        fields, _, bodies = batch
+        fields, _, bodies, _ = batch
         found = self.reconstruct(fields)
         variance = moments(fields, bodies)[0]
         ratio = squared_error(found, fields, bodies).sum(dim=1) / variance.sum(dim=1).clamp(min=1e-12)
@@ -66,7 +66,7 @@ class ReconstructFields(Task):
         self.validation_sums.append((values, len(fields)))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        fields, _, bodies = batch
+        fields, _, bodies, _ = batch
         found = self.reconstruct(fields)
         baseline = self.mean_frame.expand_as(fields)
         errors = [squared_error(guess, fields, bodies) for guess in (found, baseline)]

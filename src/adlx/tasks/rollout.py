@@ -15,7 +15,7 @@ from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields import FieldForecaster
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import divergence, moments, squared_error, volume_fraction
-from adlx.tasks.reconstruct_fields import Batch, padded
+from adlx.tasks.reconstruct_fields import FRAMES, Batch, padded
 from adlx.tasks.task import Task
 
 
@@ -32,12 +32,26 @@ class Rollout(Task):
         super().__init__(model, loss, optimizer, data, seed)
         if data.trained_spec is None:
             model.solve(data)
+        self.memory: dict[int, Tensor] = {}
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
 
     def batch_loss(self, batch: Batch) -> Tensor:
-        fields, parameters, _ = batch
-        return self.model.loss(fields, parameters)
+        fields, parameters, _, where = batch
+        if type(self.model).prepare is FieldForecaster.prepare:
+            return self.model.loss(fields, parameters)
+        steps = fields.shape[1]
+        windows = [self.prepared(place)[start : start + steps] for place, start in where.tolist()]
+        return self.model.prepared_loss(torch.stack(windows), parameters)
+
+    def prepared(self, place: int) -> Tensor:
+        """What the loss is of, of a whole trajectory: windows overlap, and it is the same at every visit."""
+        if place not in self.memory:
+            data: Any = self.trainer.datamodule.loaded  # type: ignore[attr-defined]
+            frames = torch.from_numpy(data.frames.read(place, 0, int(data.lengths[place])))
+            parts = [self.model.prepare(part.to(self.device)[None])[0] for part in frames.split(FRAMES)]
+            self.memory[place] = torch.cat(parts)
+        return self.memory[place]
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
@@ -46,7 +60,7 @@ class Rollout(Task):
 
     def compared(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A rollout (B, T - k, cells, F) from the seed frames of trajectories, and the truth."""
-        fields, parameters, _ = batch
+        fields, parameters, _, _ = batch
         known = self.model.seed_frames
         return self.rollout(fields[:, :known], fields.shape[1] - known, parameters), fields[:, known:]
 
@@ -54,11 +68,11 @@ class Rollout(Task):
         found, truth = self.compared(batch)
         variance = moments(truth, batch[2])[0].sum(dim=1).clamp(min=1e-12)
         ratio = squared_error(found, truth, batch[2]).sum(dim=1) / variance
-        loss = self.model.loss(batch[0], batch[1]) if any(True for _ in self.model.parameters()) else ratio.mean()
+        loss = self.batch_loss(batch) if any(True for _ in self.model.parameters()) else ratio.mean()
         return {"val/loss": loss.float(), "val/rollout_vrmse": ratio.sqrt().mean().float()}
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        fields, parameters, bodies = batch
+        fields, parameters, bodies, _ = batch
         known = self.model.seed_frames
         found, truth = self.compared(batch)
         frozen = fields[:, known - 1 : known].expand_as(truth)
@@ -135,7 +149,7 @@ class Rollout(Task):
         places, known = data.places[part], self.model.seed_frames
         length = steps or int(data.loaded.lengths[places].min()) - known
         found = []
-        for fields, parameters, _ in data.whole(part):
+        for fields, parameters, _, _ in data.whole(part):
             found.append(self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device)).cpu())
         values = torch.cat(found).float().numpy()
         data.write(folder / "rollout.hdf5", values, places, title)
