@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class Cache:
-    """Keys and values that each attention of a model has computed, of all steps so far.
+    """Keys and values that each attention of a model has computed, of all steps so far, and what is the same in all.
 
     Args:
         length: the most time steps there will be.
@@ -29,6 +29,7 @@ class Cache:
     def __init__(self, length: int) -> None:
         self.length, self.steps = length, 0
         self.held: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self.constant: dict[nn.Module, Tensor] = {}
 
     def extend(self, owner: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, N, steps + T, K) of `owner`, of which these (B, N, T, K) are the newest."""
@@ -40,6 +41,15 @@ class Cache:
         for place, new in zip(kept, (key, value), strict=True):
             place[:, :, self.steps : stop] = new
         return kept[0][:, :, :stop], kept[1][:, :, :stop]
+
+
+def once(cache: Cache | None, owner: nn.Module, given: Tensor) -> Tensor:
+    """owner(given), which does not depend on the time step: with a cache, computed at the first alone."""
+    if cache is None:
+        return owner(given)
+    if owner not in cache.constant:
+        cache.constant[owner] = owner(given)
+    return cache.constant[owner]
 
 
 class CausalAttention(nn.Module):

@@ -20,7 +20,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from adlx.models.causal import Cache, CausalAttention
+from adlx.models.causal import Cache, CausalAttention, once
 from adlx.models.exchange import Addition, Exchange, Pooling, StateExchange
 from adlx.models.fields import FieldAutoencoder, FieldForecaster, TrainingPart
 from adlx.specs import FieldSpec
@@ -178,7 +178,8 @@ class SEA(FieldForecaster):
         """
         told = None
         if self.condition is not None:
-            told = self.condition((parameters - self.parameter_mean) / self.parameter_std)[:, None]  # (B, 1, D)
+            standardized = (parameters - self.parameter_mean) / self.parameter_std
+            told = once(cache, self.condition, standardized)[:, None]  # (B, 1, D)
         hidden = [layer(part) for layer, part in zip(self.embedding, latents.unbind(2), strict=True)]
         for block in self.blocks:
             hidden = block(hidden, told, cache)
@@ -250,7 +251,7 @@ class Block(nn.Module):
         hidden = [layer(states, cache) for layer, states in zip(self.attention, hidden, strict=True)]
         if self.exchange is not None:
             hidden = self.exchange(hidden, cache)
-        return [layer(states, told) for layer, states in zip(self.feed, hidden, strict=True)]
+        return [layer(states, told, cache) for layer, states in zip(self.feed, hidden, strict=True)]
 
 
 class Attend(nn.Module):
@@ -278,13 +279,13 @@ class Feed(nn.Module):
         self.condition = None if conditioning is None else zero(nn.Linear(width, outputs))
         self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.Dropout(dropout))
 
-    def forward(self, hidden: Tensor, told: Tensor | None) -> Tensor:
-        if self.condition is None:
+    def forward(self, hidden: Tensor, told: Tensor | None, cache: Cache | None = None) -> Tensor:
+        if self.condition is None or told is None:
             return hidden + self.mlp(self.norm(hidden))
         if self.adaptive:
-            scale, shift = self.condition(told).chunk(2, dim=-1)
+            scale, shift = once(cache, self.condition, told).chunk(2, dim=-1)
             return hidden + self.mlp(self.norm(hidden) * (1 + scale) + shift)
-        hidden = hidden + self.condition(told)
+        hidden = hidden + once(cache, self.condition, told)
         return hidden + self.mlp(self.norm(hidden))
 
 

@@ -58,6 +58,7 @@ def quiet_lightning() -> None:
         r".*`configure_optimizers` returned `None`.*",
         r".*isinstance\(treespec, LeafSpec\).*",
         r".*No device id is provided via.*",
+        r".*module\(s\) in eval mode.*",
         r".*your dataloader is not resumable.*",
     ):
         warnings.filterwarnings("ignore", message)

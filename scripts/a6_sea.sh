@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Study 6 end to end: transformers that roll out fields, with and without exchange between velocity, pressure and volume
+# fraction, at equal numbers of parameters, beside what needs no training.
+# Further words go to each run: scripts/a6_sea.sh data.batch_size=4. DATA=cylinder chooses one of the two.
+set -euo pipefail
+
+out="outputs/a6_sea/$(date +%Y-%m-%d_%H-%M-%S)"
+
+# The name of the data, then each exchange and the inner width of its perceptrons that makes all equally large.
+study() {
+    local data="$1" && shift
+    adlx train model=sea_autoencoder data="$data" data.window=2 data.stride=2 data.batch_size=16 \
+        trainer.max_epochs=40 output_dir="$out/$data/autoencoder" "${words[@]}"
+    local autoencoder
+    autoencoder=$(echo "$out/$data"/autoencoder/*/*)
+    for pair in "$@"; do
+        adlx train -m model=sea model.autoencoder="$autoencoder" model.exchange="${pair%:*}" \
+            model.feedforward="${pair#*:}" data="$data" trainer.max_epochs=40 trainer.check_val_every_n_epoch=5 \
+            seed=0,1,2 output_dir="$out/$data" "${words[@]}"
+    done
+    adlx train -m model=persistence data="$data" seed=0 output_dir="$out/$data" "${words[@]}"
+    adlx train -m model=dmd model.seed_frames=1,4 data="$data" seed=0 output_dir="$out/$data" "${words[@]}"
+    adlx compare "$out/$data"/multirun/* --out "$out/$data.png"
+}
+
+words=("$@")
+case "${DATA:-both}" in cylinder | both) study cylinder sea:1024 addition:934 pool:806 none:1063 ;; esac
