@@ -185,6 +185,29 @@ def test_one_class_is_judged_by_random_features(tmp_path):
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
 
 
+class Foreign(torch.nn.Module):
+    """In the place of Inception."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.ones(8, 64))
+
+    def forward(self, images):
+        return images.flatten(1) @ self.weights.T + images.flatten(1)[:, :8]
+
+
+def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(extractors, "inception", Foreign)
+    words = ["model.kid_features=inception", "trainer.max_epochs=1", f"output_dir={tmp_path}"]
+    run = adlx.train([*WORDS, *DIGITS, *words])
+    assert run.info["kid"]["features"] == "Inception-v3"
+    state = load_checkpoint(run.best)["state_dict"]
+    assert not [name for name in state if "foreign" in name or "features" in name]
+    assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
+    told = error_of(adlx.compare, [trained.path, run.path])
+    assert told == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
+
+
 # Other ways to train
 
 

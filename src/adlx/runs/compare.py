@@ -41,6 +41,8 @@ def compare(paths: Sequence[str | Path], metric: str | None = None, against: str
     for run in runs:
         if metric not in run.metrics:
             raise UserError(f"{run.path} has no metric {metric}{nearest(metric, run.metrics)}; see its metrics.json")
+    if "kid" in metric and len(features := {run.info["kid"]["features"] for run in runs}) > 1:
+        raise UserError(f"{metric} by different features does not compare: {'; '.join(sorted(features))}")
     groups = grouped(runs)
     found = evidence(groups)
     table = tabulate(groups, metric)

@@ -66,7 +66,7 @@ class Denoise(Averaged, Task):
     def extractor(self, data: Any) -> Features | None:
         """The network that the distance goes by; None for one from elsewhere, which no checkpoint holds."""
         if self.kid_features == "inception":
-            self.foreign = extractors.inception()
+            self.foreign = (extractors.inception(),)  # in a tuple, which keeps it out of checkpoints
             return None
         channels = self.model.spec.channels
         known = data.trained_spec is not None  # then a checkpoint brings the weights
@@ -80,7 +80,7 @@ class Denoise(Averaged, Task):
     @torch.no_grad()
     def features_of(self, images: Tensor) -> Tensor:
         """(N, D) features of images (N, C, H, W), bytes."""
-        network = self.features or self.foreign.to(self.device)
+        network = self.foreign[0].to(self.device) if self.features is None else self.features
         return torch.cat([network(from_bytes(part.to(self.device))) for part in images.split(64)])
 
     def features_of_part(self, part: str) -> Tensor:
@@ -97,9 +97,17 @@ class Denoise(Averaged, Task):
         return (images - self.mean) / self.std
 
     def diffused(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
-        """Noise, times and noisy images of standardised ones: of the CPU's generator, or one given."""
-        noise = torch.randn(images.shape, generator=generator).to(images)
-        time = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
+        """Noise, times, rates and noisy images of standardised ones.
+
+        Args:
+            images: (B, C, H, W).
+            generator: on the CPU, for the same numbers wherever the images are; None: the device's own.
+        """
+        if generator is None:
+            noise, time = torch.randn_like(images), torch.rand_like(images[:, :1, :1, :1])
+        else:
+            noise = torch.randn(images.shape, generator=generator).to(images)
+            time = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
         signal, rate = rates(time)
         return noise, time, signal, rate, noisy(images, noise, signal, rate)
 
