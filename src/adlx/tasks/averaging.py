@@ -24,7 +24,11 @@ class Averaged(Task):
     swapped = False
 
     def trained(self) -> dict[str, Tensor]:
-        return {name: weight.data for name, weight in self.model.named_parameters() if weight.requires_grad}
+        """What is averaged: weights that are trained, and what normalisations have seen, which goes with them."""
+        weights = {name: weight.data for name, weight in self.model.named_parameters() if weight.requires_grad}
+        held = self.model.state_dict().keys()
+        seen = {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
+        return {**weights, **{name: value for name, value in seen.items() if name in held}}
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
