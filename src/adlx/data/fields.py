@@ -123,14 +123,16 @@ class Fields(DataModule):
         if self.trained_spec is not None:
             check_known(data, self.trained_spec)
         parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
-        self.places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
-        if empty := [part for part in PARTS if not len(self.places[part])]:
+        places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
+        if empty := [part for part in PARTS if not len(places[part])]:
             raise UserError(
                 f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
                 "give more, or change data.split"
             )
-        if (longest := int(data.lengths[self.places["train"]].max())) < self.window:
+        longest = int(data.lengths[places["train"]].max())
+        if longest < self.window and self.trained_spec is None:  # what is trained sees no window any more
             raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
+        self.places = places
 
     def origin(self) -> str:
         return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
@@ -153,7 +155,8 @@ class Fields(DataModule):
         }
 
     def tested(self) -> str:
-        return f"{len(self.places['test'])} trajectories"
+        count = len(self.places["test"])
+        return f"{count} {'trajectory' if count == 1 else 'trajectories'}"
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation (F,) of each field over the training part, outside of bodies."""
@@ -214,8 +217,9 @@ class Fields(DataModule):
         windows = self.windows(part)
         return FieldLoader(self.loaded, windows, torch.arange(len(windows)), batch_size, **order, **ranks)
 
-    def write(self, path: Path, values: np.ndarray, places: np.ndarray, name: str) -> None:
-        """Writes fields (N, T, cells, F) of the trajectories at `places` as HDF5, in the layout of The Well."""
+    def write(self, path: Path, values: np.ndarray, places: np.ndarray, name: str, start: int = 0) -> None:
+        """Writes fields (N, T, cells, F) of the trajectories at `places`, from time step `start` on, as HDF5 in the
+        layout of The Well."""
         data = self.loaded
         steps = values.shape[1]
         spacing = data.time[1] - data.time[0] if len(data.time) > 1 else 1.0
@@ -230,7 +234,7 @@ class Fields(DataModule):
             parameters=data.parameters[places],
             parameter_names=data.parameter_names,
             mask=mask,
-            time=data.time[0] + spacing * np.arange(steps),
+            time=data.time[0] + spacing * np.arange(start, start + steps),
             source="prediction",
             detail=name,
         )
@@ -253,7 +257,7 @@ def chunks(length: int, most: int = 64) -> Iterator[tuple[int, int]]:
 
 
 def check_known(data: Trajectories, trained: dict[str, Any]) -> None:
-    """Raises UserError where a trained model knows other fields, or other cells."""
+    """Raises UserError where a trained model knows other fields, other groups of them, or other cells."""
     known = (tuple(trained["fields"]), tuple(trained["grid"]) if trained["grid"] else None, trained["cells"])
     found = (data.fields, data.grid, len(data.coordinates))
     if known != found or tuple(trained["parameters"]) != data.parameter_names:
@@ -265,3 +269,9 @@ def check_known(data: Trajectories, trained: dict[str, Any]) -> None:
             f"the run knows {told[0]} with {', '.join(trained['parameters']) or 'no parameter'}; "
             f"{data.detail} has {told[1]} with {', '.join(data.parameter_names) or 'no parameter'}"
         )
+    if trained["groups"] != data.groups:
+        raise UserError(f"the run knows the fields in groups {trained['groups']}; {data.detail} has {data.groups}")
+    if (places := trained["coordinates"]) is not None:
+        extent = float(np.ptp(data.coordinates))
+        if not np.allclose(places, data.coordinates, rtol=0, atol=1e-5 * extent):
+            raise UserError(f"the run knows {len(places):,} cells; {data.detail} has as many at other places")

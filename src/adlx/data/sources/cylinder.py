@@ -15,17 +15,15 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from adlx.caching import cache_folder
+from adlx.data.sources.flow_cache import kept_or_solved
 from adlx.data.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.sources.trajectories import InMemory, Trajectories
-from adlx.data.sources.well import read_well, write_well
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -39,7 +37,6 @@ _SPEED = 0.1  # cells a step
 _DEVELOPED = 30.0  # time after which a wake is developed
 _PHASE = 6.0  # more than a period of shedding
 _GOLDEN = (5**0.5 - 1) / 2
-_LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a download
 
 
 @dataclass(frozen=True)
@@ -128,50 +125,9 @@ def load_cylinder(
     wanted.check()
     digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
     path = cache_folder() / "fields" / f"cylinder-{digest}.hdf5"
-    with _locked(path):
-        found = _kept(path)
-        if found is None:
-            found = solve(wanted)
-            try:
-                write_well(path, found, "cylinder", boundaries=("OPEN", "WALL"))
-                found = read_well(path)
-            except OSError as error:
-                log.info("cylinder: cannot keep %s (%s); going on without", path, error.strerror or error)
+    found = kept_or_solved(path, "cylinder", lambda: solve(wanted), boundaries=("OPEN", "WALL"))
     detail = f"{trajectories} trajectories, Re {low:g} to {high:g}, {rows} x {columns}"
     return replace(found, source="lattice_boltzmann", detail=detail, simulated=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lets one process solve what another one waits for; in a folder that cannot be written, holds nothing."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            log.info("cylinder: waiting for another process that solves the same flows")
-            lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout as error:
-        raise UserError(f"another process has held {lock.lock_file} for an hour; wait for it, or stop it") from error
-    except OSError as error:
-        log.info("cylinder: cannot use the folder %s (%s)", path.parent, error.strerror)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _kept(path: Path) -> Trajectories | None:
-    if not path.is_file():
-        return None
-    try:
-        return read_well(path)
-    except (UserError, ValueError, RuntimeError) as error:
-        log.info("cylinder: solving anew what was kept, as it is damaged: %s", error)
-        return None
 
 
 def solve(wanted: Wanted) -> Trajectories:

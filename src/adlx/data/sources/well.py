@@ -113,6 +113,7 @@ def write_well(
     name: str,
     boundaries: tuple[str, str] = ("OPEN", "OPEN"),
     only: Sequence[int] | None = None,
+    packed: bool = False,
 ) -> None:
     """Writes one file, whole or not at all, a trajectory at a time.
 
@@ -122,6 +123,7 @@ def write_well(
         name: of the data set.
         boundaries: of x and of y: OPEN, WALL or PERIODIC.
         only: numbers of the trajectories to write, such as those of one part; None: all.
+        packed: fields as float16, compressed.
 
     Raises:
         UserError: if the trajectories differ in length.
@@ -140,13 +142,25 @@ def write_well(
         _write_head(file, trajectories, list(numbers), name, boundaries)
         for group, dataset in columns:
             shape = (len(numbers), *lengths, *_space(trajectories), *([2] if group == "t1_fields" else []))
-            file[group].create_dataset(dataset, shape, np.float32)
+            how = _packing(shape, group == "t1_fields") if packed else {"dtype": np.float32}
+            file[group].create_dataset(dataset, shape, **how)
             _describe(file, group, dataset)
         for to, number in enumerate(numbers):
             frames = trajectories.frames.read(number, 0, int(trajectories.lengths[number]))
             for (group, dataset), parts in columns.items():
                 values = _from_cells(frames[..., parts], trajectories.grid)
                 file[group][dataset][to] = values if group == "t1_fields" else values[..., 0]
+
+
+def _packing(shape: tuple[int, ...], vector: bool) -> dict[str, Any]:
+    """Blocks of 16 steps of one component compress best, and are about what a window reads."""
+    block = (1, min(16, shape[1]), *shape[2:])
+    return {
+        "dtype": np.float16,
+        "chunks": (*block[:-1], 1) if vector else block,
+        "compression": 9,
+        "shuffle": True,
+    }
 
 
 def _space(trajectories: Trajectories) -> tuple[int, ...]:

@@ -1,0 +1,66 @@
+"""Solved flows that are kept as HDF5, so that each is solved once."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adlx.data.sources.trajectories import Trajectories
+from adlx.data.sources.well import read_well, write_well
+from adlx.errors import UserError
+
+log = logging.getLogger("adlx")
+
+_LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a download
+
+
+def kept_or_solved(
+    path: Path, name: str, solve: Callable[[], Trajectories], boundaries: tuple[str, str] = ("OPEN", "OPEN")
+) -> Trajectories:
+    """What was kept at `path`, or what `solve` gives, which is then kept there.
+
+    Of several processes one solves and the others wait. A damaged file is solved anew; a folder that cannot be written
+    is done without.
+    """
+    with _locked(path, name):
+        found = _kept(path, name)
+        if found is None:
+            found = solve()
+            try:
+                write_well(path, found, name, boundaries=boundaries)
+                found = read_well(path)
+            except OSError as error:
+                log.info("%s: cannot keep %s (%s); going on without", name, path, error.strerror or error)
+    return found
+
+
+@contextmanager
+def _locked(path: Path, name: str) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            log.info("%s: waiting for another process that solves the same flows", name)
+            lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout as error:
+        raise UserError(f"another process has held {lock.lock_file} for an hour; wait for it, or stop it") from error
+    except OSError as error:
+        log.info("%s: cannot use the folder %s (%s)", name, path.parent, error.strerror)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _kept(path: Path, name: str) -> Trajectories | None:
+    if not path.is_file():
+        return None
+    try:
+        return read_well(path)
+    except (UserError, ValueError, RuntimeError) as error:
+        log.info("%s: solving anew what was kept, as it is damaged: %s", name, error)
+        return None
