@@ -25,3 +25,4 @@ study() {
 
 words=("$@")
 case "${DATA:-both}" in cylinder | both) study cylinder sea:1024 addition:934 pool:806 none:1063 ;; esac
+case "${DATA:-both}" in dambreak | both) study dambreak sea:1024 addition:940 pool:812 none:1069 ;; esac
