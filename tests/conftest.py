@@ -1,9 +1,10 @@
 """Fixtures for all tests; the tables that they are about come from `generators.py`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,21 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for where in ("adlx.runs.train.save", "adlx.figures.style.save"):
         monkeypatch.setattr(where, save)
+
+
+@pytest.fixture(scope="module")
+def plain_films() -> Iterator[None]:
+    """Most of the time of a tiny run of fields goes into its film, which tests/figures looks at: here a mark moves
+    over each frame, and figures are empty files."""
+
+    def film(truth: object, found: np.ndarray, *rest: object) -> list[np.ndarray]:
+        marks = 255 * np.eye(len(found), dtype=np.uint8)
+        return [np.broadcast_to(row[:, None], (4, len(row), 3)).copy() for row in marks]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adlx.figures.fields.film", film)
+        patch.setattr("adlx.runs.train.save", lambda figure, path: (path.parent.mkdir(exist_ok=True), path.touch()))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,8 @@ def checkpoints_are_plain(run: Run) -> None:
             assert card["spec"]["context"] == run.config["data"]["context"]
             assert card["spec"]["horizon"] == run.config["data"]["horizon"]
             assert list(card["spec"]["series"]) == run.info["data"]["series"]
+        elif "fields" in card["spec"]:
+            assert list(card["spec"]["fields"]) == run.info["data"]["fields"]
         else:
             assert list(card["spec"]["classes"]) == list(run.info["data"]["classes"])
         assert card["versions"] == run.info["versions"]

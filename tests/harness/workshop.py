@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 from torch import nn
+from waves import WINDOWS, write_waves
 
 import adlx
 from adlx.data.sources.code_maps import write_code_maps
@@ -20,7 +21,7 @@ from adlx.targets import build, resolve
 
 # Sizes of a network, where its YAML has them.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
-TINY |= {"kid_images": 8, "kid_steps": 2}
+TINY |= {"kid_images": 8, "kid_steps": 2, "patches": "[2,4]", "rank": 4}
 EPOCHS, LONGER = 2, 4
 ROWS, CONTEXT, HORIZON = 320, 24, 3
 
@@ -56,7 +57,7 @@ def tiny_words(model: str) -> list[str]:
 
 @dataclass
 class Workshop:
-    """A folder with a table of two series, and code maps of 90 images, in which runs are made."""
+    """A folder with a table of two series, code maps of 90 images and fields of 8 waves, in which runs are made."""
 
     folder: Path
 
@@ -85,6 +86,14 @@ class Workshop:
     def images(self) -> list[str]:
         """The words for images."""
         return ["data=faces", "data.count=70", "data.batch_size=16"]
+
+    @property
+    def fields(self) -> list[str]:
+        """The words for physical fields."""
+        path = self.folder / "waves.hdf5"
+        if not path.exists():
+            write_waves(path)
+        return ["data=well", f"data.path={path}", *WINDOWS]
 
     def train(self, words: Sequence[str], epochs: int = EPOCHS, data: Sequence[str] | None = None) -> Run:
         return adlx.train(

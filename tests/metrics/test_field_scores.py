@@ -102,3 +102,14 @@ def test_saved_and_read(by_hand, tmp_path):
 def test_what_is_no_result(change, by_hand):
     with pytest.raises(ValueError, match="has shape"):
         replace(by_hand, **change)
+
+
+def test_a_rollout_that_leaves_all_bounds_is_infinitely_wrong(by_hand):
+    error = by_hand.error.copy()
+    error[0, 1:, 0] = np.nan  # though there is a truth
+    found = scores(replace(by_hand, error=error))
+    assert found["test/rollout_vrmse/u"] == found["test/rollout_vrmse"] == found["test/rollout_relmse/u"] == math.inf
+    assert found["test/rollout_vrmse/p"] == pytest.approx(1)
+    assert found["test/rollout_vrmse_first"] == pytest.approx(0.5)  # until then
+    assert found["test/skill"] == -math.inf
+    assert losses(replace(by_hand, error=error)).tolist() == [math.inf]

@@ -142,3 +142,8 @@ def test_a_layer_at_two_places_has_one_adapter():
         torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
         merge(model)
         torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_frozen_already_gets_no_adapter():
+    model = nn.Sequential(nn.Linear(4, 8).requires_grad_(False), nn.Linear(8, 2))
+    assert add_lora(model, rank=2) == ["1"]

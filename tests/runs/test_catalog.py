@@ -34,10 +34,8 @@ def test_every_yaml_describes_itself_in_one_short_line(path):
 @pytest.mark.parametrize("path", options("experiment").values(), ids=lambda path: path.stem)
 def test_an_experiment_says_how_it_is_started(path):
     lines = path.read_text().splitlines()
-    assert any(
-        re.fullmatch(rf"# adlx train experiment={path.stem}( finetune\.run=RUN| data\.path=[A-Z]+)?", line)
-        for line in lines[:2]
-    )
+    words = r"finetune\.run=RUN|data\.path=[A-Z]+|model\.autoencoder=RUN"
+    assert any(re.fullmatch(rf"# adlx train experiment={path.stem}( ({words}))?", line) for line in lines[:2])
 
 
 def test_description_passes_over_launch_command_and_directives(tmp_path):

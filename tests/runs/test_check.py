@@ -12,6 +12,7 @@ from adlx.errors import UserError
 from adlx.runs.catalog import NODES, keys, options
 from adlx.runs.check import check, fits, parameters
 from adlx.runs.compose import compose
+from adlx.runs.parts import parts_of
 from adlx.targets import resolve
 
 BASE = ["model=seq2seq", "data=fx"]
@@ -83,7 +84,7 @@ def refusal(*words: str) -> str:
             'callbacks.checkpoint.mode="least" on the command line (callbacks.checkpoint.mode=least) must be one of '
             "min, max",
         ),
-        (["callbacks=none"], "unknown callbacks=none; one of checkpoint, default, samples"),
+        (["callbacks=none"], "unknown callbacks=none; one of checkpoint, default, rollout, samples"),
         (
             ["trainer.precision=16-mixed"],
             "trainer.precision=16-mixed cannot clip gradients of a fused optimizer: set optimizer.fused=false, "
@@ -226,5 +227,5 @@ def _lists_every_argument(group: str, name: str, kind: type, given: set[str]) ->
     node = compose([*(w for w in BASE if not w.startswith(group)), f"{group}={name}", "++data.path=x"]).config[group]
     accepted = parameters(resolve(node["_target_"], kind, group))
     assert {*listed} - {"_target_"} == {*accepted} - given
-    for key in {*listed} - {"_target_"}:
+    for key in {*listed} - {"_target_", *(parts_of(node) if group == "model" else ())}:  # a part is a run of the user's
         assert fits(node[key], accepted[key][0]), key

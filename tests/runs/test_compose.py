@@ -7,7 +7,7 @@ from adlx.errors import UserError
 from adlx.runs.catalog import NODES, config_folder, options
 from adlx.runs.compose import apply, compose, loosen, nearest
 
-MODELS = ", ".join(options("model"))
+MODELS, DATA = (", ".join(options(group)) for group in ("model", "data"))
 
 
 def refusal(*words: str) -> str:
@@ -93,7 +93,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["model=naive", "data=bonds"],
-            "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images",
+            f"unknown data=bonds; did you mean codes?; one of {DATA}",
         ),
         (
             ["model=naive", "data=fx", "optimizer/schedule=cosin"],
@@ -101,7 +101,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["model=naive"],
-            "data is not chosen: add data=NAME, one of codes, crypto, csv, digits, faces, fx, images",
+            f"data is not chosen: add data=NAME, one of {DATA}",
         ),
         (
             ["data=fx"],
@@ -178,7 +178,7 @@ def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
         ("model.hidden=choice(1,2)", "model.hidden=choice(1,2): one value here; several are for adlx train -m"),
         ("modle.hidden=1", "unknown key modle.hidden; did you mean model?"),
         ("x=1", "unknown key x"),
-        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images"),
+        ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),
         ("seed", "seed: cannot be read; write key=value, and quote special characters"),
     ],
 )

@@ -10,8 +10,11 @@ import yaml
 
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
+from adlx.runs.catalog import options
 from adlx.runs.evaluate import evaluate
 from adlx.runs.predict import predict
+
+DATA = ", ".join(options("data"))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scor
         ("model.individual=true", "model.individual: a trained run is what it is; override data, data.* or trainer.*"),
         ("seed=2", "seed: a trained run is what it is; override data, data.* or trainer.*"),
         ("data.contxt=3", "unknown key data.contxt on the command line; did you mean context?"),
-        ("data=bonds", "unknown data=bonds; did you mean codes?; one of codes, crypto, csv, digits, faces, fx, images"),
+        ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),
     ],
 )
 def test_what_a_trained_run_cannot_follow(copied, word, line):

@@ -41,7 +41,8 @@ def snapshots(
     for place, name in enumerate(spec.fields):
         low, top = limits(truth[..., place][:, ~bodies])
         errors = found[..., place] - truth[..., place]
-        most = max(float(np.abs(errors[:, ~bodies]).max()), 1e-12)
+        sizes = np.abs(errors[:, ~bodies])
+        most = max(float(sizes.max(where=np.isfinite(sizes), initial=0)), 1e-12)
         rows = (
             (truth, name, low, top, MAP),
             (found, "predicted", low, top, MAP),
@@ -61,7 +62,10 @@ def snapshots(
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """The range of colours: what all but the outermost half a per cent of the values span."""
+    """The range of colours: what all but the outermost half a per cent of the finite values span."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return -0.5, 0.5
     low, top = (float(value) for value in np.quantile(values, [0.005, 0.995]))
     if low < 0 < top and min(-low, top) > 0.25 * max(-low, top):  # about as much on either side: zero in the middle
         return -max(-low, top), max(-low, top)
@@ -87,21 +91,41 @@ def _draw(
     )
 
 
-@style.styled()
 def error_by_time(result: FieldResult, title: str) -> Figure:
     """Error of each field over its deviation, step by step, mean over trajectories."""
-    curves = by_time(result)
-    count = len(result.names)
-    figure = style.blank(title, height=2.9)
-    panels = figure.subplots(1, count, squeeze=False, sharey=True)[0]
     looks = {
         "model": {"color": style.MODEL, "label": "rollout"},
         "one step": {"color": style.MODEL, "linestyle": ":", "label": "one step ahead"},
         "baseline": {"color": style.NAIVE, "linestyle": "--", "label": "frozen"},
     }
+    return _by_time([(values, looks[kind]) for kind, values in by_time(result).items()], result, title)
+
+
+def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
+    """As `error_by_time`, of several models, each the mean over its runs, and the baseline.
+
+    Args:
+        results: of the same trajectories, by label.
+        title: of the figure.
+    """
+    first = next(iter(results.values()))[0]
+    frozen = "mean frame" if first.onestep_error is None else "frozen"
+    curves = [(by_time(first)["baseline"], {"color": style.NAIVE, "linestyle": "--", "label": frozen})]
+    for order, (label, group) in enumerate(results.items()):
+        color, dash = style.model_looks(order)
+        mean = np.mean([by_time(result)["model"] for result in group], axis=0)
+        curves.append((mean, {"color": color, "linestyle": dash, "label": label}))
+    return _by_time(curves, first, title)
+
+
+@style.styled()
+def _by_time(curves: Sequence[tuple[np.ndarray, dict[str, Any]]], result: FieldResult, title: str) -> Figure:
+    """Curves (T, F), a panel a field."""
+    figure = style.blank(title, height=2.9)
+    panels = figure.subplots(1, len(result.names), squeeze=False, sharey=True)[0]
     for place, (panel, name) in enumerate(zip(panels, result.names, strict=True)):
-        for kind, values in curves.items():
-            panel.plot(result.start + 1 + np.arange(len(values)), values[:, place], **looks[kind])
+        for values, looks in curves:
+            panel.plot(result.start + 1 + np.arange(len(values)), values[:, place], **looks)
         panel.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=1)
         panel.set_title(name)
         panel.set_xlabel("time step")

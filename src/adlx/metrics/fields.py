@@ -86,7 +86,13 @@ def vrmse(error: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
     The sums come before the ratio, so that a field at rest, with no variance, does not outweigh all others.
     """
-    return np.sqrt(np.nansum(error, axis=1) / np.maximum(np.nansum(variance, axis=1), 1e-12))
+    return np.sqrt(over_time(error, variance) / np.maximum(np.nansum(variance, axis=1), 1e-12))
+
+
+def over_time(error: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N, F) sum of errors (N, T, F) where there is a truth; one that is not a number, of a rollout that has left all
+    bounds, is infinite."""
+    return np.where(np.isnan(truth), 0.0, np.where(np.isnan(error), np.inf, error)).sum(axis=1)
 
 
 def losses(result: FieldResult) -> np.ndarray:
@@ -112,7 +118,7 @@ def scores(result: FieldResult) -> dict[str, float]:
     table: dict[str, float] = {}
     for of, error in (("test", result.error), ("baseline", result.baseline_error)):
         by_field = vrmse(error, result.variance)
-        relative = np.nansum(error, axis=1) / np.maximum(np.nansum(result.power, axis=1), 1e-12)
+        relative = over_time(error, result.power) / np.maximum(np.nansum(result.power, axis=1), 1e-12)
         table[f"{of}/{prefix}vrmse"] = float(by_field.mean())
         for place, name in enumerate(result.names):
             table[f"{of}/{prefix}vrmse/{name}"] = float(by_field[:, place].mean())

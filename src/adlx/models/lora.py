@@ -135,7 +135,8 @@ def add_lora(
     as they did.
 
     Args:
-        model: every `nn.Linear` in it can be adapted; an LSTM, a convolution, a normalisation stays frozen.
+        model: every `nn.Linear` in it that is not frozen can be adapted; an LSTM, a convolution, a normalisation stays
+            frozen.
         rank: r, at least 1; it may exceed a layer's width.
         alpha: the update is multiplied by alpha / r; None: r, so by 1.
         dropout: on the adapters' input.
@@ -160,7 +161,9 @@ def add_lora(
         raise ValueError(f"the model has adapters already, on {', '.join(present)}: merge them first")
     trained = covered([name for name, _ in model.named_modules() if name], trainable)
     layers = {
-        name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name not in trained
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and name not in trained and layer.weight.requires_grad
     }
     chosen = list(layers) if target is None else select(layers, target, "finetune.target", "affine layers")
     if not chosen:

@@ -140,6 +140,7 @@ COLUMNS = {
     "f1_macro": "test/f1_macro",
     "perplexity": "test/perplexity",
     "noise_mae": "test/noise_mae",
+    "onestep_vrmse": "test/onestep_vrmse",
     "parameters": "model/parameters",
     "trainable": "model/trainable_parameters",
     "nonzeros": "model/nonzeros",

@@ -117,7 +117,12 @@ def _beside(comparison: Comparison) -> dict[str, str]:
     """Further columns: heading and key of what says more than the metric alone."""
     table, metric = comparison.table, comparison.metric
     wanted = {"baseline": "baseline"} if not metric.endswith("skill") else {}
-    wanted |= {"balanced": "balanced_accuracy", "macro F1": "f1_macro", "perplexity": "perplexity"}
+    wanted |= {
+        "one step": "onestep_vrmse",
+        "balanced": "balanced_accuracy",
+        "macro F1": "f1_macro",
+        "perplexity": "perplexity",
+    }
     wanted |= {"skill": "skill", "CRPS skill": "crps_skill", "coverage 80": "coverage_80"}
     return {
         heading: key for heading, key in wanted.items() if f"test/{key}" != metric and np.isfinite(table[key]).any()

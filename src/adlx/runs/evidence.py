@@ -15,9 +15,12 @@ from adlx.errors import UserError
 from adlx.figures.classification import confusion
 from adlx.figures.comparison import panels
 from adlx.figures.denoising import grid
+from adlx.figures.fields import errors_by_time
 from adlx.metrics.classification import ClassResult, errors, recalls
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.denoising import losses as noise_errors
+from adlx.metrics.fields import FieldResult, vrmse
+from adlx.metrics.fields import losses as field_losses
 from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.reconstruction import ReconstructionResult, losses
 from adlx.metrics.significance import block_length, confidence_set
@@ -205,7 +208,44 @@ class Denoisings(Evidence):
         return {"samples": grid(self.results[labels[0]][0].samples, f"{labels[0]} on {where}")}
 
 
-KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions, Denoisings)
+class Rollouts(Evidence):
+    """Of fields: rolled out in time, or of an autoencoder."""
+
+    kind = FieldResult
+    loss = staticmethod(field_losses)
+    results: dict[str, list[FieldResult]]
+
+    @staticmethod
+    def same(one: FieldResult, other: FieldResult) -> bool:
+        return (
+            one.names == other.names
+            and np.array_equal(one.index, other.index)
+            and one.variance.shape == other.variance.shape
+            and np.allclose(one.variance, other.variance, equal_nan=True)
+        )
+
+    def losses(self, metric: str) -> dict[str, np.ndarray]:
+        """None where a rollout has left all bounds: a test of means says nothing then."""
+        found = super().losses(metric)
+        return found if all(np.isfinite(loss).all() for loss in found.values()) else {}
+
+    def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+        """VRMSE by field, the frozen last seed frame, or the mean frame, last."""
+
+        def by_field(result: FieldResult, error: np.ndarray) -> np.ndarray:
+            return vrmse(error, result.variance).mean(axis=0)
+
+        rows = {label: np.mean([by_field(one, one.error) for one in self.results[label]], axis=0) for label in labels}
+        first = next(iter(self.results.values()))[0]
+        rows["mean frame" if first.onestep_error is None else "frozen"] = by_field(first, first.baseline_error)
+        return {"fields": _frame("VRMSE by field", rows, first.names)}
+
+    def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
+        """Error against time, mean over the runs of each configuration."""
+        return {"error_by_time": errors_by_time({label: self.results[label] for label in labels}, title)}
+
+
+KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions, Denoisings, Rollouts)
 
 
 def evidence(groups: dict[str, list[Run]]) -> Evidence | None:

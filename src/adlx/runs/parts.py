@@ -7,14 +7,17 @@ checkpoints: the other run is needed once alone.
 
 import hashlib
 import inspect
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from adlx.errors import UserError
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
+from adlx.specs import spec_of
 from adlx.targets import build, parameters, resolve
 
 
@@ -45,7 +48,39 @@ def read_parts(config: dict[str, Any]) -> None:
         checkpoint = load_checkpoint(run.best if run.best.is_file() else run.last)
         model = checkpoint["adlx"]["config"]["model"]
         resolve(model.get("_target_"), kind, f"model.{name}={value}: its model")
+        _check_same(config, name, digest(run))
         node[name] = {"run": str(run.path.absolute()), "sha256": digest(run), "model": model}
+
+
+def _check_same(config: dict[str, Any], name: str, sha256: str) -> None:
+    """Raises UserError where the run that fine-tuning takes all weights of has another part."""
+    if not config["finetune"]:
+        return
+    base = Run.open(config["finetune"]["run"])
+    part = base.config["model"].get(name)
+    if isinstance(part, dict) and part["sha256"] != sha256:
+        raise UserError(
+            f"model.{name}={config['model'][name]} is not what {base.path} was built around: leave model.{name} out"
+        )
+
+
+def _check_spec(known: Any, spec: Any, where: str) -> None:
+    """Raises UserError where a part is of other data than the model around it; parameters alone may differ."""
+    for name in (field.name for field in fields(spec) if field.name not in ("parameters", "coordinates")):
+        there, here = (getattr(each, name, None) for each in (known, spec))
+        if there != here:
+            raise UserError(f"{where} is of other data: {name} is {there} there and {here} here")
+    places = getattr(known, "coordinates", None)
+    if places is not None and not np.allclose(places, spec.coordinates):
+        raise UserError(f"{where} is of other data: its cells lie at other places")
+
+
+def check_base(config: dict[str, Any], spec: Any) -> None:
+    """Raises UserError where the run that fine-tuning starts from has parts for other data: nothing trains them."""
+    for name in parts_of(config["model"]) if config.get("finetune") else ():
+        run = Run.open(config["finetune"]["run"])
+        card = load_checkpoint(run.best if run.best.is_file() else run.last)["adlx"]
+        _check_spec(spec_of(card["spec"]), spec, f"model.{name} of finetune.run={run.path}")
 
 
 def digest(run: Run) -> str:
@@ -63,6 +98,8 @@ def build_model(node: dict[str, Any], spec: Any, read: bool) -> nn.Module:
     Raises:
         UserError: a part's run is not there any more, has changed, or is of other data.
     """
+    from adlx.runs.finetune import restored  # which itself builds models
+
     parts = {}
     for name, kind in parts_of(node).items():
         part = node[name]
@@ -71,11 +108,8 @@ def build_model(node: dict[str, Any], spec: Any, read: bool) -> nn.Module:
             run = Run.open(part["run"])
             if digest(run) != part["sha256"]:
                 raise UserError(f"model.{name}={part['run']} has changed: its weights are not those it had before")
-            state = load_checkpoint(run.best if run.best.is_file() else run.last)["state_dict"]
-            own = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
-            try:
-                parts[name].load_state_dict(own)
-            except RuntimeError:
-                raise UserError(f"model.{name}={part['run']} is of other fields or cells than the data") from None
+            trained, card = restored(run)
+            _check_spec(spec_of(card["spec"]), spec, f"model.{name}={part['run']}")
+            parts[name].load_state_dict(trained.state_dict())
     rest = {key: value for key, value in node.items() if key not in parts}
     return build(rest, nn.Module, "model", spec, **parts)

@@ -31,7 +31,7 @@ from adlx.runs.finetune import adopt, beside, prepare
 from adlx.runs.folder import Run, versions, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
 from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
-from adlx.runs.parts import build_model, read_parts
+from adlx.runs.parts import build_model, check_base, read_parts
 from adlx.runs.progress import Unprofiled, peak_memory_mb, progress, quiet_lightning
 from adlx.runs.report import report
 from adlx.runs.score import score
@@ -130,7 +130,11 @@ def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) 
         raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
     try:
         kind.check_trainer(config["trainer"])
-        model = build_model(config["model"], kind.model_spec(data.spec, config["loss"]), read=not trained)
+        read = not trained and not config.get("finetune")  # a base run has the weights of the parts too
+        spec = kind.model_spec(data.spec, config["loss"])
+        if not trained:
+            check_base(config, spec)
+        model = build_model(config["model"], spec, read=read)
         finetune, adapters = prepare(model, config, trained)
         task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
     except ValueError as error:  # the own word of a model or a loss on arguments that do not go together

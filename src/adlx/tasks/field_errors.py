@@ -29,8 +29,8 @@ def squared_error(found: Tensor, truth: Tensor, bodies: Tensor) -> Tensor:
 
 def divergence(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:
     """(B, T) root mean square of du/dx + dv/dy in units of a cell's side, by central differences, away from bodies and
-    borders; None where there is no grid, or no u and v."""
-    if spec.grid is None or not {"u", "v"} <= set(spec.fields):
+    borders; None where there is no grid of 3 x 3 cells, or no u and v."""
+    if spec.grid is None or min(spec.grid) < 3 or not {"u", "v"} <= set(spec.fields):
         return None
     batch, steps = fields.shape[:2]
     grid = fields.view(batch, steps, *spec.grid, len(spec.fields))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adlx.errors import UserError
 from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields import FieldForecaster
 from adlx.specs import FieldSpec
@@ -31,7 +32,9 @@ class Rollout(Task):
     ) -> None:
         super().__init__(model, loss, optimizer, data, seed)
         if data.trained_spec is None:
+            check_lengths(model, data)
             model.solve(data)
+        self.trajectories = data.loaded
         self.memory: dict[int, Tensor] = {}
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
@@ -41,17 +44,27 @@ class Rollout(Task):
         if type(self.model).prepare is FieldForecaster.prepare:
             return self.model.loss(fields, parameters)
         steps = fields.shape[1]
-        windows = [self.prepared(place)[start : start + steps] for place, start in where.tolist()]
+        windows = [self.prepared(place, fields)[start : start + steps] for place, start in where.tolist()]
         return self.model.prepared_loss(torch.stack(windows), parameters)
 
-    def prepared(self, place: int) -> Tensor:
-        """What the loss is of, of a whole trajectory: windows overlap, and it is the same at every visit."""
+    def prepared(self, place: int, like: Tensor) -> Tensor:
+        """What the loss is of, of a whole trajectory: windows overlap, and it is the same at every visit.
+
+        Args:
+            place: of the trajectory.
+            like: of the device and the type in which it is wanted; it is not rounded further, whatever the precision.
+        """
         if place not in self.memory:
-            data: Any = self.trainer.datamodule.loaded  # type: ignore[attr-defined]
-            frames = torch.from_numpy(data.frames.read(place, 0, int(data.lengths[place])))
-            parts = [self.model.prepare(part.to(self.device)[None])[0] for part in frames.split(FRAMES)]
+            data = self.trajectories
+            frames = torch.tensor(data.frames.read(place, 0, int(data.lengths[place])))
+            with torch.autocast(like.device.type, enabled=False):
+                parts = [self.model.prepare(part.to(like)[None])[0] for part in frames.split(FRAMES)]
             self.memory[place] = torch.cat(parts)
         return self.memory[place]
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self.memory.clear()  # of the passes by which threads were chosen, before the model had its precision
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
@@ -61,13 +74,16 @@ class Rollout(Task):
     def compared(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A rollout (B, T - k, cells, F) from the seed frames of trajectories, and the truth."""
         fields, parameters, _, _ = batch
-        known = self.model.seed_frames
-        return self.rollout(fields[:, :known], fields.shape[1] - known, parameters), fields[:, known:]
+        known, steps = self.model.seed_frames, fields.shape[1]
+        if steps <= known:
+            raise UserError(f"{steps} steps of a trajectory are tested: too few after model.seed_frames={known}")
+        return self.rollout(fields[:, :known], steps - known, parameters), fields[:, known:]
 
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
         found, truth = self.compared(batch)
         variance = moments(truth, batch[2])[0].sum(dim=1).clamp(min=1e-12)
         ratio = squared_error(found, truth, batch[2]).sum(dim=1) / variance
+        ratio = ratio.nan_to_num(nan=torch.inf, posinf=torch.inf)  # so that any number is a better one
         loss = self.batch_loss(batch) if any(True for _ in self.model.parameters()) else ratio.mean()
         return {"val/loss": loss.float(), "val/rollout_vrmse": ratio.sqrt().mean().float()}
 
@@ -139,7 +155,6 @@ class Rollout(Task):
 
         Without `steps` it goes as far as the shortest trajectory; with them it may go beyond what is known.
         """
-        from adlx.errors import UserError
         from adlx.figures.fields import film
         from adlx.figures.style import save_film
 
@@ -147,12 +162,14 @@ class Rollout(Task):
             raise UserError(f"predict.part={part}: one of {', '.join(data.places)}")
         self.eval()
         places, known = data.places[part], self.model.seed_frames
-        length = steps or int(data.loaded.lengths[places].min()) - known
+        length = int(data.loaded.lengths[places].min()) - known if steps is None else steps
+        if length < 1:
+            raise UserError(f"a rollout of {length} steps: give predict.steps, at least 1")
         found = []
         for fields, parameters, _, _ in data.whole(part):
             found.append(self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device)).cpu())
         values = torch.cat(found).float().numpy()
-        data.write(folder / "rollout.hdf5", values, places, title)
+        data.write(folder / "rollout.hdf5", values, places, title, start=known)
         bodies = data.loaded.mask
         body = np.zeros(values.shape[2], bool) if bodies is None else bodies[places[0] if len(bodies) > 1 else 0]
         save_film(film(None, values[0], body, self.model.spec, title), folder / "rollout.gif")
@@ -161,3 +178,13 @@ class Rollout(Task):
     def shown(self, product: np.ndarray) -> str:
         count, steps, cells, _ = product.shape
         return f"{count} trajectories of {steps:,} steps, {', '.join(self.model.spec.fields)} at {cells:,} cells"
+
+
+def check_lengths(model: FieldForecaster, data: Any) -> None:
+    """Raises ValueError where training windows, or what is validated and tested, end with the seed frames."""
+    known = model.seed_frames
+    if any(True for _ in model.parameters()) and data.window <= known:
+        raise ValueError(f"data.window={data.window} must be above model.seed_frames={known}")
+    shortest = min(int(data.windows(part)[:, 2].min()) for part in ("val", "test"))
+    if shortest <= known:
+        raise ValueError(f"{shortest} steps of a trajectory are tested: too few after model.seed_frames={known}")

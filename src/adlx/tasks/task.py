@@ -219,15 +219,20 @@ class Task(pl.LightningModule):
         Raises:
             RuntimeError: it was written by a model of other layers.
         """
-        weights = [value for name, value in checkpoint["state_dict"].items() if name.startswith("model.")]
-        if any(value.dtype == torch.float64 for value in weights):  # trained so; a narrower copy would score otherwise
-            self.double()
+        self.widen(checkpoint)
         held, wanted = checkpoint["state_dict"].keys(), self.state_dict().keys() - self.left_out()
         if held != wanted:
             raise RuntimeError(f"layers differ:\n{', '.join(sorted(held ^ wanted)[:5])}")
         self.load_state_dict(checkpoint["state_dict"], strict=self.strict_loading)
 
+    def widen(self, checkpoint: dict[str, Any]) -> None:
+        """Becomes float64 where the weights of a checkpoint are, as a narrower copy would score and learn otherwise."""
+        weights = [value for name, value in checkpoint["state_dict"].items() if name.startswith("model.")]
+        if any(value.dtype == torch.float64 for value in weights):
+            self.double()
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.widen(checkpoint)  # Lightning gives the model its precision after it has read the weights
         self.steps_done = checkpoint["adlx"]["steps"]
         self.seconds_before = checkpoint["adlx"]["seconds"]
 

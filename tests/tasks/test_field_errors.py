@@ -1,0 +1,135 @@
+"""Errors of fields against closed forms; bodies are left out of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from adlx.specs import FieldSpec
+from adlx.tasks.field_errors import divergence, moments, over_fluid, squared_error, volume_fraction
+
+ROWS, COLUMNS = 12, 20
+CELLS = ROWS * COLUMNS
+
+
+def spec_of(*names: str, grid: tuple[int, int] | None = (ROWS, COLUMNS)) -> FieldSpec:
+    return FieldSpec(names, tuple((place,) for place in range(len(names))), CELLS, grid)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
+
+
+def block(top: int = 4, left: int = 6, high: int = 3, wide: int = 5) -> torch.Tensor:
+    """A body (1, cells)."""
+    body = torch.zeros(ROWS, COLUMNS, dtype=torch.bool)
+    body[top : top + high, left : left + wide] = True
+    return body.view(1, -1)
+
+
+NOWHERE = torch.zeros(1, CELLS, dtype=torch.bool)
+
+
+def test_means_are_over_what_no_body_covers():
+    values = random(2, 3, CELLS, 2)
+    bodies = torch.cat([block(), NOWHERE])
+    found = over_fluid(values, bodies)
+    torch.testing.assert_close(found[0], values[0][:, ~bodies[0]].mean(dim=1))
+    torch.testing.assert_close(found[1], values[1].mean(dim=1))
+
+
+def test_variance_and_power_are_exact_though_the_mean_is_large():
+    truth = random(1, 4, CELLS, 2) + torch.tensor([1000.0, -3.0])
+    body = block()
+    variance, power = moments(truth, body)
+    fluid = truth[0][:, ~body[0]].double()
+    torch.testing.assert_close(variance[0], fluid.var(dim=1, correction=0), rtol=1e-8, atol=0)
+    torch.testing.assert_close(power[0], fluid.square().mean(dim=1), rtol=1e-12, atol=0)
+    still = moments(torch.full((1, 1, CELLS, 1), 0.1), NOWHERE)[0]
+    assert 0 <= still.item() < 1e-15
+
+
+def test_what_is_found_inside_of_a_body_costs_nothing():
+    truth, body = random(1, 4, CELLS, 3), block()
+    found = truth + 0.5
+    torch.testing.assert_close(squared_error(found, truth, body), torch.full((1, 4, 3), 0.25).double())
+    found[:, :, body[0]] = 1e6
+    torch.testing.assert_close(squared_error(found, truth, body), torch.full((1, 4, 3), 0.25).double())
+
+
+def swirl(noise: float = 0.0) -> torch.Tensor:
+    """u and v (1, 2, cells, 2) that central differences of a random stream function give."""
+    stream = random(1, 2, ROWS + 2, COLUMNS + 2)
+    u = (stream[..., 2:, 1:-1] - stream[..., :-2, 1:-1]) / 2
+    v = -(stream[..., 1:-1, 2:] - stream[..., 1:-1, :-2]) / 2
+    fields = torch.stack([u, v], dim=-1).flatten(2, 3)
+    return fields + noise * random(*fields.shape, seed=1)
+
+
+def test_a_solenoidal_field_has_no_divergence():
+    found = divergence(swirl(), NOWHERE, spec_of("u", "v"))
+    assert found is not None
+    assert found.shape == (1, 2)
+    assert found.max() < 1e-6 < swirl().abs().max()
+
+
+def test_the_divergence_of_a_known_field_is_exact():
+    y, x = torch.meshgrid(torch.arange(ROWS), torch.arange(COLUMNS), indexing="ij")
+    u, v, p = 0.3 * x + 7 * y, 0.2 * y - 5 * x, 100.0 * x * y
+    fields = torch.stack([p, u, v], dim=-1).float().view(1, 1, CELLS, 3)
+    found = divergence(fields, NOWHERE, spec_of("p", "u", "v"))
+    torch.testing.assert_close(found, torch.tensor([[0.5]]), rtol=1e-4, atol=0)
+    bent = divergence(torch.stack([0.5 * x**2, 0 * y], -1).float().view(1, 1, CELLS, 2), NOWHERE, spec_of("u", "v"))
+    expected = x[0, 1:-1].double().square().mean().sqrt()  # du/dx = x
+    torch.testing.assert_close(bent, expected.float().view(1, 1))
+
+
+def test_cells_beside_a_body_have_no_divergence():
+    fields, body = swirl(), block()
+    inside = body.view(ROWS, COLUMNS).clone()
+    broken = fields.clone()
+    broken[:, :, body[0]] = 50.0
+    spec = spec_of("u", "v")
+    torch.testing.assert_close(divergence(broken, body, spec), torch.zeros(1, 2), rtol=0, atol=1e-6)
+    noisy = swirl(noise=0.1)
+    u, v = noisy.view(2, ROWS, COLUMNS, 2).unbind(-1)
+    by_hand = []
+    for row in range(1, ROWS - 1):
+        for column in range(1, COLUMNS - 1):
+            if not inside[row - 1 : row + 2, column - 1 : column + 2].any():
+                along = u[:, row, column + 1] - u[:, row, column - 1]
+                across = v[:, row + 1, column] - v[:, row - 1, column]
+                by_hand.append((along + across) / 2)
+    assert len(by_hand) == (ROWS - 2) * (COLUMNS - 2) - 5 * 7
+    torch.testing.assert_close(divergence(noisy, body, spec)[0], torch.stack(by_hand).square().mean(dim=0).sqrt())
+
+
+def test_bodies_of_several_trajectories_are_their_own():
+    fields, bodies = swirl(noise=0.1).repeat(2, 1, 1, 1), torch.cat([block(), NOWHERE])
+    spec = spec_of("u", "v")
+    both = divergence(fields, bodies, spec)
+    for place in range(2):
+        torch.testing.assert_close(both[place], divergence(fields[:1], bodies[place : place + 1], spec)[0])
+
+
+@pytest.mark.parametrize("spec", [spec_of("u", "w"), spec_of("u", "v", grid=None), spec_of("u")])
+def test_without_a_grid_or_two_velocities_there_is_no_divergence(spec):
+    assert divergence(random(1, 2, CELLS, len(spec.fields)), NOWHERE, spec) is None
+
+
+@pytest.mark.parametrize("grid", [(2, CELLS // 2), (1, CELLS)])
+def test_a_grid_too_narrow_for_central_differences_has_no_divergence(grid):
+    assert divergence(random(1, 2, CELLS, 2), NOWHERE, spec_of("u", "v", grid=grid)) is None
+
+
+def test_a_frozen_forecast_that_is_one_frame_repeated_can_be_looked_at():
+    frame = swirl()[:, :1]
+    torch.testing.assert_close(
+        divergence(frame.expand(-1, 5, -1, -1), NOWHERE, spec_of("u", "v")), torch.zeros(1, 5), rtol=0, atol=1e-6
+    )
+
+
+def test_the_volume_fraction_is_the_mean_of_alpha_over_fluid():
+    fields, body = random(1, 3, CELLS, 2), block()
+    found = volume_fraction(fields, body, spec_of("p", "alpha"))
+    torch.testing.assert_close(found, fields[..., 1][:, :, ~body[0]].double().mean(dim=2))
+    assert volume_fraction(fields, body, spec_of("p", "u")) is None

@@ -1,0 +1,223 @@
+"""Runs on fields beside the plain ones: fine-tuned, in other precisions, without a grid, with threads to be chosen, and
+those that cannot be."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from waves import WINDOWS, WORDS, write_waves
+
+import adlx
+from adlx.errors import UserError
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import Run
+from adlx.runs.trained import open_trained
+
+pytestmark = pytest.mark.usefixtures("plain_films")
+AUTOENCODER = ["model=sea_autoencoder", "model.patches=[2,4]", "model.dimension=4", "model.width=8", "model.heads=2"]
+AUTOENCODER += ["model.blocks=1", "optimizer.lr=0.01"]
+SEA = ["model=sea", "model.width=16", "model.heads=2", "model.ratio=2", "optimizer.lr=0.003"]
+ONCE = ["trainer.max_epochs=1"]
+
+
+@pytest.fixture(scope="module")
+def folder(plain_films, tmp_path_factory):
+    return tmp_path_factory.mktemp("fields")
+
+
+@pytest.fixture(scope="module")
+def files(folder) -> dict[str, str]:
+    """Slow waves, and fast ones; those without a grid; other cells."""
+    return {
+        "slow": write_waves(folder / "slow.hdf5"),
+        "fast": write_waves(folder / "fast.hdf5", speeds=(0.6, 0.9), seed=1),
+        "free": write_waves(folder / "free.hdf5", grid=None),
+        "turned": write_waves(folder / "turned.hdf5", grid=(16, 8)),
+        "single": write_waves(folder / "single.hdf5", count=3, steps=5),
+    }
+
+
+@pytest.fixture(scope="module")
+def train(files, folder):
+    words = [*WORDS, "data=well", *WINDOWS, f"output_dir={folder}"]
+    return lambda name, *more: adlx.train([*words, f"data.path={files[name]}", *more])
+
+
+@pytest.fixture(scope="module")
+def autoencoder(train) -> Run:
+    return train("slow", *AUTOENCODER, "trainer.max_epochs=4")
+
+
+@pytest.fixture(scope="module")
+def around(autoencoder) -> list[str]:
+    return [*SEA, f"model.autoencoder={autoencoder.path}"]
+
+
+@pytest.fixture(scope="module")
+def sea(train, around) -> Run:
+    return train("slow", *around, "trainer.max_epochs=2")
+
+
+def scores(run: Run) -> dict[str, float]:
+    return {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
+
+
+def error_of(call, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Fine-tuning
+
+
+def test_lora_from_slow_waves_to_fast_ones(train, sea):
+    run = train("fast", *SEA, "finetune=lora", f"finetune.run={sea.path}", "finetune.rank=2", *ONCE)
+    assert run.evaluate() == scores(run)
+    checkpoint = load_checkpoint(run.best)["state_dict"]
+    learnt = {name for name in checkpoint if name.endswith(("lora_A", "lora_B"))}
+    assert learnt
+    assert not any("autoencoder" in name for name in learnt)  # it is frozen, and stays what it was
+    model, base = (open_trained(each, [], "test").task.model.state_dict() for each in (run, sea))
+    for name, value in base.items():
+        if name.startswith("autoencoder."):
+            assert torch.equal(model[name], value)
+    assert any(not torch.equal(model[name], value) for name, value in base.items())
+    assert run.metrics["model/trainable_parameters"] < 0.5 * sea.metrics["model/trainable_parameters"]
+    longer = train("fast", *SEA, "finetune=lora", f"finetune.run={sea.path}", "finetune.rank=2", "trainer.max_epochs=2")
+    run.resume(["trainer.max_epochs=2"])
+    assert scores(run) == scores(longer)
+    assert run.predict(["predict.steps=2"]).shape == (1, 2, 128, 3)
+
+
+def test_full_fine_tuning_from_slow_waves_to_fast_ones(train, sea):
+    words = [*SEA, "finetune=full", f"finetune.run={sea.path}"]
+    run = train("fast", *words, *ONCE)
+    assert run.evaluate() == scores(run)
+    scratch = train("fast", *SEA, f"model.autoencoder={sea.config['model']['autoencoder']['run']}", *ONCE)
+    assert scores(run) != scores(scratch)
+    same = train("slow", *words, "optimizer.lr=1e-12", *ONCE)
+    assert same.metrics["test/rollout_vrmse"] == pytest.approx(sea.metrics["test/rollout_vrmse"], rel=1e-4)
+    assert run.metrics["model/trainable_parameters"] == sea.metrics["model/trainable_parameters"]
+
+
+def test_the_autoencoder_may_be_fine_tuned_itself(train, autoencoder):
+    tuning = [f"finetune.run={autoencoder.path}", "optimizer.lr=0.01", *ONCE]
+    for kind in ("lora", "full"):
+        tuned = train("fast", *AUTOENCODER, f"finetune={kind}", *tuning)
+        run = train("fast", *SEA, f"model.autoencoder={tuned.path}", *ONCE)
+        assert run.evaluate() == scores(run)
+        own = open_trained(tuned, [], "test").task.model.state_dict()
+        held = load_checkpoint(run.best)["state_dict"]
+        assert all(torch.equal(held[f"model.autoencoder.{name}"], value) for name, value in own.items())
+
+
+def test_a_fine_tuned_model_has_the_autoencoder_of_its_base(train, sea, autoencoder):
+    other = train("slow", *AUTOENCODER, *ONCE)
+    words = [*SEA, "finetune=full", f"finetune.run={sea.path}", *ONCE]
+    told = error_of(train, "fast", *words, f"model.autoencoder={other.path}")
+    assert told == (
+        f"model.autoencoder={other.path} is not what {sea.path} was built around: leave model.autoencoder out"
+    )
+    same = train("fast", *words, f"model.autoencoder={autoencoder.path}")
+    assert scores(same) == scores(train("fast", *words))
+    told = error_of(train, "free", *words)
+    line = "is of other data: grid is (8, 16) there and None here"
+    assert told == f"model.autoencoder of finetune.run={sea.path} {line}"
+
+
+# Other ways
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true", "bf16-true"])
+def test_precisions(precision, train, around):
+    words = [f"trainer.precision={precision}", *ONCE]
+    for run in (train("slow", *around, *words), train("slow", *AUTOENCODER, *words)):
+        assert all(math.isfinite(value) for value in run.metrics.values())
+        assert run.evaluate() == scores(run)
+    run = train("slow", *around, *words)
+    longer = train("slow", *around, *words, "trainer.max_epochs=2")
+    run.resume(["trainer.max_epochs=2"])
+    assert scores(run) == scores(longer)
+    assert np.isfinite(run.predict(["predict.steps=2"])).all()
+
+
+@pytest.mark.parametrize("model", ["sea", "sea_autoencoder", "dmd"])
+def test_the_number_of_threads_may_be_chosen_by_the_run(model, train, around, monkeypatch):
+    monkeypatch.setattr("adlx.runs.threads.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    words = {"sea": around, "sea_autoencoder": AUTOENCODER, "dmd": ["model=dmd", "model.rank=4"]}[model]
+    run = train("slow", *words, *ONCE, "trainer.threads=auto")
+    assert run.info["threads"] in (1, 2)
+    pinned = train("slow", *words, *ONCE, f"trainer.threads={run.info['threads']}")
+    assert scores(pinned) == scores(run)
+
+
+def test_cells_without_a_grid(train):
+    first = train("free", *AUTOENCODER, *ONCE)
+    run = train("free", *SEA, f"model.autoencoder={first.path}", *ONCE)
+    assert run.evaluate() == scores(run)
+    assert "test/divergence" not in run.metrics
+    assert run.predict(["predict.steps=2"]).shape == (1, 2, 128, 3)
+
+
+def test_other_trajectories_than_those_it_was_trained_on(sea, files):
+    found = sea.evaluate([f"data.path={files['fast']}"])
+    assert math.isfinite(found["test/rollout_vrmse"])
+    assert found != scores(sea)
+    short = sea.evaluate([f"data.path={files['single']}", "data.horizon=5"])  # fewer steps than a training window has
+    assert math.isfinite(short["test/rollout_vrmse"])
+    told = error_of(sea.evaluate, [f"data.path={files['turned']}"])
+    assert told.startswith("the run knows u, v, p on 8 x 16 with speed; turned.hdf5")
+    assert sea.predict([f"data.path={files['fast']}", "predict.steps=3"]).shape == (1, 3, 128, 3)
+
+
+# What cannot be
+
+
+def test_an_autoencoder_that_is_none(train, autoencoder, sea, tmp_path):
+    assert error_of(train, "slow", *SEA) == (
+        "model.autoencoder is required: add model.autoencoder=RUN, the folder of a run"
+    )
+    gone, empty = tmp_path / "gone", tmp_path / "empty"
+    empty.mkdir()
+    told = error_of(train, "slow", *SEA, f"model.autoencoder={gone}")
+    assert told == f"model.autoencoder={gone} is not there: it must be the folder of a run"
+    told = error_of(train, "slow", *SEA, f"model.autoencoder={empty}")
+    assert told == f"{empty} is not a run folder: it has no run.json"
+    told = error_of(train, "slow", *SEA, f"model.autoencoder={sea.path}")
+    assert told.endswith("is refused: model.autoencoder=" + f"{sea.path}: its model must be a FieldAutoencoder")
+    assert error_of(train, "slow", *SEA, "model.autoencoder=3").startswith("model.autoencoder=3 on the command line")
+    copy = tmp_path / "copy"
+    shutil.copytree(autoencoder.path, copy)
+    adlx.open_run(copy).update(status="failed")
+    told = error_of(train, "slow", *SEA, f"model.autoencoder={copy}")
+    assert told == f"model.autoencoder={copy} is failed, not finished: adlx resume {copy}"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("turned", "grid is (8, 16) there and (16, 8) here"), ("free", "grid is (8, 16) there and None here")],
+)
+def test_an_autoencoder_of_other_cells(name, line, train, around, autoencoder):
+    told = error_of(train, name, *around)
+    assert told == f"model.autoencoder={autoencoder.path} is of other data: {line}"
+
+
+def test_too_few_steps_for_the_seed_frames(train, around, sea):
+    told = error_of(train, "slow", *around, "model.seed_frames=6")
+    assert told == "data.window=6 must be above model.seed_frames=6"
+    told = error_of(train, "slow", *around, "model.seed_frames=4", "data.horizon=4")
+    assert told == "4 steps of a trajectory are tested: too few after model.seed_frames=4"
+    told = error_of(train, "slow", "model=dmd", "model.seed_frames=20")
+    assert told == "20 steps of a trajectory are tested: too few after model.seed_frames=20"
+    run = train("slow", "model=dmd", "model.seed_frames=4", "model.rank=3")
+    told = error_of(run.evaluate, ["data.horizon=3"])
+    assert told == "3 steps of a trajectory are tested: too few after model.seed_frames=4"
+    for steps in (0, -2):
+        told = error_of(sea.predict, [f"predict.steps={steps}"])
+        assert told == f"a rollout of {steps} steps: give predict.steps, at least 1"
+    assert error_of(sea.predict, ["predict.part=all"]) == "predict.part=all: one of train, val, test"
