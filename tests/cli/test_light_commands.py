@@ -145,7 +145,7 @@ def test_cfg_job_shows_the_config_and_makes_nothing(call, tmp_path, monkeypatch)
         ("adlx co", ["compare", "completion"]),
         ("adlx list opt", ["optimizer", "optimizer/schedule"]),
         ("adlx train mod", ["model="]),
-        ("adlx train model=se", ["model=seasonal_naive", "model=seq2seq"]),
+        ("adlx train model=se", [f"model={name}" for name in ("sea", "sea_autoencoder", "seasonal_naive", "seq2seq")]),
         ("adlx train optimizer/schedule=", ["optimizer/schedule=constant", "optimizer/schedule=cosine"]),
         ("adlx train model=seasonal_naive model.", ["model.season="]),
         (
@@ -184,4 +184,4 @@ def test_the_script_for_bash_completes(tmp_path):
     folder = str(Path(sys.executable).parent)
     shell = environment(PATH=f"{folder}:{environment()['PATH']}")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell, cwd=tmp_path, check=True)
-    assert done.stdout.split() == ["seasonal_naive", "seq2seq"]
+    assert done.stdout.split() == ["sea", "sea_autoencoder", "seasonal_naive", "seq2seq"]

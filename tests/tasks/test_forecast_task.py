@@ -79,7 +79,7 @@ def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
     assert task_for(Naive) is Forecast
     with pytest.raises(
         TypeError,
-        match=r"^Linear is none of the kinds .*: Forecaster, ELM, Classifier, Autoencoder, Denoiser$",
+        match=r"^Linear is none of the kinds .*: Forecaster, ELM, Classifier, Autoencoder, Denoiser, FieldA.*$",
     ):
         task_for(torch.nn.Linear)
 
