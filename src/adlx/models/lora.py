@@ -135,8 +135,7 @@ def add_lora(
     as they did.
 
     Args:
-        model: every `nn.Linear` in it that is not frozen can be adapted; an LSTM, a convolution, a normalisation stays
-            frozen.
+        model: every `nn.Linear` in it that is not frozen can be adapted; all else stays frozen.
         rank: r, at least 1; it may exceed a layer's width.
         alpha: the update is multiplied by alpha / r; None: r, so by 1.
         dropout: on the adapters' input.
