@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from told import error_of
 from waves import COLUMNS, ROWS, waves, write_waves
 
 from adlx.data.fields import Fields, draw
@@ -12,7 +13,6 @@ from adlx.data.sources.samples import PARTS
 from adlx.data.sources.trajectories import InMemory, Trajectories
 from adlx.data.sources.well import read_well, write_well
 from adlx.data.well import Well
-from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
 CELLS = ROWS * COLUMNS
@@ -49,13 +49,6 @@ def well(path: str, trained: dict | None = None, **windows) -> Well:
 
 def trained_on(given: Trajectories) -> dict:
     return dict(vars(data_of(given).spec))
-
-
-def error_of(call, *arguments, **more) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Windows

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from told import error_of
 
 from adlx.data.images import Images
 from adlx.data.labelled import SampleLoader, conform
 from adlx.data.sources.code_maps import read_code_maps
 from adlx.data.sources.samples import PARTS, Samples
 from adlx.data.splits import split
-from adlx.errors import UserError
 from adlx.specs import ImageSpec
 
 SIZE = 4
@@ -51,13 +51,6 @@ def read(root: Path) -> Images:
     data = Images(str(root), size=SIZE)
     data.read()
     return data
-
-
-def error_of(call, *arguments, **more) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Layouts

@@ -6,9 +6,8 @@ import pytest
 import torch
 from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_trainable, is_whole
 from omegaconf import OmegaConf
-from workshop import LONGER, Workshop, of_kind, tiny_words
+from workshop import LONGER, Workshop, break_at, of_kind, tiny_words
 
-import adlx
 from adlx.data.sources.well import read_well
 from adlx.models.fields import FieldAutoencoder, FieldForecaster
 from adlx.runs.catalog import options
@@ -103,22 +102,12 @@ def test_a_failed_step_is_taken_again(model, call, fitted, words, workshop, monk
     if not is_trainable(fitted(model)):
         pytest.skip("nothing to train")
     task = ReconstructFields if model in AUTOENCODERS else Rollout
-    honest, calls = task.training_step, [0]
     known = words(model)
-
-    def fail(self, batch, batch_idx):
-        calls[0] += 1
-        if calls[0] == call:
-            raise OSError("the disk is gone")
-        return honest(self, batch, batch_idx)
-
     with monkeypatch.context() as patch:
-        patch.setattr(task, "training_step", fail)
+        break_at(patch, task, call)
         with pytest.raises(OSError, match="the disk is gone"):
             workshop.train(known, data=workshop.fields)
-    folders = (workshop.folder / "outputs").glob(f"{model}-*/*")
-    run = next(run for run in map(adlx.open_run, folders) if run.status == "failed")
-    equal_to_the_last_bit(run.resume(), fitted(model))
+    equal_to_the_last_bit(workshop.failed(model).resume(), fitted(model))
 
 
 def test_fine_tuning_starts_from_the_base(model, fitted, words, workshop):

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_whole
-from workshop import LONGER, Workshop, of_kind, tiny_words
+from workshop import LONGER, Workshop, break_at, of_kind, tiny_words
 
-import adlx
 from adlx.errors import UserError
 from adlx.models.autoencoder import Autoencoder
 from adlx.models.classifier import Classifier
@@ -87,16 +86,8 @@ def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch
     kind = {name: ClosedForm for name in CLASSIFIERS if name == "elm"} | dict.fromkeys(AUTOENCODERS, Reconstruct)
     kind |= dict.fromkeys(DENOISERS, Denoise)
     task = kind.get(model, Classify)
-    honest, calls = task.training_step, [0]
-
-    def fail(self, batch, batch_idx):
-        calls[0] += 1
-        if calls[0] == call:
-            raise OSError("the disk is gone")
-        return honest(self, batch, batch_idx)
-
     with monkeypatch.context() as patch:
-        patch.setattr(task, "training_step", fail)
+        break_at(patch, task, call)
         try:
             workshop.train(tiny_words(model), data=data_of(model, workshop))
         except OSError:
@@ -104,9 +95,7 @@ def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch
         else:
             assert task is ClosedForm and call > 5  # it has one epoch alone
             return
-    folders = (workshop.folder / "outputs").glob(f"{model}-*/*")
-    run = next(run for run in map(adlx.open_run, folders) if run.status == "failed")
-    equal_to_the_last_bit(run.resume(), fitted(model))
+    equal_to_the_last_bit(workshop.failed(model).resume(), fitted(model))
 
 
 def test_fine_tuning_starts_from_the_base(model, fitted, workshop):

@@ -4,7 +4,6 @@ import pytest
 from demands import equal_to_the_last_bit
 from workshop import tiny_words
 
-import adlx
 from adlx.tasks.forecast import Forecast
 
 RANDOM = [
@@ -39,8 +38,7 @@ def test_a_failed_step_is_taken_again(call, workshop, uninterrupted, monkeypatch
         break_at(patch, call)
         with pytest.raises(OSError, match="the disk is gone"):
             workshop.train(RANDOM, epochs=2)
-    folders = (workshop.folder / "outputs" / "seq2seq-csv").iterdir()
-    run = next(run for run in map(adlx.open_run, folders) if run.status == "failed")
+    run = workshop.failed("seq2seq")
     assert run.info["reason"] == "OSError: the disk is gone"
     equal_to_the_last_bit(run.resume(), uninterrupted)
     assert run.status == "finished"

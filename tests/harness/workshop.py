@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from omegaconf import OmegaConf
 from torch import nn
 from waves import WINDOWS, write_waves
@@ -18,6 +20,7 @@ from adlx.runs.catalog import options
 from adlx.runs.folder import Run
 from adlx.specs import SeriesSpec
 from adlx.targets import build, resolve
+from adlx.tasks import Task
 
 # Sizes of a network, where its YAML has them.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
@@ -116,3 +119,21 @@ class Workshop:
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(run.path, path)
         return adlx.open_run(path)
+
+    def failed(self, model: str) -> Run:
+        """The run of a model that did not come to its end."""
+        folders = (self.folder / "outputs").glob(f"{model}-*/*")
+        return next(run for run in map(adlx.open_run, folders) if run.status == "failed")
+
+
+def break_at(monkeypatch: pytest.MonkeyPatch, task: type[Task], call: int) -> None:
+    """Lets the training step with this number fail, once."""
+    honest, calls = task.training_step, [0]
+
+    def fail(self: Task, batch: Any, batch_idx: int) -> Any:
+        calls[0] += 1
+        if calls[0] == call:
+            raise OSError("the disk is gone")
+        return honest(self, batch, batch_idx)
+
+    monkeypatch.setattr(task, "training_step", fail)

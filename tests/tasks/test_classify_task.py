@@ -10,6 +10,7 @@ import pytest
 import torch
 from generators import walk_frame
 from sklearn.metrics import balanced_accuracy_score, f1_score
+from told import error_of
 
 import adlx
 from adlx.data.labelled import as_input
@@ -63,13 +64,6 @@ def train(tmp_path, unpainted):
 
 def newest(run: Run, pattern: str) -> Path:
     return max(run.path.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
-
-
-def error_of(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Scores

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from told import error_of
 
 import adlx
 from adlx.data.digits import Digits
-from adlx.errors import UserError
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
 from adlx.models.ddim import DDIM
@@ -43,13 +43,6 @@ def digits() -> Digits:
 def task_of(data: Digits, **arguments) -> Denoise:
     loss, optimizer = {"_target_": "torch.nn.L1Loss"}, {"_target_": "torch.optim.AdamW", "lr": 1e-3}
     return Denoise(DDIM(data.spec, **{**SIZES, **arguments}), loss, optimizer, data=data)
-
-
-def error_of(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_images_are_standardised_by_the_training_part(trained, digits):

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from told import error_of
 from waves import WINDOWS, WORDS, write_waves
 
 import adlx
-from adlx.errors import UserError
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.runs.trained import open_trained
@@ -62,13 +62,6 @@ def sea(train, around) -> Run:
 
 def scores(run: Run) -> dict[str, float]:
     return {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
-
-
-def error_of(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Fine-tuning

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from told import error_of
 
 import adlx
 from adlx.data.faces import Faces
-from adlx.errors import UserError
 from adlx.models.vqvae import VQVAE
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
@@ -58,13 +58,6 @@ def network_of(run: Run) -> tuple[VQVAE, float, float]:
 
 def newest(run: Run):
     return max(run.path.glob("predict/*/codes.npz"), key=lambda path: path.stat().st_mtime_ns)
-
-
-def error_of(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_statistics_are_of_the_training_part(trained, faces):
