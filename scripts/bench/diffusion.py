@@ -35,6 +35,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import tables
 from peers import venvs, workers
 
 import adlx
@@ -165,11 +166,7 @@ def ratio(one: list[float], other: list[float]) -> float:
 def table(bench: str, precision: str, rows: list[dict[str, str]]) -> None:
     what = "a training step" if bench == "train" else f"an image of {STEPS} steps"
     print(f"\n{what}, {precision}")
-    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        names, numbers = zip(line[:2], widths[:2], strict=True), zip(line[2:], widths[2:], strict=True)
-        print("  ".join([*(name.ljust(width) for name, width in names), *(n.rjust(width) for n, width in numbers)]))
+    tables.show(list(rows[0]), rows, words=2)
     print(flush=True)
 
 

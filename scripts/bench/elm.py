@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 from peers import venvs, workers
 
 import adlx
@@ -212,21 +213,14 @@ def report(sides: dict[str, Fits], folder: str) -> None:
             row["off"] = float(f"{np.linalg.norm(found - exact) / np.linalg.norm(exact):.1e}")
         tell("fit", **row)
         rows.append(row)
-    table(rows)
+    columns = ["side", "features", "seconds", "least_seconds", "ratio", "least", "peak_mb", "fits", "load", "off"]
+    tables.show(columns, rows, words=2)
     goals({row["side"]: row for row in rows})
 
 
 def beta(folder: str, side: str) -> np.ndarray | None:
     path = Path(folder) / f"beta {side}.npy"
     return np.load(path) if path.exists() else None
-
-
-def table(rows: list[dict[str, Any]]) -> None:
-    columns = ["side", "features", "seconds", "least_seconds", "ratio", "least", "peak_mb", "fits", "load", "off"]
-    lines = [columns, *([str(row.get(column, "")) for column in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
 
 
 def goals(rows: dict[str, dict[str, Any]]) -> None:
