@@ -10,18 +10,15 @@ times in D / U; (0, 0) is the lower left corner of what is saved.
 import hashlib
 import json
 import logging
-import os
 import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from adlx.caching import cache_folder
-from adlx.data.sources.flow_cache import kept_or_solved
+from adlx.data.sources.flow_cache import kept_or_solved, side_by_side
 from adlx.data.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.sources.trajectories import InMemory, Trajectories
 from adlx.errors import UserError
@@ -133,14 +130,12 @@ def load_cylinder(
 def solve(wanted: Wanted) -> Trajectories:
     """Solves every flow, as many at a time as there are processors, each on its own."""
     count, (rows, columns) = wanted.trajectories, wanted.size
-    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     values = np.empty((count, wanted.steps, rows * columns, 3), np.float32)
     mask = np.empty((count, rows * columns), bool)
-    log.info("cylinder: solving %d flows with %d threads, to be kept for the next run", count, workers)
-    began, threads, stopped = time.monotonic(), torch.get_num_threads(), threading.Event()
+    threads = torch.get_num_threads()
 
-    def one(trajectory: int) -> None:
-        torch.set_num_threads(1)
+    def one(trajectory: int, stopped: threading.Event) -> None:
+        torch.set_num_threads(1)  # with more, sums would be divided otherwise, and flows differ in their last bits
         for step, fields in enumerate(solved(wanted, trajectory, mask[trajectory])):
             values[trajectory, step] = fields
             if stopped.is_set():
@@ -148,16 +143,10 @@ def solve(wanted: Wanted) -> Trajectories:
         if not np.isfinite(values[trajectory, -1]).all():
             raise UserError(f"the flow at resolution={wanted.resolution} became unstable; raise it")
 
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for done, _ in enumerate(pool.map(one, range(count)), start=1):
-                left = (time.monotonic() - began) / done * (count - done)
-                if done < count and done % workers == 0:
-                    log.info("cylinder: %d of %d flows, about %.0f s left", done, count, left)
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
+    try:
+        side_by_side(count, one, "cylinder", "flows")
+    finally:
+        torch.set_num_threads(threads)
 
     x, y = ((np.arange(cells) + 0.5) * _HEIGHT / rows for cells in (columns, rows))
     drawn = np.array([wanted.drawn(trajectory)[:3] for trajectory in range(count)], np.float32)

@@ -13,11 +13,8 @@ mean over the air. alpha is the share of water, from 0 to 1.
 import hashlib
 import json
 import logging
-import os
 import tempfile
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -26,7 +23,7 @@ import numpy as np
 
 from adlx.caching import cache_folder
 from adlx.data.sources.dambreak_case import write_case
-from adlx.data.sources.flow_cache import kept_or_solved
+from adlx.data.sources.flow_cache import kept_or_solved, side_by_side
 from adlx.data.sources.openfoam import installed, read_field, run, times
 from adlx.data.sources.trajectories import InMemory, Trajectories
 from adlx.data.sources.well import read_well
@@ -134,25 +131,12 @@ def solve(wanted: Wanted) -> Trajectories:
     """Solves every collapse, as many at a time as there are processors."""
     environment = installed("interIsoFoam")
     count, size = wanted.trajectories, wanted.size
-    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     values = np.empty((count, wanted.steps, size * size, 4), np.float32)
-    log.info("dambreak: OpenFOAM solves %d collapses, %d at a time, to be kept for the next run", count, workers)
-    began, stopped = time.monotonic(), threading.Event()
 
-    def one(trajectory: int) -> None:
-        if not stopped.is_set():
-            values[trajectory] = solved(wanted, trajectory, environment)
+    def one(trajectory: int, _: threading.Event) -> None:
+        values[trajectory] = solved(wanted, trajectory, environment)
 
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for done, _ in enumerate(pool.map(one, range(count)), start=1):
-                left = (time.monotonic() - began) / done * (count - done)
-                if done < count and done % workers == 0:
-                    log.info("dambreak: %d of %d collapses, about %.0f s left", done, count, left)
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-
+    side_by_side(count, one, "dambreak", "collapses")
     middle = (np.arange(size) + 0.5) / size
     return Trajectories(
         frames=InMemory(values),

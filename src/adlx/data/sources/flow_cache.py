@@ -1,7 +1,11 @@
-"""Solved flows that are kept as HDF5, so that each is solved once."""
+"""Flows that are solved side by side, and kept as HDF5, so that each is solved once."""
 
 import logging
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +16,38 @@ from adlx.errors import UserError
 log = logging.getLogger("adlx")
 
 _LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a download
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name: str, flows: str) -> None:
+    """Calls `solve` with every number below `count`, as many at a time as there are processors.
+
+    Args:
+        count: how many there are.
+        solve: one of them; ends early once the event is set, since another one has failed or the user has had enough.
+        name: begins the lines that tell how far it is.
+        flows: what they are, in those lines.
+    """
+    began, stopped, workers = time.monotonic(), threading.Event(), min(count, processors())
+    log.info("%s: solving %d %s, %d at a time, to be kept for the next run", name, count, flows, workers)
+
+    def one(number: int) -> None:
+        if not stopped.is_set():
+            solve(number, stopped)
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done, _ in enumerate(pool.map(one, range(count)), start=1):
+                left = (time.monotonic() - began) / done * (count - done)
+                if done < count and done % workers == 0:
+                    log.info("%s: %d of %d %s, about %.0f s left", name, done, count, flows, left)
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def kept_or_solved(
