@@ -137,6 +137,11 @@ class FieldForecaster(nn.Module):
         are looked at, and parameters (B, P)."""
         raise NotImplementedError
 
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to train."""
+        return any(True for _ in self.parameters())
+
     def known(self, frames: Tensor) -> Tensor:
         """The last k of frames (B, k or more, ...)."""
         if frames.shape[1] < self.seed_frames:

@@ -20,13 +20,13 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from adlx.models.causal import Cache, CausalAttention, once
+from adlx.models.causal import Cache, once
 from adlx.models.exchange import Addition, Exchange, Pooling, StateExchange
 from adlx.models.fields import FieldAutoencoder, FieldForecaster, TrainingPart
+from adlx.models.sea_block import Attend, Block, Conditioning, Feed, zero
 from adlx.specs import FieldSpec
 
 Kind = Literal["sea", "addition", "pool", "none"]
-Conditioning = Literal["adaln", "added"]
 FRAMES = 64
 """Frames that go through the autoencoder at once where a whole trajectory is read."""
 
@@ -82,21 +82,8 @@ class SEA(FieldForecaster):
         super().__init__(spec)
         groups, told = len(spec.groups), len(spec.parameters)
         sizes = {"blocks": blocks, "heads": heads, "ratio": ratio, "seed_frames": seed_frames}
-        for name, size in {**sizes, "feedforward": 1 if feedforward is None else feedforward}.items():
-            if size < 1:
-                raise ValueError(f"model.{name}={size}: must be at least 1")
-        if width % (2 * heads):
-            raise ValueError(f"model.width={width} must be a multiple of twice model.heads={heads}")
-        if noise < 0 or pushforward < 0:
-            raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
-        if groups < 2 and exchange != "none":
-            raise ValueError(f"model.exchange={exchange} needs two groups of fields, the data have {groups}: use none")
-        known = autoencoder.spec
-        if (known.fields, known.groups, known.cells) != (spec.fields, spec.groups, spec.cells):
-            raise ValueError(
-                f"model.autoencoder is of {', '.join(known.fields)} in groups {known.groups} at {known.cells} cells; "
-                f"the data have {', '.join(spec.fields)} in {spec.groups} at {spec.cells}"
-            )
+        check_sizes({**sizes, "feedforward": 1 if feedforward is None else feedforward}, width, noise, pushforward)
+        check_fields(spec, autoencoder.spec, exchange)
         self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         latents = autoencoder.latents
@@ -239,57 +226,24 @@ class SEA(FieldForecaster):
         return torch.cat(found[1:], dim=1)
 
 
-class Block(nn.Module):
-    """Each group attends to its past, the groups exchange, each goes through its perceptron."""
-
-    def __init__(self, attention: list["Attend"], exchange: Exchange | None, feed: list["Feed"]) -> None:
-        super().__init__()
-        self.attention, self.exchange, self.feed = nn.ModuleList(attention), exchange, nn.ModuleList(feed)
-
-    def forward(self, hidden: list[Tensor], told: Tensor | None, cache: Cache | None) -> list[Tensor]:
-        """Hidden states (B, T, D) of each group, and the embedded parameters (B, 1, D)."""
-        hidden = [layer(states, cache) for layer, states in zip(self.attention, hidden, strict=True)]
-        if self.exchange is not None:
-            hidden = self.exchange(hidden, cache)
-        return [layer(states, told, cache) for layer, states in zip(self.feed, hidden, strict=True)]
+def check_sizes(sizes: dict[str, int], width: int, noise: float, pushforward: int) -> None:
+    """Raises ValueError where a number is out of range."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"model.{name}={size}: must be at least 1")
+    if width % (2 * sizes["heads"]):
+        raise ValueError(f"model.width={width} must be a multiple of twice model.heads={sizes['heads']}")
+    if noise < 0 or pushforward < 0:
+        raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
 
 
-class Attend(nn.Module):
-    """h + attention(norm(h)) W."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, heads, dropout)
-        self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
-
-    def forward(self, hidden: Tensor, cache: Cache | None) -> Tensor:
-        normed = self.norm(hidden)
-        return hidden + self.out(self.attention(normed, normed, cache))
-
-
-class Feed(nn.Module):
-    """h + mlp(norm(h) (1 + scale(c)) + shift(c)), or, `added`, the same of h + c W without scale and shift."""
-
-    def __init__(self, width: int, inner: int, conditioning: Conditioning | None, dropout: float) -> None:
-        super().__init__()
-        self.adaptive = conditioning == "adaln"
-        self.norm = nn.LayerNorm(width, elementwise_affine=not self.adaptive)
-        outputs = 2 * width if self.adaptive else width
-        self.condition = None if conditioning is None else zero(nn.Linear(width, outputs))
-        self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.Dropout(dropout))
-
-    def forward(self, hidden: Tensor, told: Tensor | None, cache: Cache | None = None) -> Tensor:
-        if self.condition is None or told is None:
-            return hidden + self.mlp(self.norm(hidden))
-        if self.adaptive:
-            scale, shift = once(cache, self.condition, told).chunk(2, dim=-1)
-            return hidden + self.mlp(self.norm(hidden) * (1 + scale) + shift)
-        hidden = hidden + once(cache, self.condition, told)
-        return hidden + self.mlp(self.norm(hidden))
-
-
-def zero(layer: nn.Linear) -> nn.Linear:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+def check_fields(spec: FieldSpec, known: FieldSpec, exchange: Kind) -> None:
+    """Raises ValueError where there is nothing to exchange, or the autoencoder knows other fields."""
+    groups = len(spec.groups)
+    if groups < 2 and exchange != "none":
+        raise ValueError(f"model.exchange={exchange} needs two groups of fields, the data have {groups}: use none")
+    if (known.fields, known.groups, known.cells) != (spec.fields, spec.groups, spec.cells):
+        raise ValueError(
+            f"model.autoencoder is of {', '.join(known.fields)} in groups {known.groups} at {known.cells} cells; "
+            f"the data have {', '.join(spec.fields)} in {spec.groups} at {spec.cells}"
+        )
