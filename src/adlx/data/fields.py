@@ -25,6 +25,10 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 windows begin (B, 2): trajectory and time step."""
 
 
+class TooFew(UserError):
+    """There are not enough trajectories for all parts."""
+
+
 class FieldLoader(BatchLoader):
     """Yields windows, see `Batch`.
 
@@ -44,12 +48,8 @@ class FieldLoader(BatchLoader):
         fields = np.stack([self.data.frames.read(*row) for row in rows.tolist()])
         trajectories = rows[:, 0]
         parameters = torch.from_numpy(self.data.parameters[trajectories])
-        if self.data.mask is None:
-            mask = torch.zeros(len(rows), fields.shape[2], dtype=torch.bool)
-        else:
-            masks = np.broadcast_to(self.data.mask, (len(self.data), fields.shape[2]))
-            mask = torch.from_numpy(masks[trajectories])
-        return torch.from_numpy(fields), parameters, mask, torch.from_numpy(rows[:, :2].copy())
+        bodies = torch.from_numpy(self.data.bodies(trajectories))
+        return torch.from_numpy(fields), parameters, bodies, torch.from_numpy(rows[:, :2].copy())
 
 
 class Fields(DataModule):
@@ -109,7 +109,12 @@ class Fields(DataModule):
         return FieldSpec(data.fields, data.groups, len(data.coordinates), data.grid, places, data.parameter_names)
 
     def read(self) -> None:
-        self.setup("predict")
+        """Loads; too few trajectories to split are all to be predicted, as the test part."""
+        try:
+            self.setup("predict")
+        except TooFew:
+            nothing = np.zeros(0, dtype=np.int64)
+            self.places = {"train": nothing, "val": nothing, "test": np.arange(len(self.loaded))}
 
     def setup(self, stage: str) -> None:
         """Loads and splits, once.
@@ -125,7 +130,7 @@ class Fields(DataModule):
         parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
         places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
         if empty := [part for part in PARTS if not len(places[part])]:
-            raise UserError(
+            raise TooFew(
                 f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
                 "give more, or change data.split"
             )
@@ -163,7 +168,7 @@ class Fields(DataModule):
         data, count = self.loaded, 0.0
         sums = np.zeros((2, len(data.fields)))
         for place, frames in self.training():
-            fluid = frames if data.mask is None else frames[:, ~data.mask[place if len(data.mask) > 1 else 0]]
+            fluid = frames[:, ~data.bodies(np.array([place]))[0]]
             count += fluid.shape[0] * fluid.shape[1]
             wide = fluid.astype(np.float64)
             sums += [wide.sum(axis=(0, 1)), (wide**2).sum(axis=(0, 1))]
@@ -223,7 +228,6 @@ class Fields(DataModule):
         data = self.loaded
         steps = values.shape[1]
         spacing = data.time[1] - data.time[0] if len(data.time) > 1 else 1.0
-        mask = data.mask if data.mask is None or len(data.mask) == 1 else data.mask[places]
         written = Trajectories(
             frames=InMemory(values),
             lengths=np.full(len(values), steps),
@@ -233,7 +237,7 @@ class Fields(DataModule):
             coordinates=data.coordinates,
             parameters=data.parameters[places],
             parameter_names=data.parameter_names,
-            mask=mask,
+            mask=None if data.mask is None else data.bodies(places),
             time=data.time[0] + spacing * np.arange(start, start + steps),
             source="prediction",
             detail=name,

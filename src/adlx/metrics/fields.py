@@ -152,4 +152,10 @@ def by_time(result: FieldResult) -> dict[str, np.ndarray]:
     `one step` and `baseline`."""
     deviation = np.sqrt(np.maximum(np.nanmean(result.variance, axis=1, keepdims=True), 1e-12))
     parts = {"model": result.error, "one step": result.onestep_error, "baseline": result.baseline_error}
-    return {name: np.nanmean(np.sqrt(error) / deviation, axis=0) for name, error in parts.items() if error is not None}
+    known = ~np.isnan(result.variance)
+
+    def mean(error: np.ndarray) -> np.ndarray:
+        error = np.where(np.isnan(error), np.inf, error)  # as in `over_time`
+        return np.where(known, np.sqrt(error) / deviation, 0.0).sum(axis=0) / known.sum(axis=0)
+
+    return {name: mean(error) for name, error in parts.items() if error is not None}

@@ -162,7 +162,8 @@ def adopt(config: dict[str, Any], overrides: Sequence[str]) -> None:
     }
     config["model"].update(taken)
     if taken:
-        log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in taken.items()))
+        told = {key: value["run"] if isinstance(value, dict) else value for key, value in taken.items()}
+        log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in told.items()))
 
 
 def _kind(node: dict[str, Any]) -> str:

@@ -3,10 +3,16 @@
 Shapes: B trajectories, T time steps, F fields; bodies (B, cells) is true inside of them.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from adlx.specs import FieldSpec
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Fields (B, T, cells, F), parameters (B, P), bodies (B, cells), and trajectory and first step of each (B, 2)."""
+FRAMES = 32
+"""Frames that go through an autoencoder at once, where a trajectory may have any number."""
 
 
 def over_fluid(values: Tensor, bodies: Tensor) -> Tensor:
@@ -25,6 +31,16 @@ def moments(truth: Tensor, bodies: Tensor) -> tuple[Tensor, Tensor]:
 def squared_error(found: Tensor, truth: Tensor, bodies: Tensor) -> Tensor:
     """(B, T, F) of fields (B, T, cells, F)."""
     return over_fluid((found.double() - truth.double()).square(), bodies)
+
+
+def vrmse(found: Tensor, truth: Tensor, bodies: Tensor) -> Tensor:
+    """(B, F) root of the squared error over the variance in space, both summed over time, of fields (B, T, cells, F).
+
+    What is no number counts as infinite, so that any number is better.
+    """
+    variance = moments(truth, bodies)[0].sum(dim=1).clamp(min=1e-12)
+    ratio = squared_error(found, truth, bodies).sum(dim=1) / variance
+    return ratio.nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
 
 
 def divergence(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:
@@ -47,3 +63,15 @@ def volume_fraction(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor |
     if "alpha" not in spec.fields:
         return None
     return over_fluid(fields.double(), bodies)[..., spec.fields.index("alpha")]
+
+
+def padded(rows: list[tuple[Tensor, ...]]) -> list[np.ndarray]:
+    """Columns of (1, T, ...) tensors as arrays (N, T of the longest, ...), NaN beyond an end."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        longest = max(part.shape[1] for part in column)
+        whole = np.full((len(column), longest, *column[0].shape[2:]), np.nan)
+        for row, part in zip(whole, column, strict=True):
+            row[: part.shape[1]] = part[0].double().cpu().numpy()
+        columns.append(whole)
+    return columns

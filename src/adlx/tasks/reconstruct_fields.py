@@ -13,12 +13,8 @@ from torch import Tensor
 from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields import FieldAutoencoder
 from adlx.specs import FieldSpec
-from adlx.tasks.field_errors import moments, squared_error
+from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
 from adlx.tasks.task import Task
-
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-FRAMES = 32
-"""Frames that are compressed at once in a test."""
 
 
 class ReconstructFields(Task):
@@ -59,10 +55,8 @@ class ReconstructFields(Task):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         fields, _, bodies, _ = batch
         found = self.reconstruct(fields)
-        variance = moments(fields, bodies)[0]
-        ratio = squared_error(found, fields, bodies).sum(dim=1) / variance.sum(dim=1).clamp(min=1e-12)
         error = squared_error(self.model.standardized(found), self.model.standardized(fields), bodies).mean()
-        values = {"val/loss": error.float(), "val/vrmse": ratio.sqrt().mean().float()}
+        values = {"val/loss": error.float(), "val/vrmse": vrmse(found, fields, bodies).mean().float()}
         self.validation_sums.append((values, len(fields)))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -114,15 +108,3 @@ class ReconstructFields(Task):
     def shown(self, product: dict[str, np.ndarray]) -> str:
         first = next(iter(product.values()))
         return f"{len(product)} trajectories, {first.shape[1]} groups of {first.shape[2]} latent numbers a time step"
-
-
-def padded(rows: list[tuple[Tensor, ...]]) -> list[np.ndarray]:
-    """Columns of (1, T, ...) tensors as arrays (N, T of the longest, ...), NaN beyond an end."""
-    columns = []
-    for column in zip(*rows, strict=True):
-        longest = max(part.shape[1] for part in column)
-        whole = np.full((len(column), longest, *column[0].shape[2:]), np.nan)
-        for row, part in zip(whole, column, strict=True):
-            row[: part.shape[1]] = part[0].double().cpu().numpy()
-        columns.append(whole)
-    return columns

@@ -15,8 +15,16 @@ from adlx.errors import UserError
 from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields import FieldForecaster
 from adlx.specs import FieldSpec
-from adlx.tasks.field_errors import divergence, moments, squared_error, volume_fraction
-from adlx.tasks.reconstruct_fields import FRAMES, Batch, padded
+from adlx.tasks.field_errors import (
+    FRAMES,
+    Batch,
+    divergence,
+    moments,
+    padded,
+    squared_error,
+    volume_fraction,
+    vrmse,
+)
 from adlx.tasks.task import Task
 
 
@@ -81,11 +89,9 @@ class Rollout(Task):
 
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
         found, truth = self.compared(batch)
-        variance = moments(truth, batch[2])[0].sum(dim=1).clamp(min=1e-12)
-        ratio = squared_error(found, truth, batch[2]).sum(dim=1) / variance
-        ratio = ratio.nan_to_num(nan=torch.inf, posinf=torch.inf)  # so that any number is a better one
-        loss = self.batch_loss(batch) if any(True for _ in self.model.parameters()) else ratio.mean()
-        return {"val/loss": loss.float(), "val/rollout_vrmse": ratio.sqrt().mean().float()}
+        error = vrmse(found, truth, batch[2]).mean()
+        loss = self.batch_loss(batch) if self.model.learns else error
+        return {"val/loss": loss.float(), "val/rollout_vrmse": error.float()}
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         fields, parameters, bodies, _ = batch
@@ -170,9 +176,8 @@ class Rollout(Task):
             found.append(self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device)).cpu())
         values = torch.cat(found).float().numpy()
         data.write(folder / "rollout.hdf5", values, places, title, start=known)
-        bodies = data.loaded.mask
-        body = np.zeros(values.shape[2], bool) if bodies is None else bodies[places[0] if len(bodies) > 1 else 0]
-        save_film(film(None, values[0], body, self.model.spec, title), folder / "rollout.gif")
+        bodies = data.loaded.bodies(places[:1])[0]
+        save_film(film(None, values[0], bodies, self.model.spec, title), folder / "rollout.gif")
         return values
 
     def shown(self, product: np.ndarray) -> str:
@@ -183,7 +188,7 @@ class Rollout(Task):
 def check_lengths(model: FieldForecaster, data: Any) -> None:
     """Raises ValueError where training windows, or what is validated and tested, end with the seed frames."""
     known = model.seed_frames
-    if any(True for _ in model.parameters()) and data.window <= known:
+    if model.learns and data.window <= known:
         raise ValueError(f"data.window={data.window} must be above model.seed_frames={known}")
     shortest = min(int(data.windows(part)[:, 2].min()) for part in ("val", "test"))
     if shortest <= known:

@@ -41,7 +41,7 @@ class Trajectories:
         time: (T,) float64, of the longest trajectory.
         source: the word by which users choose it: `simulated`, `bundled`, `openfoam`, `file`, ...
         detail: what exactly, for titles and `run.json`.
-        simulated: whether it is made up by adlx itself for want of anything else (a solver's fields are not).
+        simulated: whether it was solved by a program and not measured.
         parts: (N,) int8, 0 train, 1 validation, 2 test, where the source says; None: to be drawn.
     """
 
@@ -62,3 +62,9 @@ class Trajectories:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def bodies(self, places: np.ndarray) -> np.ndarray:
+        """(len(places), cells) bool: the mask of some trajectories."""
+        if self.mask is None:
+            return np.zeros((len(places), len(self.coordinates)), dtype=bool)
+        return self.mask[places if len(self.mask) > 1 else np.zeros_like(places)]
