@@ -14,6 +14,7 @@ memory   the peak of drawing 64 images above what is resident before, by the ima
 
 adlx vit        width 384, patches of 8, 8 blocks, 12 heads; told the noise level by AdaLN-zero
 adlx unet       widths 32, 64, 96, 128, depth 2
+told by input   the same with the noise level added to the tokens, and so of the plain ViT's size
 plain ViT       torch.nn.TransformerEncoder of the same size, the noise level added to the tokens
 DiT             diffusers' DiTTransformer2DModel of the same size
 UNet2D          diffusers' UNet2DModel of adlx unet's widths, with attention at the smallest size
@@ -42,7 +43,8 @@ import adlx
 
 BATCH, STEPS = 8, 20
 PEER = "denoising-diffusion-pytorch"
-SIDES = ("adlx vit", "adlx unet", "adlx vit, bare loop", "plain ViT", "DiT", "UNet2D", "lucidrains")
+BARE = ("adlx vit, bare loop", "adlx vit told by input, bare loop")
+SIDES = ("adlx vit", "adlx unet", *BARE, "plain ViT", "DiT", "UNet2D", "lucidrains")
 PRECISIONS = ("32-true", "bf16-mixed")
 BENCHES = ("train", "sample", "sampler", "ema", "memory")
 PLAIN_RATIO, BF16_TIMES, SAMPLER_MS, EMA_SHARE = 1.0, 1.2, 0.15, 0.03
@@ -174,7 +176,7 @@ def goals(bench: str, precision: str, times: Times) -> None:
     """By the least times."""
     least = {side: min(taken) for side, taken in times.items()}
     plain = least.get(("plain ViT", precision)) if bench == "train" else None
-    for side in ("adlx vit", "adlx vit, bare loop"):
+    for side in ("adlx vit", *BARE):
         if plain and (side, precision) in least:
             goal(f"{bench}, {precision}: {side} over plain ViT", least[side, precision] / plain, PLAIN_RATIO)
     for side in ("adlx vit", "adlx unet"):

@@ -1,7 +1,16 @@
 """Where what is expensive to make or to fetch is kept between runs."""
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from adlx.errors import UserError
+
+log = logging.getLogger("adlx")
+
+_PATIENCE = 2.0  # seconds before a wait for another process is told
 
 
 def cache_folder() -> Path:
@@ -9,3 +18,40 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_dir
 
     return Path(os.environ.get("ADLX_CACHE") or user_cache_dir("adlx")).expanduser()
+
+
+@contextmanager
+def locked(path: Path, doing: str, seconds: float) -> Iterator[bool]:
+    """Holds a file of the cache for this process alone; in a folder that cannot be used, holds nothing.
+
+    Args:
+        path: the file, whose folder is made if it is not there.
+        doing: what another process that holds it does, after "another process that".
+        seconds: how long to wait for it.
+
+    Yields:
+        Whether the folder can be used.
+
+    Raises:
+        UserError: another process has not let go of it by then.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, usable = FileLock(path.with_suffix(".lock")), True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=min(_PATIENCE, seconds))
+        except Timeout:
+            log.info("cache: waiting for another process that %s (it holds %s)", doing, lock.lock_file)
+            lock.acquire(timeout=seconds)
+    except Timeout as error:
+        told = f"another process that {doing} has held {lock.lock_file} for {seconds:,.0f} s; wait for it, or stop it"
+        raise UserError(told) from error
+    except OSError as error:
+        log.info("cache: cannot use the folder %s (%s); going on without", path.parent, error.strerror)
+        usable = False
+    try:
+        yield usable
+    finally:
+        lock.release()

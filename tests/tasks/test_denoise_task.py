@@ -201,6 +201,23 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
     assert told == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("predict.n=0", "predict.n=0: must be at least 1"),
+        ("predict.steps=-1", "predict.steps=-1: must be at least 1"),
+        ("predict.batch_size=0", "predict.batch_size=0: must be at least 1"),
+        ("predict.eta=1.5", "predict.eta=1.5: from 0, deterministic, to 1, ancestral"),
+        ("predict.steps=few", "predict.steps=few must be int"),
+        ("predict.step=3", "predict.step: no such option; did you mean steps?"),
+    ],
+)
+def test_options_of_drawing_that_cannot_be(word, line, trained):
+    before = sorted(trained.path.glob("predict/*"))
+    assert error_of(trained.predict, [word]).startswith(line)
+    assert sorted(trained.path.glob("predict/*")) == before
+
+
 # Other ways to train
 
 

@@ -51,11 +51,12 @@ class PlainViT(nn.Module):
         return nn.functional.fold(self.pixels(self.encoder(tokens)).transpose(1, 2), SIZE, PATCH, stride=PATCH)
 
 
-def adlx(net: str) -> nn.Module:
+def adlx(net: str, conditioning: str = "adaln") -> nn.Module:
     from adlx.models.ddim import DDIM
     from adlx.specs import ImageSpec
 
-    return DDIM(ImageSpec(3, (SIZE, SIZE)), net, PATCH, WIDTH, BLOCKS, HEADS, widths=WIDTHS, depth=2)  # type: ignore
+    sizes = {"patch": PATCH, "width": WIDTH, "blocks": BLOCKS, "heads": HEADS, "widths": WIDTHS, "depth": 2}
+    return DDIM(ImageSpec(3, (SIZE, SIZE)), net, conditioning=conditioning, **sizes)  # type: ignore
 
 
 def dit() -> nn.Module:
@@ -108,6 +109,7 @@ def as_network(side: str, model: nn.Module) -> Network:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "vit": lambda: adlx("vit"),
+    "vit told by input": lambda: adlx("vit", "input"),
     "unet": lambda: adlx("unet"),
     "plain ViT": PlainViT,
     "DiT": dit,

@@ -39,7 +39,12 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     trained = open_trained(run, [word for word in words if word not in own], "predict")
     options = chosen(trained.task, own)
     path = new_folder(run.path / "predict")
-    product = trained.task.predict_into(path, trained.data, trained.title, **options)
+    try:
+        product = trained.task.predict_into(path, trained.data, trained.title, **options)
+    except UserError:
+        if not any(path.iterdir()):
+            path.rmdir()
+        raise
     out = console()
     out.print(trained.task.shown(product))
     if trained.data.about().get("simulated"):

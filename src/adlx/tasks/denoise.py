@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from adlx.atomic import replacing
+from adlx.errors import UserError
 from adlx.metrics.denoising import DenoisingResult, scores
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
@@ -218,7 +219,16 @@ class Denoise(Averaged, Task):
         batch_size: int = 64,
         pictures: bool = False,
     ) -> np.ndarray:
-        """Draws n images (N, C, H, W): `samples.npz`, a grid, and with `pictures` a PNG of each."""
+        """Draws n images (N, C, H, W): `samples.npz`, a grid, and with `pictures` a PNG of each.
+
+        Raises:
+            UserError: an option is out of range.
+        """
+        for name, count in (("n", n), ("steps", steps), ("batch_size", batch_size)):
+            if count < 1:
+                raise UserError(f"predict.{name}={count}: must be at least 1")
+        if not 0 <= eta <= 1:
+            raise UserError(f"predict.eta={eta}: from 0, deterministic, to 1, ancestral")
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 

@@ -4,13 +4,12 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from adlx.caching import cache_folder
+from adlx.caching import cache_folder, locked
 from adlx.data.sources.table import check_frame
 from adlx.errors import UserError
 
@@ -26,29 +25,9 @@ class Cache:
         self.path = cache_folder() / name
         self.columns = columns
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the cache for this process alone; in a folder that cannot be written, holds nothing.
-
-        Raises:
-            UserError: if another process has not let go of it in five minutes.
-        """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise UserError(
-                f"another process has held {lock.lock_file} for {_LOCK_SECONDS} s; wait for its download, or stop it"
-            ) from error
-        except OSError as error:
-            log.info("cache: cannot use the folder %s (%s)", self.path.parent, error.strerror)
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self) -> contextlib.AbstractContextManager[bool]:
+        """Holds the cache for this process alone, see `adlx.caching.locked`."""
+        return locked(self.path, "downloads the same", _LOCK_SECONDS)
 
     def read(self) -> tuple[pd.DataFrame | None, datetime]:
         """The table and when it was fetched; (None, any time) if there is none. A corrupt file is moved aside."""

@@ -4,11 +4,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
+from adlx.caching import locked
 from adlx.data.sources.trajectories import Trajectories
 from adlx.data.sources.well import read_well, write_well
 from adlx.errors import UserError
@@ -58,7 +58,7 @@ def kept_or_solved(
     Of several processes one solves and the others wait. A damaged file is solved anew; a folder that cannot be written
     is done without.
     """
-    with _locked(path, name):
+    with locked(path, "solves the same flows", _LOCK_SECONDS):
         found = _kept(path, name)
         if found is None:
             found = solve()
@@ -68,28 +68,6 @@ def kept_or_solved(
             except OSError as error:
                 log.info("%s: cannot keep %s (%s); going on without", name, path, error.strerror or error)
     return found
-
-
-@contextmanager
-def _locked(path: Path, name: str) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            log.info("%s: waiting for another process that solves the same flows", name)
-            lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout as error:
-        raise UserError(f"another process has held {lock.lock_file} for an hour; wait for it, or stop it") from error
-    except OSError as error:
-        log.info("%s: cannot use the folder %s (%s)", name, path.parent, error.strerror)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _kept(path: Path, name: str) -> Trajectories | None:

@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 
 from adlx.atomic import replacing
-from adlx.caching import cache_folder
+from adlx.caching import cache_folder, locked
 from adlx.data.sources.pictures import Pictures, decode, load_pictures
 
 log = logging.getLogger("adlx")
@@ -21,7 +21,7 @@ log = logging.getLogger("adlx")
 VERSION = 1
 """Of what `decode` makes of a file: one more whenever pixels come out otherwise."""
 
-_PATIENCE = 2  # seconds before a wait for another process is told
+_LOCK_SECONDS = 24 * 3600  # a million pictures take hours
 
 
 def cached_pictures(root: Path, names: list[str], size: tuple[int, int], channels: int) -> Pictures:
@@ -48,7 +48,7 @@ def cached_pictures(root: Path, names: list[str], size: tuple[int, int], channel
     shape = (channels, *size)
     if (found := _read(path, len(names), shape)) is not None:
         return found
-    with _locked(path) as usable:
+    with locked(path, "decodes the same pictures", _LOCK_SECONDS) as usable:
         if not usable:
             return load_pictures(root, names, size, channels)
         if (found := _read(path, len(names), shape)) is not None:  # another process was first
@@ -80,28 +80,6 @@ def _key(root: Path, names: list[str], size: tuple[int, int], channels: int) -> 
         for name, found in zip(names, pool.map(digest, names), strict=True):
             key.update(repr((name, found)).encode())
     return key.hexdigest()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Holds the file for this process alone; gives whether its folder can be used at all."""
-    from filelock import FileLock, Timeout
-
-    lock, usable = FileLock(path.with_suffix(".lock")), True
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=_PATIENCE)
-        except Timeout:
-            log.info("waiting for another process that decodes the same pictures (it holds %s)", lock.lock_file)
-            lock.acquire()
-    except OSError as error:
-        log.info("cache: cannot use the folder %s (%s); going on without", path.parent, error.strerror)
-        usable = False
-    try:
-        yield usable
-    finally:
-        lock.release()
 
 
 def _sweep(path: Path) -> None:
