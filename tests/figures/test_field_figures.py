@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection
 from PIL import Image
 
 from adlx.figures import style
@@ -85,9 +84,13 @@ def test_cells_without_a_grid_stand_where_they_are(bodies, drawn):
     truth, found = fields(2), fields(2, seed=1)
     figure = drawn(snapshots(truth, found, bodies, FREE, ["a", "b"], "free"))
     panel = panels_of(figure)[3]  # the second time of the first prediction
-    (points,) = (part for part in panel.collections if isinstance(part, PathCollection))
-    np.testing.assert_allclose(points.get_offsets(), np.array(PLACES)[~bodies])
-    np.testing.assert_allclose(points.get_array(), found[1, ~bodies, 0])
+    (image,) = panel.get_images()
+    shown = np.ma.filled(image.get_array().astype(float), np.nan)
+    high, wide = shown.shape
+    assert wide / high == pytest.approx((COLUMNS - 1) / (ROWS - 1), rel=0.01)
+    for cell, (x, y) in enumerate(PLACES):  # their middles, of which the outermost are at the edges
+        value = shown[min(int(y / (ROWS - 1) * high), high - 1), min(int(x / (COLUMNS - 1) * wide), wide - 1)]
+        np.testing.assert_allclose(value, np.nan if bodies[cell] else found[1, cell, 0])
 
 
 @pytest.mark.parametrize(

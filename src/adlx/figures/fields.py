@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from adlx.figures import style
+from adlx.figures.mosaic import mosaic
 from adlx.metrics.fields import FieldResult, by_time
 from adlx.specs import FieldSpec
 
@@ -33,7 +34,7 @@ def snapshots(
         title: of the figure.
     """
     times, count = len(truth), len(spec.fields)
-    high, wide = spec.grid or (1, 2)
+    high, wide = _size(spec)
     width = style.WIDTH / times
     height = min(1.6, max(0.55, 0.8 * width * high / wide))
     figure = style.blank(title, height=0.8 + 3 * count * height)
@@ -79,16 +80,21 @@ def _draw(
     panel.set_yticks([])
     panel.grid(visible=False)
     panel.set_facecolor(BODY)
+    shown = _shown(values, bodies, spec)
+    return panel.imshow(shown, origin="lower", cmap=colors, vmin=low, vmax=top, interpolation="nearest")
+
+
+def _shown(values: np.ndarray, bodies: np.ndarray, spec: FieldSpec) -> np.ndarray:
+    """(H, W) of (cells,), not a number where no fluid is."""
+    fluid = np.where(bodies, np.nan, values)
     if spec.grid is not None:
-        shown = np.where(bodies, np.nan, values).reshape(spec.grid)
-        return panel.imshow(shown, origin="lower", cmap=colors, vmin=low, vmax=top, interpolation="nearest")
-    x, y = np.array(spec.coordinates).T
-    panel.set_aspect("equal")
-    size = 40_000 / len(x)
-    fluid = ~bodies
-    return panel.scatter(
-        x[fluid], y[fluid], c=values[fluid], s=min(size, 12), marker="s", cmap=colors, vmin=low, vmax=top, linewidths=0
-    )
+        return fluid.reshape(spec.grid)
+    cells = mosaic(spec.coordinates or ())
+    return np.where(cells < 0, np.nan, fluid[cells])
+
+
+def _size(spec: FieldSpec) -> tuple[int, ...]:
+    return spec.grid or mosaic(spec.coordinates or ()).shape
 
 
 def error_by_time(result: FieldResult, title: str) -> Figure:
@@ -148,7 +154,7 @@ def film(
         title: of the film.
     """
     chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_FRAMES, len(found))).astype(int))
-    high, wide = spec.grid or (1, 2)
+    high, wide = _size(spec)
     kinds = ["predicted"] if truth is None else ["truth", "predicted", "error"]
     count = len(spec.fields)
     side = 7.0 / len(kinds)
@@ -175,10 +181,7 @@ def film(
     frames = []
     for time in chosen:
         for image, values in drawn:
-            shown = np.where(bodies, np.nan, values[time])
-            image.set_data(shown.reshape(spec.grid)) if spec.grid is not None else image.set_array(
-                values[time][~bodies]
-            )
+            image.set_data(_shown(values[time], bodies, spec))
         canvas.draw()
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
         figure.set_layout_engine("none")  # laid out once

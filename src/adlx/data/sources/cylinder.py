@@ -26,10 +26,10 @@ from adlx.errors import UserError
 log = logging.getLogger("adlx")
 
 _VERSION = 1  # of the solver and of what is drawn; another one makes new files
-_HEIGHT = 8.0
-_AHEAD = 4.0  # where cylinders stand, on average
+HEIGHT = 8.0
+AHEAD = 4.0  # where cylinders stand, on average
 _ASIDE = 0.5  # at most, in both directions
-_LAYER = 1.5  # at both ends
+LAYER = 1.5  # at both ends
 _SPEED = 0.1  # cells a step
 _DEVELOPED = 30.0  # time after which a wake is developed
 _PHASE = 6.0  # more than a period of shedding
@@ -51,12 +51,12 @@ class Wanted:
     @property
     def refined(self) -> int:
         """Cells of the lattice along one that is saved."""
-        return max(1, round(self.resolution * _HEIGHT / self.size[0]))
+        return max(1, round(self.resolution * HEIGHT / self.size[0]))
 
     @property
     def diameter(self) -> float:
         """In cells of the lattice."""
-        return self.refined * self.size[0] / _HEIGHT
+        return self.refined * self.size[0] / HEIGHT
 
     @property
     def stride(self) -> int:
@@ -87,7 +87,7 @@ class Wanted:
         low, high = self.reynolds
         offset = np.random.default_rng(self.seed).uniform()
         rng = np.random.default_rng([self.seed, trajectory])
-        x, y = np.array([_AHEAD, _HEIGHT / 2]) + rng.uniform(-_ASIDE, _ASIDE, 2)
+        x, y = np.array([AHEAD, HEIGHT / 2]) + rng.uniform(-_ASIDE, _ASIDE, 2)
         turn = rng.choice([-1, 1]) * rng.uniform(0.7, 1.0)
         reynolds = low + (high - low) * ((offset + _GOLDEN * trajectory) % 1)
         return reynolds, x, y, turn, _DEVELOPED + rng.uniform(0, _PHASE)
@@ -148,7 +148,7 @@ def solve(wanted: Wanted) -> Trajectories:
     finally:
         torch.set_num_threads(threads)
 
-    x, y = ((np.arange(cells) + 0.5) * _HEIGHT / rows for cells in (columns, rows))
+    x, y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
     drawn = np.array([wanted.drawn(trajectory)[:3] for trajectory in range(count)], np.float32)
     return Trajectories(
         frames=InMemory(values),
@@ -171,7 +171,7 @@ def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.nda
     """(cells, 3) u, v, p of each step that is saved; fills `mask` (cells) before the first."""
     reynolds, x, y, turn, before = wanted.drawn(trajectory)
     (rows, columns), diameter, refined = wanted.size, wanted.diameter, wanted.refined
-    layer = round(_LAYER * diameter)
+    layer = round(LAYER * diameter)
     centre = torch.tensor([[x * diameter + layer, y * diameter]], dtype=torch.float64)
     flow = CylinderFlow(
         (rows * refined, columns * refined + 2 * layer),
@@ -189,7 +189,7 @@ def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.nda
         return inner.reshape(rows, refined, columns, refined, *inner.shape[2:])
 
     fluid = ~blocks(flow.inside[0])
-    middle_x, middle_y = ((np.arange(cells) + 0.5) * _HEIGHT / rows for cells in (columns, rows))
+    middle_x, middle_y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
     body = (middle_x - x) ** 2 + (middle_y[:, None] - y) ** 2 < 0.25
     mask[:] = body.ravel()
     share = np.where(body, 0, 1 / np.maximum(fluid.sum((1, 3)), 1))[..., None]  # fields are 0 where no fluid is
