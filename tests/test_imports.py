@@ -40,4 +40,5 @@ def test_no_import_runs_back_up():
 
 def test_a_model_is_plain_torch():
     found = {name.split(".")[0] for path in (ROOT / "models").glob("*.py") for name in imported(path)}
-    assert found <= {"adlx", "torch", "math", "collections", "typing", "vector_quantize_pytorch"}
+    standard = {"collections", "functools", "math", "typing", "warnings"}
+    assert found <= {"adlx", "torch", "vector_quantize_pytorch", "neuralop"} | standard

@@ -24,7 +24,7 @@ from adlx.tasks import Task
 
 # Sizes of a network, where its YAML has them.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
-TINY |= {"kid_images": 8, "kid_steps": 2, "patches": "[2,4]", "rank": 4}
+TINY |= {"kid_images": 8, "kid_steps": 2, "patches": "[2,4]", "rank": 4, "modes": "[2,2]"}
 EPOCHS, LONGER = 2, 4
 ROWS, CONTEXT, HORIZON = 320, 24, 3
 
