@@ -1,5 +1,5 @@
-"""State-exchange attention: rollouts with and without the cache, a training step against the plain form, the solver of
-the cylinder's flow, and windows out of HDF5.
+"""State-exchange attention: rollouts with and without the cache, a training step against the plain form, both beside a
+Fourier neural operator, the solver of the cylinder's flow, and windows out of HDF5.
 
 Width 256, two groups of fields on 64 x 128 cells, batch 2. The sides of a comparison take turns in one process; `ratio`
 is the first one's time over the other's, the median of rounds.
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peers.sea_plain import PlainSEA
 
 from adlx.data.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.sources.trajectories import InMemory, Trajectories
@@ -29,8 +30,9 @@ EXAMPLES = """examples:
   python scripts/bench/sea.py
   python scripts/bench/sea.py --threads 2 --repeats 5 --only rollout
 """
-BENCHES = ("rollout", "step", "solver", "windows")
+BENCHES = ("rollout", "step", "fno", "solver", "windows")
 ROLLOUT_GOAL = round(1 / 3, 4)
+FNO_WIDTH = 35  # gives it about as many parameters
 SPEC = FieldSpec(("u", "v", "p"), ((0, 1), (2,)), 64 * 128, (64, 128), None, ("reynolds",))
 
 
@@ -67,8 +69,8 @@ def turns(sides: Sequence[Callable[[], Any]], repeats: int) -> tuple[float, list
 def model(exchange: Any = "sea") -> SEA:
     torch.manual_seed(0)
     made = SEA(SPEC, SEAAutoencoder(SPEC), width=256, exchange=exchange)
-    for layer in made.change:  # else nothing would move
-        torch.nn.init.normal_(layer.weight, std=0.01)
+    for name, parameter in made.change.named_parameters():  # else nothing would move
+        torch.nn.init.normal_(parameter, std=0.01 if "weight" in name else 0.0)
     return made.eval()
 
 
@@ -76,6 +78,7 @@ def latents(sea: SEA, batch: int, steps: int) -> torch.Tensor:
     return torch.randn(batch, steps, len(SPEC.groups), sea.autoencoder.latents)
 
 
+@torch.inference_mode()  # as Lightning has it in validation and test
 def bench_rollout(repeats: int, threads: int) -> None:
     """50 and 200 steps from one frame: with the cache, and each step from all before it."""
     sea, parameters = model(), torch.tensor([[100.0], [200.0]])
@@ -89,24 +92,83 @@ def bench_rollout(repeats: int, threads: int) -> None:
         tell("rollout", steps=steps, threads=threads, **facts, **goal)
 
 
+def training_step(module: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    learnt = [p for p in module.parameters() if p.requires_grad]
+    fused = not any(p.is_complex() for p in learnt)  # PyTorch has none for these
+    optimizer = torch.optim.AdamW(learnt, fused=fused)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters() if p.requires_grad)
+
+
 def bench_step(repeats: int, threads: int) -> None:
-    """A training step of each exchange against that of groups kept apart."""
-    optimizers, steps = {}, {}
+    """A training step against the plain form of as many parameters, and of each exchange against groups kept apart."""
     parameters = torch.rand(8, 1)
-    for exchange in ("none", "sea", "addition", "pool"):
-        sea = model(exchange).train()
-        window = latents(sea, 8, 16)
-        optimizers[exchange] = torch.optim.AdamW([p for p in sea.parameters() if p.requires_grad], fused=True)
-
-        def step(sea: SEA = sea, window: torch.Tensor = window, optimizer: Any = optimizers[exchange]) -> None:
-            optimizer.zero_grad()
-            sea.latent_loss(window, parameters).backward()
-            optimizer.step()
-
-        steps[exchange] = step
+    seas = {exchange: model(exchange).train() for exchange in ("none", "sea", "addition", "pool")}
+    window = latents(seas["sea"], 8, 16)
+    plain = PlainSEA(window.shape[2], window.shape[3], width=256, low=32, heads=8, told=1)
+    assert count(plain) == count(seas["sea"])
+    steps = {name: training_step(sea, partial(sea.latent_loss, window, parameters)) for name, sea in seas.items()}
+    steps["plain"] = training_step(plain, partial(plain.loss, window, parameters))
+    ratio, median, least = turns([steps["sea"], steps["plain"]], 3 * repeats)
+    facts = {"threads": threads, "ms": median[0], "plain_ms": median[1], "least_ms": least, "parameters": count(plain)}
+    tell("step", against="plain", **facts, ratio=round(ratio, 3), goal=1.0, met=ratio <= 1)
     for exchange in ("sea", "addition", "pool"):
         ratio, median, _ = turns([steps[exchange], steps["none"]], repeats)
         tell("step", exchange=exchange, threads=threads, ms=median[0], none_ms=median[1], ratio=round(ratio, 3))
+
+
+def bench_fno(repeats: int, threads: int) -> None:
+    """A training step, for each frame that it forecasts, and 50 steps from fields to fields, beside a Fourier neural
+    operator of about as many parameters.
+
+    SEA learns from windows of latents, which are made once; FNO from pairs of frames.
+    """
+    try:
+        from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        tell("fno", neuralop="not installed: pip install 'adlx[fno]'")
+        return
+    sea, parameters = model().train(), torch.rand(8, 1)
+    rows, columns = SPEC.grid or (0, 0)
+    torch.manual_seed(0)
+    fields, told = len(SPEC.fields), len(SPEC.parameters)
+    fno = FNO(n_modes=(24, 24), in_channels=fields + told, out_channels=fields, hidden_channels=FNO_WIDTH)
+    pairs = torch.randn(2, 4, fields, rows, columns)
+
+    def forecast(frames: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+        numbers = parameters[:, :, None, None].expand(-1, -1, rows, columns)
+        return frames + fno(torch.cat([frames, numbers], dim=1))
+
+    def loss() -> torch.Tensor:
+        return (forecast(pairs[0], parameters[:4]) - pairs[1]).square().mean()
+
+    ours = training_step(sea, partial(sea.latent_loss, latents(sea, 8, 16), parameters))
+    _, median, _ = turns([ours, training_step(fno, loss)], repeats)
+    ours_ms, theirs_ms = median[0] / (8 * 15), median[1] / 4
+    facts = {"threads": threads, "parameters": count(sea), "fno_parameters": count(fno)}
+    tell("fno", what="training", **facts, ms_a_frame=round(ours_ms, 3), fno_ms_a_frame=round(theirs_ms, 3))
+
+    @torch.no_grad()
+    def unrolled(steps: int) -> None:
+        frames = pairs[0, :2]
+        for _ in range(steps):
+            frames = forecast(frames, parameters[:2])
+
+    sea.eval()
+    fno.eval()
+    seed = torch.randn(2, 1, SPEC.cells, fields)
+    sides = [partial(sea.rollout, seed, 50, parameters[:2]), partial(unrolled, 50)]
+    ratio, median, _ = turns(sides, max(1, repeats // 3))
+    tell("fno", what="rollout", steps=50, **facts, ms=median[0], fno_ms=median[1], ratio=round(ratio, 3))
 
 
 def bench_solver(repeats: int, threads: int) -> None:
@@ -147,7 +209,7 @@ def bench_windows(repeats: int, threads: int) -> None:
         try:
             from the_well.data import WellDataset  # type: ignore[import-not-found]
         except ImportError:
-            tell("windows", the_well="not installed: pip install --no-deps the_well")
+            tell("windows", the_well="not installed: pip install --no-deps --target FOLDER the_well, PYTHONPATH=FOLDER")
         else:
             other = WellDataset(path=str(path.parent), n_steps_input=16, n_steps_output=0, use_normalization=False)
             sides.append(lambda: [other[number] for number in range(20)])

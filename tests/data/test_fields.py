@@ -183,10 +183,27 @@ def test_the_fingerprint_is_of_the_training_part_alone():
     told = given.parameters.copy()
     told[places["train"][0]] += 0.1
     assert data_of(replace(given, parameters=told)).about()["fingerprint"] != first
+    assert data_of(replace(given, coordinates=2 * given.coordinates)).about()["fingerprint"] != first
     assert data_of(given, batch_size=2, horizon=5, window=3).about()["fingerprint"] == first
     about = data_of(given).about()
     assert (about["fields"], about["samples"]) == (["u", "v", "p"], {"train": 6, "val": 1, "test": 1})
     assert (about["source"], about["simulated"], about["steps"]) == ("simulated", False, 20)
+
+
+def test_the_fingerprint_is_of_the_bodies_of_the_training_part_too():
+    bodies = np.repeat(waves().mask, 8, axis=0)
+    given = replace(waves(), mask=bodies)
+    places, first = data_of(given).places, data_of(given).about()["fingerprint"]
+
+    def grown(place: int) -> str:
+        mask = bodies.copy()
+        mask[place, 0] = True
+        return data_of(replace(given, mask=mask)).about()["fingerprint"]
+
+    assert grown(places["train"][2]) != first
+    assert grown(places["test"][0]) == first
+    assert data_of(waves()).about()["fingerprint"] == first  # one body for all is as many that are alike
+    assert data_of(replace(given, mask=None)).about()["fingerprint"] != first
 
 
 def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):

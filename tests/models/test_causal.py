@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adlx.models.causal import Cache, CausalAttention
+from adlx.models.causal import Cache, CausalAttention, turned
 
 
 def make(width: int = 12, heads: int = 3) -> CausalAttention:
@@ -25,9 +25,8 @@ def by_hand(layer: CausalAttention, x: Tensor, memory: Tensor, first: int = 0) -
         return values @ of.weight.T + of.bias
 
     def turn(values: Tensor, time: int) -> list[complex]:
-        half = len(values) // 2
-        angles = [time / 10000 ** (2 * i / len(values)) for i in range(half)]
-        pairs = zip(values[:half].tolist(), values[half:].tolist(), angles, strict=True)
+        angles = [time / 10000 ** (2 * m / len(values)) for m in range(len(values) // 2)]
+        pairs = zip(values[::2].tolist(), values[1::2].tolist(), angles, strict=True)
         return [complex(a, b) * complex(math.cos(angle), math.sin(angle)) for a, b, angle in pairs]
 
     head = x.shape[2] // layer.heads
@@ -50,7 +49,7 @@ def by_hand(layer: CausalAttention, x: Tensor, memory: Tensor, first: int = 0) -
 @pytest.mark.parametrize("heads", [1, 3])
 def test_it_equals_the_equations(heads):
     layer, x, memory = make(heads=heads), sequence(), sequence(seed=1)
-    # frequencies are float32
+    # angles are float32
     torch.testing.assert_close(layer(x, memory), by_hand(layer, x, memory), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(layer(x, memory), by_hand(layer, x, memory, first=300), rtol=1e-4, atol=1e-5)
 
@@ -87,3 +86,18 @@ def test_steps_from_a_cache_equal_those_at_once():
             torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, memory), rtol=1e-10, atol=1e-12)
     with pytest.raises(ValueError, match="comes one more, not 2"):
         first(x[:, :2], x[:, :2], cache)
+
+
+def test_a_model_in_half_precision_knows_late_steps_apart():
+    """In bfloat16 the angles of steps beyond 256 would be rounded to those of others."""
+    layer, half = CausalAttention(12, 3), CausalAttention(12, 3).bfloat16()
+    exact = layer.turns(400)
+    torch.set_default_dtype(torch.bfloat16)  # as Lightning's `bf16-true` does
+    try:
+        assert torch.equal(half.turns(400), exact)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    heads = torch.randn(2, 3, 400, 4)
+    found = turned(heads.bfloat16(), exact)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), turned(heads, exact), rtol=0.02, atol=0.03)

@@ -9,7 +9,7 @@ from adlx.runs.catalog import GROUPS, NODES, config_folder, description, keys, o
 
 def test_options_are_the_files(tmp_path):
     assert set(options("model")) >= {"drift", "naive", "nlinear", "seasonal_naive", "seq2seq"}
-    assert set(options("optimizer")) == {"adam", "adamw", "ddim", "sgd"}
+    assert set(options("optimizer")) == {"adam", "adamw", "ddim", "fields", "sgd"}
     assert list(options("optimizer/schedule")) == ["constant", "cosine"]
     assert options("nothing") == {}
     (tmp_path / "model").mkdir()

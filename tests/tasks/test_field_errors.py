@@ -26,7 +26,13 @@ def block(top: int = 4, left: int = 6, high: int = 3, wide: int = 5) -> torch.Te
     return body.view(1, -1)
 
 
+def places(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Coordinates (cells, 2) of a grid, row by row."""
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
 NOWHERE = torch.zeros(1, CELLS, dtype=torch.bool)
+UNIT = places(np.arange(COLUMNS), np.arange(ROWS)).astype(float)
 
 
 def test_means_are_over_what_no_body_covers():
@@ -66,7 +72,7 @@ def swirl(noise: float = 0.0) -> torch.Tensor:
 
 
 def test_a_solenoidal_field_has_no_divergence():
-    found = divergence(swirl(), NOWHERE, spec_of("u", "v"))
+    found = divergence(swirl(), NOWHERE, spec_of("u", "v"), UNIT)
     assert found is not None
     assert found.shape == (1, 2)
     assert found.max() < 1e-6 < swirl().abs().max()
@@ -76,11 +82,35 @@ def test_the_divergence_of_a_known_field_is_exact():
     y, x = torch.meshgrid(torch.arange(ROWS), torch.arange(COLUMNS), indexing="ij")
     u, v, p = 0.3 * x + 7 * y, 0.2 * y - 5 * x, 100.0 * x * y
     fields = torch.stack([p, u, v], dim=-1).float().view(1, 1, CELLS, 3)
-    found = divergence(fields, NOWHERE, spec_of("p", "u", "v"))
+    found = divergence(fields, NOWHERE, spec_of("p", "u", "v"), UNIT)
     torch.testing.assert_close(found, torch.tensor([[0.5]]), rtol=1e-4, atol=0)
-    bent = divergence(torch.stack([0.5 * x**2, 0 * y], -1).float().view(1, 1, CELLS, 2), NOWHERE, spec_of("u", "v"))
+    parabola = torch.stack([0.5 * x**2, 0 * y], -1).float().view(1, 1, CELLS, 2)
+    bent = divergence(parabola, NOWHERE, spec_of("u", "v"), UNIT)
     expected = x[0, 1:-1].double().square().mean().sqrt()  # du/dx = x
     torch.testing.assert_close(bent, expected.float().view(1, 1))
+
+
+@pytest.mark.parametrize("kind", ["even", "wide", "uneven", "downwards"])
+def test_the_spacing_of_the_grid_counts(kind):
+    """u = x^2, v = -2 x y has no divergence wherever its cells lie; u = x^2, v = 3 y has 2 x + 3."""
+    x, y = (
+        0.1 * np.arange(COLUMNS),
+        {"even": 0.1, "wide": 0.7, "uneven": 0.1, "downwards": -0.3}[kind] * np.arange(ROWS),
+    )
+    if kind == "uneven":
+        x, y = 2 * x + 0.5 * x**2, 5 + y + y**2
+    at = places(x, y)
+    right, up = torch.from_numpy(at).T
+    still = torch.stack([right**2, -2 * right * up], dim=-1).view(1, 1, CELLS, 2)
+    assert still.abs().max() > 1
+    torch.testing.assert_close(
+        divergence(still, NOWHERE, spec_of("u", "v"), at), torch.zeros(1, 1).double(), rtol=0, atol=1e-10
+    )
+    spread = torch.stack([right**2, 3 * up], dim=-1).view(1, 1, CELLS, 2)
+    expected = (2 * x[1:-1] + 3) ** 2
+    found = divergence(spread, NOWHERE, spec_of("u", "v"), at)
+    assert found is not None
+    assert found.item() == pytest.approx(np.sqrt(expected.mean()), rel=1e-10)
 
 
 def test_cells_beside_a_body_have_no_divergence():
@@ -89,7 +119,7 @@ def test_cells_beside_a_body_have_no_divergence():
     broken = fields.clone()
     broken[:, :, body[0]] = 50.0
     spec = spec_of("u", "v")
-    torch.testing.assert_close(divergence(broken, body, spec), torch.zeros(1, 2), rtol=0, atol=1e-6)
+    torch.testing.assert_close(divergence(broken, body, spec, UNIT), torch.zeros(1, 2), rtol=0, atol=1e-6)
     noisy = swirl(noise=0.1)
     u, v = noisy.view(2, ROWS, COLUMNS, 2).unbind(-1)
     by_hand = []
@@ -100,31 +130,31 @@ def test_cells_beside_a_body_have_no_divergence():
                 across = v[:, row + 1, column] - v[:, row - 1, column]
                 by_hand.append((along + across) / 2)
     assert len(by_hand) == (ROWS - 2) * (COLUMNS - 2) - 5 * 7
-    torch.testing.assert_close(divergence(noisy, body, spec)[0], torch.stack(by_hand).square().mean(dim=0).sqrt())
+    torch.testing.assert_close(divergence(noisy, body, spec, UNIT)[0], torch.stack(by_hand).square().mean(dim=0).sqrt())
 
 
 def test_bodies_of_several_trajectories_are_their_own():
     fields, bodies = swirl(noise=0.1).repeat(2, 1, 1, 1), torch.cat([block(), NOWHERE])
     spec = spec_of("u", "v")
-    both = divergence(fields, bodies, spec)
+    both = divergence(fields, bodies, spec, UNIT)
     for place in range(2):
-        torch.testing.assert_close(both[place], divergence(fields[:1], bodies[place : place + 1], spec)[0])
+        torch.testing.assert_close(both[place], divergence(fields[:1], bodies[place : place + 1], spec, UNIT)[0])
 
 
 @pytest.mark.parametrize("spec", [spec_of("u", "w"), spec_of("u", "v", grid=None), spec_of("u")])
 def test_without_a_grid_or_two_velocities_there_is_no_divergence(spec):
-    assert divergence(random(1, 2, CELLS, len(spec.fields)), NOWHERE, spec) is None
+    assert divergence(random(1, 2, CELLS, len(spec.fields)), NOWHERE, spec, UNIT) is None
 
 
 @pytest.mark.parametrize("grid", [(2, CELLS // 2), (1, CELLS)])
 def test_a_grid_too_narrow_for_central_differences_has_no_divergence(grid):
-    assert divergence(random(1, 2, CELLS, 2), NOWHERE, spec_of("u", "v", grid=grid)) is None
+    assert divergence(random(1, 2, CELLS, 2), NOWHERE, spec_of("u", "v", grid=grid), UNIT) is None
 
 
 def test_a_frozen_forecast_that_is_one_frame_repeated_can_be_looked_at():
     frame = swirl()[:, :1]
     torch.testing.assert_close(
-        divergence(frame.expand(-1, 5, -1, -1), NOWHERE, spec_of("u", "v")), torch.zeros(1, 5), rtol=0, atol=1e-6
+        divergence(frame.expand(-1, 5, -1, -1), NOWHERE, spec_of("u", "v"), UNIT), torch.zeros(1, 5), rtol=0, atol=1e-6
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from waves import WINDOWS, WORDS, waves, write_waves
 
 import adlx
-from adlx.data.sources.well import read_well
+from adlx.data.sources.well import read_well, write_well
 from adlx.metrics.fields import FieldResult, vrmse
 from adlx.models.fields import FieldForecaster
 from adlx.runs.checkpoints import load_checkpoint
@@ -246,6 +247,15 @@ def test_a_rollout_has_a_film_and_figures(sea):
     assert figures == {"rollout.png", "error_by_time.png", "rollout.gif", "training_curves.png"}
     with Image.open(sea.path / "figures" / "rollout.gif") as film:
         assert film.n_frames == 19
+
+
+def test_divergence_is_by_the_coordinates_of_the_data(runs, tmp_path):
+    given = waves()
+    wide = replace(given, coordinates=given.coordinates * [4.0, 4.0])
+    write_well(tmp_path / "wide.hdf5", wide, "waves")
+    found = runs["dmd"].evaluate([f"data.path={tmp_path / 'wide.hdf5'}"])
+    for key in ("test/divergence", "baseline/divergence"):
+        assert found[key] == pytest.approx(runs["dmd"].metrics[key] / 4, rel=1e-5)
 
 
 def test_prepared_latents_are_no_part_of_what_is_stored(sea):

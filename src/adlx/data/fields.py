@@ -57,8 +57,8 @@ class Fields(DataModule):
 
     Args:
         batch_size: windows a batch.
-        window: time steps a training window holds.
-        stride: steps from the start of one training window to the next.
+        window: time steps a training window holds; None: as many as suit the model, see `suit`.
+        stride: steps from the start of one training window to the next; None: what suits the model.
         horizon: time steps of a trajectory that are tested, from its first; None: all.
         split: shares of the trajectories for training, validation and test, where the source does not say which are
             which.
@@ -71,20 +71,20 @@ class Fields(DataModule):
 
     def __init__(
         self,
-        batch_size: int = 8,
-        window: int = 16,
-        stride: int = 4,
+        batch_size: int = 4,
+        window: int | None = None,
+        stride: int | None = None,
         horizon: int | None = None,
         split: tuple[float, float, float] = (0.75, 0.125, 0.125),
         split_seed: int = 0,
         repeat: int = 1,
     ) -> None:
         super().__init__()
-        given = {"batch_size": batch_size, "stride": stride, "repeat": repeat, "window": window - 1}
-        for name, value in {**given, "horizon": 2 if horizon is None else horizon - 1}.items():
-            if value < 1:
-                least = 2 if name in ("window", "horizon") else 1
-                raise UserError(f"data.{name}={value + least - 1}: must be at least {least}")
+        least = {"batch_size": 1, "window": 2, "stride": 1, "horizon": 2, "repeat": 1}
+        given = {"batch_size": batch_size, "window": window, "stride": stride, "horizon": horizon, "repeat": repeat}
+        for name, value in given.items():
+            if value is not None and value < least[name]:
+                raise UserError(f"data.{name}={value}: must be at least {least[name]}")
         if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
             raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
         self.batch_size, self.window, self.stride, self.horizon = batch_size, window, stride, horizon
@@ -135,7 +135,7 @@ class Fields(DataModule):
                 "give more, or change data.split"
             )
         longest = int(data.lengths[places["train"]].max())
-        if longest < self.window and self.trained_spec is None:  # what is trained sees no window any more
+        if self.window and longest < self.window and self.trained_spec is None:  # what is trained needs none
             raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
         self.places = places
 
@@ -145,8 +145,9 @@ class Fields(DataModule):
     def about(self) -> dict[str, Any]:
         data = self.loaded
         digest = hashlib.sha256(repr((data.fields, data.groups, data.grid)).encode())
+        digest.update(np.ascontiguousarray(data.coordinates).tobytes())
         for place in self.places["train"].tolist():
-            digest.update(data.parameters[place].tobytes())
+            digest.update(data.parameters[place].tobytes() + data.bodies(np.array([place])).tobytes())
             for first, end in chunks(int(data.lengths[place])):
                 digest.update(np.ascontiguousarray(data.frames.read(place, first, end)).tobytes())
         return {
@@ -190,14 +191,33 @@ class Fields(DataModule):
         """(N, P) of the training trajectories."""
         return self.loaded.parameters[self.places["train"]]
 
+    def suit(self, window: int | None, overlapping: bool) -> None:
+        """Takes what suits a model, where no window or stride was given.
+
+        Args:
+            window: time steps of a training window; None: three quarters of the shortest training trajectory, since
+                what has learnt how a flow goes on for that long holds out in a rollout.
+            overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
+        """
+        if not len(self.places["train"]):
+            return
+        shortest = int(self.loaded.lengths[self.places["train"]].min())
+        if self.window is None:
+            self.window = max(2, min(shortest, 3 * shortest // 4 if window is None else window))
+        if self.stride is None:
+            self.stride = max(1, self.window // 12) if overlapping else self.window
+
     def windows(self, part: str) -> np.ndarray:
         """(W, 3) trajectory, first step and end: windows of the training part, whole trajectories of the others."""
+        if part == "train":
+            self.suit(None, overlapping=True)
         rows = []
         for place in self.places[part].tolist():
             length = int(self.loaded.lengths[place])
             if part != "train":
                 rows.append((place, 0, min(length, self.horizon or length)))
             else:
+                assert self.window and self.stride
                 starts = range(0, length - self.window + 1, self.stride)
                 rows += [(place, start, start + self.window) for start in starts]
         return np.array(rows, dtype=np.int64)

@@ -1,15 +1,18 @@
 """Attention along time in which no step sees a later one, with what earlier steps left kept between calls.
 
 Vaswani et al. (2017), "Attention Is All You Need", section 3.2, with the positions of Su et al. (2021), "RoFormer:
-Enhanced Transformer with Rotary Position Embedding", section 3.2.2: the pair i of the K features of a head, of query
-and key alike, is turned by an angle in proportion to its time t,
+Enhanced Transformer with Rotary Position Embedding", section 3.2: the pair m of the K features of a head, of query and
+key alike, is a complex number z, which is turned by an angle in proportion to its time t,
 
-    (a, b) -> (a cos w_i t - b sin w_i t, a sin w_i t + b cos w_i t),   w_i = 10000^(-2i/K)
+    z -> z exp(i w_m t),   w_m = 10000^(-2m/K)
 
 so that what a query finds depends on how long ago a step was, and not on when: time goes on beyond a training window.
 
 Shapes: B batch, T time, D width, N heads, K = D / N width of a head.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +32,7 @@ class Cache:
     def __init__(self, length: int) -> None:
         self.length, self.steps = length, 0
         self.held: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-        self.constant: dict[nn.Module, Tensor] = {}
+        self.constant: dict[Callable[[Any], Tensor], Tensor] = {}
 
     def extend(self, owner: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, N, steps + T, K) of `owner`, of which these (B, N, T, K) are the newest."""
@@ -43,7 +46,7 @@ class Cache:
         return kept[0][:, :, :stop], kept[1][:, :, :stop]
 
 
-def once(cache: Cache | None, owner: nn.Module, given: Tensor) -> Tensor:
+def once(cache: Cache | None, owner: Callable[[Any], Tensor], given: Any) -> Tensor:
     """owner(given), which does not depend on the time step: with a cache, computed at the first alone."""
     if cache is None:
         return owner(given)
@@ -62,7 +65,7 @@ class CausalAttention(nn.Module):
         dropout: on the attention weights.
     """
 
-    frequencies: Tensor
+    pairs: Tensor
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -70,8 +73,8 @@ class CausalAttention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
-        exponents = torch.arange(0, width // heads, 2, dtype=torch.float64) / (width // heads)
-        self.register_buffer("frequencies", (10000.0**-exponents).float(), persistent=False)
+        # whole numbers, which stay as they are where a model is made bfloat16
+        self.register_buffer("pairs", torch.arange(width // heads // 2), persistent=False)
 
     def forward(self, x: Tensor, memory: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, T, D), of `x` in `memory`, both (B, T, D).
@@ -80,25 +83,30 @@ class CausalAttention(nn.Module):
             x, memory: the same time steps. With a cache that holds some already, the one step after these.
             cache: is extended; its count of steps is left to the caller, who may have several attentions.
         """
+        steps, start = x.shape[1], 0 if cache is None else cache.steps
+        if start and steps > 1:
+            raise ValueError(f"after {start} steps in the cache comes one more, not {steps}")
         q, k, v = (
             layer(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
             for layer, of in ((self.query, x), (self.key, memory), (self.value, memory))
         )
-        start = 0 if cache is None else cache.steps
-        if start and q.shape[2] > 1:
-            raise ValueError(f"after {start} steps in the cache comes one more, not {q.shape[2]}")
-        times = torch.arange(start, start + q.shape[2], device=q.device)
-        angles = times[:, None] * self.frequencies
-        cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)  # (T, K / 2)
-        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        turns = once(cache, self.turns, steps if cache is None else cache.length)[start : start + steps]
+        q, k = turned(q, turns), turned(k, turns)
         if cache is not None:
             k, v = cache.extend(self, k, v)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=q.shape[2] > 1)
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=steps > 1)
         return mixed.transpose(1, 2).flatten(2)
 
+    def turns(self, steps: int) -> Tensor:
+        """(T, K / 2) exp(i w_m t) of the first so many steps."""
+        frequencies = 10000.0 ** (-self.pairs.float() / len(self.pairs))
+        angles = torch.arange(steps, device=frequencies.device)[:, None] * frequencies
+        return torch.polar(torch.ones_like(angles), angles)
 
-def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """(B, N, T, K), each pair of features, one of either half, turned by the angle of its time and frequency."""
-    a, b = heads.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+def turned(heads: Tensor, turns: Tensor) -> Tensor:
+    """(B, N, T, K), each pair of features, as a complex number, turned by the angle of its time and frequency."""
+    wide = heads.to(torch.promote_types(heads.dtype, torch.float32))  # there are no complex numbers of less
+    pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(heads.dtype)

@@ -13,6 +13,8 @@ order of the groups; `parallel`, all see one another as they were.
 Shapes: B batch, T time, D width, d low width, N heads, G groups.
 """
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
@@ -78,7 +80,7 @@ class StateExchange(Exchange):
 
     def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
         found = [self.pairs[f"{group}_{of}"](told[group], told[of], cache) for of in others(group, self.groups)]
-        return self.up[group](gelu(torch.stack(found).sum(dim=0)))
+        return self.up[group](gelu(reduce(torch.add, found)))
 
 
 class Addition(Exchange):
@@ -93,7 +95,7 @@ class Addition(Exchange):
         return self.project[group](self.norm[group](hidden))
 
     def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
-        return torch.stack([told[of] for of in others(group, self.groups)]).sum(dim=0)
+        return reduce(torch.add, [told[of] for of in others(group, self.groups)])
 
 
 class Pooling(Exchange):

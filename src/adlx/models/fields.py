@@ -102,9 +102,11 @@ class FieldForecaster(nn.Module):
 
     Attributes:
         seed_frames: k, how many frames it is given.
+        window: time steps of a training window that suit it; None: most of a trajectory.
     """
 
     seed_frames: int = 1
+    window: int | None = None
 
     def __init__(self, spec: FieldSpec) -> None:
         super().__init__()

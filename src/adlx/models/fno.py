@@ -70,6 +70,7 @@ class FNO(FieldForecaster):
         if noise < 0 or pushforward < 0:
             raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
         self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
+        self.window = seed_frames + pushforward + 1
         fields, told = len(spec.fields), len(spec.parameters)
         self.register_buffer("mean", torch.zeros(fields))
         self.register_buffer("std", torch.ones(fields))

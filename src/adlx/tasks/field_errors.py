@@ -43,19 +43,30 @@ def vrmse(found: Tensor, truth: Tensor, bodies: Tensor) -> Tensor:
     return ratio.nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
 
 
-def divergence(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:
-    """(B, T) root mean square of du/dx + dv/dy in units of a cell's side, by central differences, away from bodies and
-    borders; None where there is no grid of 3 x 3 cells, or no u and v."""
+def divergence(fields: Tensor, bodies: Tensor, spec: FieldSpec, coordinates: np.ndarray) -> Tensor | None:
+    """(B, T) root mean square of du/dx + dv/dy, by central differences, away from bodies and borders; None where there
+    is no grid of 3 x 3 cells, or no u and v.
+
+    Args:
+        coordinates: (cells, 2) x and y, which may be spaced unevenly; their unit is that of the derivatives.
+    """
     if spec.grid is None or min(spec.grid) < 3 or not {"u", "v"} <= set(spec.fields):
         return None
     batch, steps = fields.shape[:2]
     grid = fields.view(batch, steps, *spec.grid, len(spec.fields))
     u, v = (grid[..., spec.fields.index(name)] for name in ("u", "v"))
-    found = (u[..., 1:-1, 2:] - u[..., 1:-1, :-2] + v[..., 2:, 1:-1] - v[..., :-2, 1:-1]) / 2
+    x, y = (torch.tensor(places - places[0]).to(fields) for places in axes(coordinates, spec.grid))
+    along, across = torch.gradient(u, spacing=(x,), dim=3)[0], torch.gradient(v, spacing=(y,), dim=2)[0]
+    found = (along + across)[..., 1:-1, 1:-1]
     body = bodies.view(batch, 1, *spec.grid).float()
     far = torch.nn.functional.max_pool2d(body, 3, stride=1)[:, 0] == 0  # a body is no neighbour either
     weights = far[:, None].to(found.dtype)
     return ((found.square() * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3)).clamp(min=1)).sqrt()
+
+
+def axes(coordinates: np.ndarray, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x of the columns and y of the rows of a grid whose cells (cells, 2) go row by row."""
+    return coordinates[: grid[1], 0], coordinates[:: grid[1], 1]
 
 
 def volume_fraction(fields: Tensor, bodies: Tensor, spec: FieldSpec) -> Tensor | None:

@@ -16,6 +16,8 @@ from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
 from adlx.tasks.task import Task
 
+_TOGETHER = 8  # frames of a trajectory that are read at one go, and looked at one by one
+
 
 class ReconstructFields(Task):
     """Arguments as `Task`. The scale of each field is that of the training part, and lies in the model."""
@@ -29,6 +31,7 @@ class ReconstructFields(Task):
         self, model: FieldAutoencoder, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
     ) -> None:
         super().__init__(model, loss, optimizer, data, seed)
+        data.suit(_TOGETHER, overlapping=False)
         spec = model.spec
         self.register_buffer("mean_frame", torch.zeros(spec.cells, len(spec.fields)))
         if data.trained_spec is None:

@@ -4,6 +4,7 @@ Shapes: B batch, T time steps, k seed frames, F fields, P parameters.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Rollout(Task):
         self, model: FieldForecaster, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
     ) -> None:
         super().__init__(model, loss, optimizer, data, seed)
+        data.suit(model.window, overlapping=True)
         if data.trained_spec is None:
             check_lengths(model, data)
             model.solve(data)
@@ -100,7 +102,7 @@ class Rollout(Task):
         frozen = fields[:, known - 1 : known].expand_as(truth)
         errors = [squared_error(guess, truth, bodies) for guess in (found, frozen, self.one_steps(fields, parameters))]
         physics = []
-        for of in (divergence, volume_fraction):
+        for of in (partial(divergence, coordinates=self.trajectories.coordinates), volume_fraction):
             pair = [of(part, bodies, self.model.spec) for part in (found, truth)]
             if pair[0] is None or pair[1] is None:
                 physics.append(fields.new_full((1, truth.shape[1], 2), torch.nan))
