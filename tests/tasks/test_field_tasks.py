@@ -91,7 +91,7 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
         frozen.append(by_hand(fields[known - 1, fluid].double().numpy()[None], truth))
     metrics = run.metrics
     assert metrics["test/rollout_vrmse"] == pytest.approx(np.mean(rollout), rel=1e-5)
-    assert metrics["test/onestep_vrmse"] == pytest.approx(np.mean(onestep), rel=1e-5)
+    assert metrics["test/onestep_vrmse"] == pytest.approx(np.mean(onestep), rel=1e-5, abs=1e-7)
     assert metrics["baseline/rollout_vrmse"] == pytest.approx(np.mean(frozen), rel=1e-5)
     assert metrics["test/skill"] == pytest.approx(1 - np.mean(rollout) / np.mean(frozen), abs=1e-5)
     result = FieldResult.load(run.path / "predictions.npz")
