@@ -47,7 +47,7 @@ class SEAAutoencoder(FieldAutoencoder):
         dimension: int = 16,
         width: int = 128,
         blocks: int = 2,
-        decoder_blocks: int = 0,
+        decoder_blocks: int = 1,
         heads: int = 4,
         mix_fields: bool = False,
     ) -> None:
