@@ -15,23 +15,36 @@ log = logging.getLogger("adlx")
 
 
 class PlainProgress(pl.Callback):
-    """A line at the end of an epoch, at most one every few seconds."""
+    """A line at the end of an epoch: one every few seconds, and then fewer.
+
+    With it goes what was validated in that epoch: the loss, and what the best checkpoint is chosen by.
+
+    Args:
+        seconds: the least between two lines; after some time it is a twentieth of it.
+    """
 
     def __init__(self, seconds: float = 2.0) -> None:
         self.seconds = seconds
         self.started = self.told = 0.0
+        self.validated: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        chosen_by = getattr(trainer.checkpoint_callback, "monitor", None)
+        found = trainer.callback_metrics
+        self.validated = {name: found[name].item() for name in ("val/loss", chosen_by) if name in found}
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now = time.monotonic()
+        taken = now - self.started
         last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if trainer.is_global_zero and (last or now - self.told >= self.seconds):
+        if trainer.is_global_zero and (last or now - self.told >= max(self.seconds, 0.05 * taken)):
             self.told = now
-            loss = trainer.callback_metrics.get("val/loss")
-            shown = f"  val/loss {loss.item():.5g}" if loss is not None else ""
-            log.info(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{shown}  {now - self.started:.0f} s")
+            shown = "".join(f"  {name} {value:.5g}" for name, value in self.validated.items())
+            log.info(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{shown}  {taken:.0f} s")
+        self.validated = {}
 
 
 class Unprofiled(PassThroughProfiler):
