@@ -181,8 +181,11 @@ def test_the_autoencoder_is_needed_once_alone(train, file, tmp_path):
 def test_the_memory_of_latents_is_what_encoding_gives(sea):
     trained = open_trained(sea, [], "test")
     task = trained.task.eval()
-    for batch in trained.data.train_dataloader():
-        fields, parameters, _, where = batch
+    lean = list(trained.data.train_dataloader())
+    trained.data.reading = True
+    for batch, (fields, parameters, _, where) in zip(lean, trained.data.train_dataloader(), strict=True):
+        assert batch[0].numel() == 0
+        assert torch.equal(batch[3], where)
         direct = task.model.loss(fields, parameters)
         torch.testing.assert_close(task.batch_loss(batch), direct, rtol=1e-5, atol=1e-7)
         for row, (place, start) in zip(task.model.encode(fields), where.tolist(), strict=True):

@@ -1,6 +1,6 @@
 """Trajectories of physical fields as a data module: a split by trajectory, and windows of time steps.
 
-Shapes: B batch, T time steps, F fields, P parameters.
+Shapes: T time steps, F fields, P parameters.
 """
 
 import hashlib
@@ -10,46 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
+from adlx.data.field_windows import FieldLoader
 from adlx.data.sources.samples import PARTS
 from adlx.data.sources.trajectories import InMemory, Trajectories
 from adlx.data.sources.well import write_well
 from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Fields (B, T, cells, F) in physical units, parameters (B, P), the inside of bodies (B, cells) bool, and where the
-windows begin (B, 2): trajectory and time step."""
-
 
 class TooFew(UserError):
     """There are not enough trajectories for all parts."""
-
-
-class FieldLoader(BatchLoader):
-    """Yields windows, see `Batch`.
-
-    Args:
-        data: read as batches are asked for.
-        windows: (W, 3) int64: trajectory, first step, end.
-        places: of the windows.
-        batch_size, order: as in `BatchLoader`.
-    """
-
-    def __init__(self, data: Trajectories, windows: np.ndarray, places: Tensor, batch_size: int, **order: Any) -> None:
-        super().__init__(places, batch_size, **order)
-        self.data, self.windows = data, windows
-
-    def gather(self, places: Tensor) -> Batch:
-        rows = self.windows[places.numpy()]
-        fields = np.stack([self.data.frames.read(*row) for row in rows.tolist()])
-        trajectories = rows[:, 0]
-        parameters = torch.from_numpy(self.data.parameters[trajectories])
-        bodies = torch.from_numpy(self.data.bodies(trajectories))
-        return torch.from_numpy(fields), parameters, bodies, torch.from_numpy(rows[:, :2].copy())
 
 
 class Fields(DataModule):
@@ -89,6 +61,7 @@ class Fields(DataModule):
             raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
         self.batch_size, self.window, self.stride, self.horizon = batch_size, window, stride, horizon
         self.split, self.split_seed, self.repeat = split, split_seed, repeat
+        self.reading = True
         self.trajectories: Trajectories | None = None
         self.places: dict[str, np.ndarray] = {}
 
@@ -191,14 +164,17 @@ class Fields(DataModule):
         """(N, P) of the training trajectories."""
         return self.loaded.parameters[self.places["train"]]
 
-    def suit(self, window: int | None, overlapping: bool) -> None:
-        """Takes what suits a model, where no window or stride was given.
+    def suit(self, window: int | None, overlapping: bool, reading: bool = True) -> None:
+        """Takes what suits a model: window and stride, where none was given.
 
         Args:
             window: time steps of a training window; None: three quarters of the shortest training trajectory, since
                 what has learnt how a flow goes on for that long holds out in a rollout.
             overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
+            reading: whether training batches hold fields, or only say where they are, since the task keeps what it
+                makes of them.
         """
+        self.reading = reading
         if not len(self.places["train"]):
             return
         shortest = int(self.loaded.lengths[self.places["train"]].min())
@@ -210,7 +186,7 @@ class Fields(DataModule):
     def windows(self, part: str) -> np.ndarray:
         """(W, 3) trajectory, first step and end: windows of the training part, whole trajectories of the others."""
         if part == "train":
-            self.suit(None, overlapping=True)
+            self.suit(None, overlapping=True, reading=self.reading)
         rows = []
         for place in self.places[part].tolist():
             length = int(self.loaded.lengths[place])
@@ -223,7 +199,7 @@ class Fields(DataModule):
         return np.array(rows, dtype=np.int64)
 
     def train_dataloader(self) -> FieldLoader:
-        return self.loader("train", self.batch_size, seed=self.seed, repeat=self.repeat)
+        return self.loader("train", self.batch_size, seed=self.seed, repeat=self.repeat, reading=self.reading)
 
     def val_dataloader(self) -> FieldLoader:
         return self.loader("val", 1)
@@ -238,7 +214,7 @@ class Fields(DataModule):
 
     def loader(self, part: str, batch_size: int, **order: Any) -> FieldLoader:
         trainer = self.trainer
-        ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
+        ranks: dict[str, Any] = {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
         windows = self.windows(part)
         return FieldLoader(self.loaded, windows, torch.arange(len(windows)), batch_size, **order, **ranks)
 

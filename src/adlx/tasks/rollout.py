@@ -40,7 +40,8 @@ class Rollout(Task):
         self, model: FieldForecaster, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
     ) -> None:
         super().__init__(model, loss, optimizer, data, seed)
-        data.suit(model.window, overlapping=True)
+        self.prepares = type(model).prepare is not FieldForecaster.prepare
+        data.suit(model.window, overlapping=True, reading=not self.prepares)
         if data.trained_spec is None:
             check_lengths(model, data)
             model.solve(data)
@@ -51,7 +52,7 @@ class Rollout(Task):
 
     def batch_loss(self, batch: Batch) -> Tensor:
         fields, parameters, _, where = batch
-        if type(self.model).prepare is FieldForecaster.prepare:
+        if not self.prepares:
             return self.model.loss(fields, parameters)
         steps = fields.shape[1]
         windows = [self.prepared(place, fields)[start : start + steps] for place, start in where.tolist()]
