@@ -7,27 +7,33 @@ set -euo pipefail
 
 out="outputs/a6_sea/$(date +%Y-%m-%d_%H-%M-%S)"
 
-# The name of the data, then each exchange and the inner width of its perceptrons that makes all equally large.
+# The name of the data, words on them, epochs of the autoencoder and of what rolls out, then each exchange and the inner
+# width of its perceptrons that makes all equally large.
 study() {
-    local data="$1" && shift
-    adlx train model=sea_autoencoder data="$data" trainer.max_epochs=20 \
-        output_dir="$out/$data/autoencoder" "${words[@]}"
-    local autoencoder
-    autoencoder=$(echo "$out/$data"/autoencoder/*/*)
-    for pair in "$@"; do
-        adlx train -m model=sea model.autoencoder="$autoencoder" model.exchange="${pair%:*}" \
-            model.feedforward="${pair#*:}" data="$data" trainer.max_epochs=80 trainer.check_val_every_n_epoch=5 \
-            seed=0,1,2 output_dir="$out/$data" "${words[@]}"
-    done
-    adlx train model=persistence data="$data" output_dir="$out/$data/baselines" "${words[@]}"
-    adlx train -m model=dmd model.seed_frames=1,4 data="$data" output_dir="$out/$data" "${words[@]}"
-    if [ "${FNO:-no}" = yes ]; then
-        adlx train model=fno model.noise=0.03 data="$data" trainer.max_epochs=6 \
-            output_dir="$out/$data/baselines" "${words[@]}"
-    fi
-    adlx compare "$out/$data"/multirun/* "$out/$data"/baselines/*/* --reference exchange=none --out "$out/$data.png"
+    local name="$1" data="data=$1 $2" encoding="$3" epochs="$4" autoencoder pair && shift 4
+    # shellcheck disable=SC2086  # words, not one word
+    {
+        adlx train model=sea_autoencoder $data trainer.max_epochs="$encoding" \
+            output_dir="$out/$name/autoencoder" "${words[@]}"
+        autoencoder=$(echo "$out/$name"/autoencoder/*/*)
+        for pair in "$@"; do
+            adlx train -m model=sea model.autoencoder="$autoencoder" model.exchange="${pair%:*}" \
+                model.feedforward="${pair#*:}" $data trainer.max_epochs="$epochs" trainer.check_val_every_n_epoch=5 \
+                seed=0,1,2 output_dir="$out/$name" "${words[@]}"
+        done
+        adlx train model=persistence $data output_dir="$out/$name/baselines" "${words[@]}"
+        adlx train -m model=dmd model.seed_frames=1,4 $data output_dir="$out/$name" "${words[@]}"
+        if [ "${FNO:-no}" = yes ]; then
+            adlx train model=fno $data trainer.max_epochs=6 output_dir="$out/$name/baselines" "${words[@]}"
+        fi
+    }
+    adlx compare "$out/$name"/multirun/* "$out/$name"/baselines/*/* --reference exchange=none --out "$out/$name.png"
 }
 
 words=("$@")
-case "${DATA:-both}" in cylinder | both) study cylinder sea:1024 addition:934 pool:806 none:1063 ;; esac
-case "${DATA:-both}" in dambreak | both) study dambreak sea:1024 addition:940 pool:812 none:1069 ;; esac
+case "${DATA:-both}" in cylinder | both)
+    study cylinder data.trajectories=32 12 40 sea:1024 addition:934 pool:806 none:1063 ;;
+esac
+case "${DATA:-both}" in dambreak | both)
+    study dambreak "" 20 80 sea:1024 addition:940 pool:812 none:1069 ;;
+esac
