@@ -39,8 +39,8 @@ def open_run(path: str | Path) -> "Run":
     return Run.open(path)
 
 
-def compare(paths: Sequence[str | Path], metric: str | None = None) -> "Comparison":
+def compare(paths: Sequence[str | Path], metric: str | None = None, reference: str | None = None) -> "Comparison":
     """Compares runs; see `adlx.runs.compare.compare`."""
     from adlx.runs.compare import compare as run_compare
 
-    return run_compare(paths, metric)
+    return run_compare(paths, metric, reference=reference)

@@ -70,16 +70,23 @@ def test_rollouts_compare_by_trajectory(folder):
     frame = comparison.details["fields"].set_index("VRMSE by field")
     assert list(frame.index) == ["sea", "dmd", "frozen"]
     dmd = results["dmd"][0]
-    assert frame.loc["dmd"].tolist() == pytest.approx(vrmse(dmd.error, dmd.variance).mean(axis=0).tolist())
-    assert frame.loc["frozen"].tolist() == pytest.approx(vrmse(dmd.baseline_error, dmd.variance).mean(axis=0).tolist())
+    assert list(frame.columns) == ["u", "u_std", "p", "p_std"]
+    by_field = frame[["u", "p"]]
+    assert by_field.loc["dmd"].tolist() == pytest.approx(vrmse(dmd.error, dmd.variance).mean(axis=0).tolist())
+    frozen = vrmse(dmd.baseline_error, dmd.variance).mean(axis=0)
+    assert by_field.loc["frozen"].tolist() == pytest.approx(frozen.tolist())
+    sea = np.array([vrmse(one.error, one.variance).mean(axis=0) for one in results["sea"]])
+    assert by_field.loc["sea"].tolist() == pytest.approx(sea.mean(axis=0).tolist())
+    assert frame.loc["sea", ["u_std", "p_std"]].tolist() == pytest.approx(sea.std(axis=0, ddof=1).tolist())
+    assert frame.loc[["dmd", "frozen"], ["u_std", "p_std"]].isna().all(axis=None)
     assert "one step" in headings(comparison)
     assert "| frozen |" in markdown(comparison)
 
 
-def test_a_comparison_of_rollouts_draws_error_against_time(folder, tmp_path):
+def test_a_comparison_of_rollouts_draws_error_by_field_and_against_time(folder, tmp_path):
     paths = [folder(model, model, result(size)) for model, size in (("sea", 0.3), ("dmd", 0.9))]
     written = compare(paths).write(tmp_path / "out.png")
-    assert [path.name for path in written] == ["out.png", "out_error_by_time.png"]
+    assert [path.name for path in written] == ["out.png", "out_fields.png", "out_error_by_time.png"]
     written = compare(paths).write(tmp_path / "out.csv")
     assert [path.name for path in written] == ["out.csv", "out_fields.csv"]
 

@@ -3,11 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from adlx.runs.folder import Run
-from adlx.runs.report import brief, console, frame_table, number, report, signed, verdict
+from adlx.runs.report import brief, console, frame_table, number, readable, report, signed, verdict
 
 NAN = math.nan
 
@@ -145,3 +146,22 @@ def test_a_frame_for_a_terminal(capsys):
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
+
+
+def test_a_deviation_stands_beside_its_mean():
+    nan = float("nan")
+    frame = pd.DataFrame({"run": ["a", "b", "c"], "u": [0.2634, 0.5, -np.inf], "u_std": [0.0123, nan, nan]})
+    told = readable(frame.assign(v_reduction=[0.1234, -12.5, nan], v_reduction_std=[0.021, nan, nan]))
+    assert told.columns.tolist() == ["run", "u", "v"]
+    assert told.to_numpy().tolist() == [
+        ["a", "0.263 ± 0.012", "+12.3 ± 2.1 %"],
+        ["b", "0.5000", "-1,250.0 %"],
+        ["c", "\N{EN DASH}", "-"],
+    ]
+    pd.testing.assert_frame_equal(readable(told), told)
+
+
+def test_a_series_that_is_called_like_a_deviation_is_one_of_its_own():
+    frame = pd.DataFrame({"MASE by series": ["a"], "x": [0.5], "x_std": [0.25], "cost_reduction": [0.1]})
+    assert readable(frame).to_numpy().tolist() == [["a", "0.5", "0.25", "0.1"]]
+    assert readable(frame).columns.tolist() == frame.columns.tolist()

@@ -6,6 +6,7 @@ EXAMPLES = """examples:
   adlx compare outputs/seq2seq-crypto/* outputs/naive-crypto/*
   adlx compare outputs/multirun/2026-01-31_12-00-00_d4e5f6 --metric test/mase --out table.md
   adlx compare outputs/*-crypto/* --out comparison.png
+  adlx compare outputs/sea-cylinder/* --reference exchange=none --out exchange.csv
 """
 
 
@@ -20,6 +21,11 @@ def main(words: list[str]) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")
     parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by, such as test/mase")
     parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
+    parser.add_argument(
+        "--reference",
+        metavar="TEXT",
+        help="tell how much lower errors are than those of the one run labelled with this",
+    )
     parser.add_argument("--out", metavar="FILE", help="also write it: .csv, .md or .png by the suffix")
     given = parser.parse_args(words)
     from pathlib import Path
@@ -30,7 +36,7 @@ def main(words: list[str]) -> None:
 
     if given.out:
         check_suffix(Path(given.out))
-    comparison = compare(given.runs, given.metric, given.against)
+    comparison = compare(given.runs, given.metric, given.against, given.reference)
     for table in shown(comparison):
         console().print(table)
     for path in comparison.write(given.out) if given.out else ():

@@ -3,6 +3,7 @@
 Shapes: T time steps, F fields; bodies (cells,) is true inside of them.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from adlx.specs import FieldSpec
 
 MAP, ERROR_MAP, BODY = "RdBu_r", "PuOr", "#555555"
 MOST_FRAMES = 48
+MARKERS = ("o", "s", "D")
+"""Of dots, where colours are used up."""
 
 
 @style.styled()
@@ -122,6 +125,57 @@ def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
         mean = np.mean([by_time(result)["model"] for result in group], axis=0)
         curves.append((mean, {"color": color, "linestyle": dash, "label": label}))
     return _by_time(curves, first, title)
+
+
+@style.styled()
+def errors_by_field(errors: dict[str, np.ndarray], names: Sequence[str], title: str) -> Figure:
+    """A group a field, in it a dot a configuration, the mean over its runs, their deviation as a bar.
+
+    From zero, or logarithmic where means span more than a decade; for a mean that is not finite an infinity at the top.
+
+    Args:
+        errors: (runs, F) VRMSE, by label; the last is the baseline, drawn as a dashed line.
+        names: of the fields.
+        title: of the figure.
+    """
+    *models, frozen = [textwrap.fill(label, 110) for label in errors]
+    *values, baseline = errors.values()
+    lines = sum(label.count("\n") + 1 for label in (*models, frozen)) / style.columns_below((*models, frozen))
+    figure = style.blank(title, height=3.6 + 0.2 * lines)
+    panel = figure.add_subplot()
+    fields = np.arange(len(names))
+    means = np.stack([found.mean(axis=0) for found in errors.values()])
+    known = means[np.isfinite(means)]
+    if wide := len(known) > 0 and 0 < 10 * known.min() < known.max():
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panel.yaxis.set_minor_formatter("")
+    looks = {"colors": style.NAIVE, "linestyles": "--", "linewidth": 1.3}
+    panel.hlines(baseline.mean(axis=0), fields - 0.42, fields + 0.42, label=frozen, **looks)
+    for order, (label, found) in enumerate(zip(models, values, strict=True)):
+        _dots(panel, fields + 0.8 * ((order + 0.5) / len(models) - 0.5), found, order, label)
+    if not wide:
+        panel.set_ylim(bottom=0)
+    panel.set_xticks(fields, list(names))
+    panel.set_xlim(-0.5, len(names) - 0.5)
+    panel.grid(visible=False, axis="x")
+    panel.set_ylabel("error / deviation (VRMSE)")
+    style.legend_below(figure, panel)
+    return figure
+
+
+def _dots(panel: Axes, places: np.ndarray, found: np.ndarray, order: int, label: str) -> None:
+    """Mean and deviation over runs of values (runs, F), at F places; infinity at the top where one is not finite."""
+    color, _ = style.model_looks(order)
+    marker = MARKERS[order // len(style.MODELS) % len(MARKERS)]
+    finite = np.isfinite(found).all(axis=0)
+    drawn = np.where(finite, found, np.nan)
+    spread = drawn.std(axis=0, ddof=1) if len(drawn) > 1 else None
+    looks = {"color": color, "markersize": 5, "capsize": 3, "elinewidth": 1.4}
+    panel.errorbar(places, drawn.mean(axis=0), yerr=spread, fmt=marker, label=label, **looks)
+    for place in places[~finite]:
+        high = panel.get_xaxis_transform()
+        panel.text(place, 1.0, "\N{INFINITY}", color=color, fontsize=14, ha="center", va="top", transform=high)
 
 
 @style.styled()

@@ -100,8 +100,13 @@ def save_film(frames: list[Any], path: str | Path, seconds: float = 6.0) -> None
 def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = 160 // (max(len(label) for label in labels) + 8)  # characters across a figure, and a line's sample
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, min(columns, len(labels))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns_below(labels))
+
+
+def columns_below(labels: Sequence[str]) -> int:
+    """In how many columns a legend of these labels, below all panels, fits the width of a figure."""
+    columns = 130 // (max(len(label) for label in labels) + 8)  # characters across a figure, and a line's sample
+    return max(1, min(columns, len(labels)))
 
 
 def model_looks(index: int) -> tuple[str, str]:

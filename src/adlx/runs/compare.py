@@ -10,25 +10,30 @@ import pandas as pd
 from adlx.errors import UserError
 from adlx.runs.comparison import Comparison
 from adlx.runs.compose import nearest
-from adlx.runs.evidence import evidence, is_crps
+from adlx.runs.evidence import deviation, evidence, is_crps
 from adlx.runs.folder import Run
 from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
+from adlx.runs.reduction import named, reductions
 from adlx.runs.report import HEADLINES, PVALUES, SKILLS
 
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
 
 
-def compare(paths: Sequence[str | Path], metric: str | None = None, against: str | None = None) -> Comparison:
+def compare(
+    paths: Sequence[str | Path], metric: str | None = None, against: str | None = None, reference: str | None = None
+) -> Comparison:
     """Compares runs; those that differ in nothing but the seed are one row.
 
     Args:
         paths: run folders, or multirun folders, which stand for their runs.
         metric: key of `metrics.json` to sort by; the task's headline where None.
         against: key of the config or of `metrics.json` with a number, to draw the metric against.
+        reference: words of the label of one configuration; how much lower the errors of the others are is told then.
 
     Raises:
-        UserError: a folder that is no run, an unfinished run, or a metric that a run lacks.
+        UserError: a folder that is no run, an unfinished run, a metric that a run lacks, a reference that is not one
+            configuration, or one of runs whose errors do not compare.
     """
     runs = [run for path in paths for run in expand(Path(path))]
     if unfinished := [run for run in runs if run.status != "finished"]:
@@ -44,6 +49,7 @@ def compare(paths: Sequence[str | Path], metric: str | None = None, against: str
     if "kid" in metric and len(features := {run.info["kid"]["features"] for run in runs}) > 1:
         raise UserError(f"{metric} by different features does not compare: {'; '.join(sorted(features))}")
     groups = grouped(runs)
+    chosen = None if reference is None else named(list(groups), reference)
     found = evidence(groups)
     table = tabulate(groups, metric)
     labels = list(table["label"])
@@ -51,6 +57,9 @@ def compare(paths: Sequence[str | Path], metric: str | None = None, against: str
     table["mcs_pvalue"] = [pvalues.get(label, np.nan) for label in labels]
     curve = None if against is None else trace(runs, metric, against)
     details = found.details(labels, metric) if found else {}
+    if chosen is not None:
+        seeds = {label: [run.config["seed"] for run in group] for label, group in groups.items()}
+        details["reduction"] = reductions(found, labels, metric, chosen, seeds)
     return Comparison(metric, _where(runs), table, found, details, curve)
 
 
@@ -81,8 +90,8 @@ def trace(runs: Sequence[Run], metric: str, against: str) -> pd.DataFrame:
         for run in group:
             places.setdefault(_number_at(run, against), []).append(run.metrics[metric])
         for x, values in sorted(places.items()):
-            deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-            rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": deviation})
+            spread = deviation(np.array(values))
+            rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": spread})
     return pd.DataFrame(rows).rename_axis(against, axis=1)
 
 
@@ -166,7 +175,7 @@ def tabulate(groups: dict[str, list[Run]], metric: str) -> pd.DataFrame:
                 "label": label,
                 "n": len(runs),
                 "mean": values.mean(),
-                "std": values.std(ddof=1) if len(values) > 1 else float("nan"),
+                "std": deviation(values),
                 "baseline": 0.0 if metric in SKILLS else _mean(run.metrics.get(baseline) for run in runs),
                 **{column(key): _mean(run.metrics.get(key) for run in runs) for key in tests},
                 **{name: _mean(run.metrics.get(key) for run in runs) for name, key in COLUMNS.items()},

@@ -14,7 +14,7 @@ from adlx.errors import UserError
 from adlx.figures import comparison as draw
 from adlx.figures.style import mean_and_deviation, save
 from adlx.runs.evidence import Evidence
-from adlx.runs.report import frame_cell, frame_table, number, signed
+from adlx.runs.report import frame_table, number, readable, signed
 
 MCS_SIZE = 0.10
 MOST_COLUMNS = 8
@@ -31,7 +31,8 @@ class Comparison:
             `dm_pvalue` and `mcnemar_pvalue` (against it), `mcs_pvalue` (of the model confidence set, NaN where the
             runs do not share their test samples), and the means of `adlx.runs.compare.COLUMNS`.
         evidence: the test predictions of each configuration's runs, where they are of the same samples.
-        details: what they tell beside the metric, by name: a row a configuration, mean over seeds.
+        details: what they tell beside the metric, by name: a row a configuration, mean over seeds, and deviation where
+            there is a column `NAME_std`; `reduction` is what `adlx.runs.reduction.reductions` makes.
         curve: the metric against some number, see `adlx.runs.compare.trace`.
     """
 
@@ -51,7 +52,7 @@ class Comparison:
         """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
 
         Beside `NAME.png` lies what its evidence draws, such as `NAME_panels.png`, the forecasts by series, or
-        `NAME_confusion.png`; and `NAME_against.png`, where the metric is drawn against something.
+        `NAME_confusion.png`, or `NAME_fields.png`; and `NAME_against.png`, where the metric is drawn against something.
         """
         out = Path(out)
         check_suffix(out)
@@ -154,7 +155,10 @@ def shown(comparison: Comparison) -> list[Table]:
         lines.caption = (
             f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(table)} cannot be told from the best"
         )
-    return [lines, *(frame_table(_few(frame), str(frame.columns[0])) for frame in comparison.details.values())]
+    return [
+        lines,
+        *(frame_table(_few(readable(frame)), str(frame.columns[0])) for frame in comparison.details.values()),
+    ]
 
 
 def _few(frame: pd.DataFrame) -> pd.DataFrame:
@@ -170,8 +174,8 @@ def markdown(comparison: Comparison) -> str:
     rows = [cells(row, comparison) for row in records(comparison.table)]
     text = _markdown_table(headings(comparison), rows)
     for frame in comparison.details.values():
-        body = [[frame_cell("", value) for value in row] for row in frame.itertuples(index=False)]
-        text += "\n" + _markdown_table([str(name) for name in frame.columns], body)
+        told = readable(frame)
+        text += "\n" + _markdown_table(list(told.columns), told.to_numpy().tolist())
     return text
 
 

@@ -3,7 +3,7 @@
 A kind of result says what a sample's loss is, which tables tell more, and what can be drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from adlx.errors import UserError
 from adlx.figures.classification import confusion
 from adlx.figures.comparison import panels
 from adlx.figures.denoising import grid
-from adlx.figures.fields import errors_by_time
+from adlx.figures.fields import errors_by_field, errors_by_time
 from adlx.metrics.classification import ClassResult, errors, recalls
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.denoising import losses as noise_errors
@@ -51,6 +51,11 @@ class Evidence:
         every = [result for group in results.values() for result in group]
         return cls(results) if all(cls.same(every[0], other) for other in every[1:]) else None
 
+    @property
+    def first(self) -> Any:
+        """One result, for what all share."""
+        return next(iter(self.results.values()))[0]
+
     @staticmethod
     def same(one: Any, other: Any) -> bool:
         """Whether two results are of the same samples."""
@@ -61,9 +66,19 @@ class Evidence:
         """(N,) the loss of each sample."""
         raise NotImplementedError
 
+    def loss_of(self, metric: str) -> Callable[[Any], np.ndarray] | None:
+        """The loss that goes with a metric; None where that is of no single sample, or the runs' do not compare."""
+        return self.loss
+
     def losses(self, metric: str) -> dict[str, np.ndarray]:
         """(N,) loss of each sample by configuration, the mean over its seeds; empty where they do not compare."""
-        return {label: np.mean([self.loss(one) for one in group], axis=0) for label, group in self.results.items()}
+        if (loss := self.loss_of(metric)) is None:
+            return {}
+        return {label: np.mean([loss(one) for one in group], axis=0) for label, group in self.results.items()}
+
+    def mean_errors(self, result: Any, metric: str) -> dict[str, float]:
+        """Of one run, mean over samples: `all`, and by name what its parts are; empty where there is no loss."""
+        return {} if (loss := self.loss_of(metric)) is None else {"all": float(loss(result).mean())}
 
     @property
     def block(self) -> int:
@@ -109,20 +124,15 @@ class Forecasts(Evidence):
         )
 
     @property
-    def first(self) -> ForecastResult:
-        return next(iter(self.results.values()))[0]
-
-    @property
     def block(self) -> int:
         windows, horizon, _ = self.first.target.shape
         return block_length(windows, horizon, self.first.stride)
 
-    def losses(self, metric: str) -> dict[str, np.ndarray]:
+    def loss_of(self, metric: str) -> Callable[[ForecastResult], np.ndarray] | None:
         """The CRPS where that is what the runs are compared by; none then unless they share their levels."""
-        if is_crps(metric) and not self.share_levels:
-            return {}
-        losses_of = window_crps if is_crps(metric) else window_losses
-        return {label: np.mean([losses_of(one) for one in group], axis=0) for label, group in self.results.items()}
+        if is_crps(metric):
+            return window_crps if self.share_levels else None
+        return window_losses
 
     @property
     def share_levels(self) -> bool:
@@ -172,8 +182,7 @@ class Classifications(Evidence):
 
     def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
         found = {label: np.mean([recalls(result) for result in self.results[label]], axis=0) for label in labels}
-        classes = next(iter(self.results.values()))[0].classes
-        return {"classes": _frame("recall by class", found, classes)}
+        return {"classes": _frame("recall by class", found, self.first.classes)}
 
     def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         """The confusion matrix of the best, its first run."""
@@ -199,9 +208,9 @@ class Denoisings(Evidence):
     def same(one: DenoisingResult, other: DenoisingResult) -> bool:
         return np.array_equal(one.index, other.index) and np.array_equal(one.time, other.time)
 
-    def losses(self, metric: str) -> dict[str, np.ndarray]:
+    def loss_of(self, metric: str) -> Callable[[DenoisingResult], np.ndarray] | None:
         """None where runs are compared by a distance of sets, to which no single image has a loss."""
-        return {} if "kid" in metric else super().losses(metric)
+        return None if "kid" in metric else noise_errors
 
     def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
         """What the best draws, its first run."""
@@ -229,20 +238,30 @@ class Rollouts(Evidence):
         found = super().losses(metric)
         return found if all(np.isfinite(loss).all() for loss in found.values()) else {}
 
+    def mean_errors(self, result: FieldResult, metric: str) -> dict[str, float]:
+        """VRMSE by field, and of `all`."""
+        by_field = _by_field(result, result.error)
+        return dict(zip(result.names, by_field.tolist(), strict=True)) | super().mean_errors(result, metric)
+
+    def by_field(self, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """(runs, F) VRMSE by configuration; last, (1, F), that of the frozen last seed frame, or of the mean frame."""
+        rows = {label: np.stack([_by_field(one, one.error) for one in self.results[label]]) for label in labels}
+        baseline = "mean frame" if self.first.onestep_error is None else "frozen"
+        return rows | {baseline: _by_field(self.first, self.first.baseline_error)[None]}
+
     def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
-        """VRMSE by field, the frozen last seed frame, or the mean frame, last."""
-
-        def by_field(result: FieldResult, error: np.ndarray) -> np.ndarray:
-            return vrmse(error, result.variance).mean(axis=0)
-
-        rows = {label: np.mean([by_field(one, one.error) for one in self.results[label]], axis=0) for label in labels}
-        first = next(iter(self.results.values()))[0]
-        rows["mean frame" if first.onestep_error is None else "frozen"] = by_field(first, first.baseline_error)
-        return {"fields": _frame("VRMSE by field", rows, first.names)}
+        return {"fields": pooled("VRMSE by field", self.by_field(labels), self.first.names)}
 
     def figures(self, labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
-        """Error against time, mean over the runs of each configuration."""
-        return {"error_by_time": errors_by_time({label: self.results[label] for label in labels}, title)}
+        """Error by field, mean and deviation over the runs of each configuration, and their mean against time."""
+        return {
+            "fields": errors_by_field(self.by_field(labels), self.first.names, title),
+            "error_by_time": errors_by_time({label: self.results[label] for label in labels}, title),
+        }
+
+
+def _by_field(result: FieldResult, error: np.ndarray) -> np.ndarray:
+    return vrmse(error, result.variance).mean(axis=0)
 
 
 KINDS: tuple[type[Evidence], ...] = (Forecasts, Classifications, Reconstructions, Denoisings, Rollouts)
@@ -255,6 +274,21 @@ def evidence(groups: dict[str, list[Run]]) -> Evidence | None:
 
 def is_crps(metric: str) -> bool:
     return metric.startswith("test/crps")
+
+
+def pooled(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows (runs, columns) by label as columns `NAME` and `NAME_std`: mean and deviation over runs."""
+    frame = pd.DataFrame({heading: list(rows)})
+    for place, name in enumerate(columns):
+        values = [found[:, place] for found in rows.values()]
+        frame[name] = [float(found.mean()) for found in values]
+        frame[f"{name}_std"] = [deviation(found) for found in values]
+    return frame
+
+
+def deviation(values: np.ndarray) -> float:
+    """Over runs; NaN of one, and of values that are not all finite."""
+    return float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else float("nan")
 
 
 def _frame(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:

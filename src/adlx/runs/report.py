@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from adlx.figures.style import mean_and_deviation
 from adlx.runs.folder import Run
 
 HEADLINES = (
@@ -65,6 +66,13 @@ def signed(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.4f}"
 
 
+def percent(share: float, deviation: float) -> str:
+    """`+12.3 ± 2.1 %` of a share of 0.123; NaN is no deviation."""
+    if math.isnan(share):
+        return "-"
+    return f"{100 * share:+,.1f}" + ("" if math.isnan(deviation) else f" ± {100 * deviation:,.1f}") + " %"
+
+
 def results_table(metrics: dict[str, float], title: str) -> Table:
     """Every `test/...` beside its `baseline/...`, what is of all series first.
 
@@ -103,16 +111,36 @@ def readouts_table(metrics: dict[str, float], title: str) -> Table | None:
 
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
-    """A frame for a terminal: text and counts as they are, skills with their sign, else a few digits."""
+    """A frame for a terminal, see `readable`."""
     table = Table(title=title, title_justify="left")
-    for at, name in enumerate(frame.columns):
-        table.add_column(str(name).replace("_", " "), justify="right" if at else "left", no_wrap=at > 0)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(frame_cell(str(name), value) for name, value in zip(frame.columns, row, strict=True)))
+    told = readable(frame)
+    for at, name in enumerate(told.columns):
+        table.add_column(name.replace("_", " "), justify="right" if at else "left", no_wrap=at > 0)
+    for row in told.itertuples(index=False):
+        table.add_row(*row)
     return table
 
 
-def frame_cell(name: str, value: Any) -> str:
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as text: text and counts as they are, skills with their sign, else a few digits.
+
+    Where each column NAME but the first is followed by its deviation NAME_std, the two are one: `0.263 ± 0.012`. Of
+    such, NAME_reduction is a share, told in percent as NAME.
+    """
+    first, *names = (str(name) for name in frame.columns)
+    means = names[::2]
+    if not names or names[1::2] != [f"{name}_std" for name in means]:
+        columns = {name: [_cell(name, value) for value in frame[name]] for name in (first, *names)}
+        return pd.DataFrame(columns)
+    told = {first: [str(value) for value in frame[first]]}
+    for name in means:
+        tell_pair = percent if name.endswith("_reduction") else mean_and_deviation
+        pairs = zip(frame[name], frame[f"{name}_std"], strict=True)
+        told[name.removesuffix("_reduction")] = [tell_pair(mean, deviation) for mean, deviation in pairs]
+    return pd.DataFrame(told)
+
+
+def _cell(name: str, value: Any) -> str:
     if isinstance(value, float):
         return signed(value) if name.endswith("skill") else number(value)
     return str(value)
