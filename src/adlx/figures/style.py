@@ -7,7 +7,7 @@ Okabe & Ito 2008, "Color universal design".
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
