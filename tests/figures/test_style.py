@@ -95,10 +95,18 @@ def test_nothing_imports_pyplot():
 
 def test_legend_spreads_over_as_many_columns_as_fit():
     with style.styled():
-        for labels, columns in ((["a", "b", "c"], 3), (["x" * 70, "y" * 30], 2), (["x" * 90] * 3, 1)):
+        for labels, columns in (
+            (["a", "b", "c"], 3),
+            (["x" * 50, "y" * 30], 2),
+            (["x" * 90] * 3, 1),
+            (["sea of nothing"] * 8, 5),
+        ):
             figure = style.blank("t", height=2.0)
             panel = figure.add_subplot()
             for label in labels:
                 panel.plot(np.zeros(2), label=label)
             style.legend_below(figure, panel)
             assert vars(figure.legends[0])["_ncols"] == columns
+            figure.draw_without_rendering()
+            extent = figure.legends[0].get_window_extent()
+            assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
