@@ -29,7 +29,7 @@ def values(bundled):
 
 
 def test_says_what_it_is(bundled):
-    assert (bundled.source, bundled.simulated, bundled.detail) == ("bundled", False, "16 columns of water, 64 x 64")
+    assert (bundled.source, bundled.simulated, bundled.detail) == ("bundled", True, "16 columns of water, 64 x 64")
     assert (bundled.fields, bundled.groups, bundled.grid) == (("u", "v", "p", "alpha"), ((0, 1), (2,), (3,)), (64, 64))
     assert bundled.parameter_names == ("width", "height")
     assert bundled.lengths.tolist() == [64] * 16
@@ -123,7 +123,7 @@ def test_the_same_trajectories_are_tested_in_every_run():
     assert [len(parts[0][part]) for part in ("train", "val", "test")] == [12, 2, 2]
     assert sorted(place for part in parts[0].values() for place in part) == list(range(16))
     fields, parameters, mask, places = next(iter(data.train_dataloader()))
-    assert fields.shape == (8, 16, 4096, 4) and parameters.shape == (8, 2) and not mask.any()
+    assert fields.shape == (4, 48, 4096, 4) and parameters.shape == (4, 2) and not mask.any()
     assert set(places[:, 0].tolist()) <= set(parts[0]["train"])
 
 

@@ -101,11 +101,11 @@ def load_dambreak(
     wanted = Wanted(trajectories, size, steps, float(interval), seed)
     wanted.check()
     if source == "bundled":
-        return replace(_bundled(wanted), source=source, detail=_told(wanted))
+        return replace(_bundled(wanted), source=source, detail=_told(wanted), simulated=True)
     digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
     path = cache_folder() / "fields" / f"dambreak-{digest}.hdf5"
     found = kept_or_solved(path, "dambreak", lambda: solve(wanted), boundaries=("WALL", "WALL"))
-    return replace(found, source=source, detail=_told(wanted))
+    return replace(found, source=source, detail=_told(wanted), simulated=True)
 
 
 def _told(wanted: Wanted) -> str:
