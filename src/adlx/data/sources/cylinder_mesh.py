@@ -37,8 +37,8 @@ def load_cylinder_mesh(
 ) -> Trajectories:
     """Velocity and pressure (u, v, p) of vortex streets on cells without a grid, and the Reynolds number of each.
 
-    Solved once, 25 seconds each at the default size, and kept. At that size vortices are shed 4 % (Reynolds number 100)
-    to 6 % (400) less often than on finer meshes.
+    Solved once, 25 seconds each at the default size, and kept. At that size vortices are shed 3 to 4 % less often than
+    on meshes of two to four times the cells.
 
     Args:
         trajectories: how many.
