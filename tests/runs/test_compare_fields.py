@@ -11,7 +11,7 @@ from adlx.metrics.fields import FieldResult, losses, scores, vrmse
 from adlx.metrics.significance import confidence_set
 from adlx.runs.compare import compare
 from adlx.runs.comparison import headings, markdown
-from adlx.runs.evidence import Rollouts
+from adlx.runs.evidence_kinds import Rollouts
 
 SHAPE = (6, 10, 2)
 
@@ -112,6 +112,20 @@ def test_only_the_same_trajectories_compare(folder):
     moved = replace(one, index=np.arange(1, 7))
     table = compare([folder("a", "sea", one), folder("b", "dmd", moved)]).table
     assert table["mcs_pvalue"].isna().all()
+
+
+def test_what_is_given_more_frames_compares_by_those_that_all_predict(folder):
+    one, whole = result(0.3), result(0.9, seed=4)
+    later = whole.after(4)
+    assert later.error.shape == (6, 7, 2)
+    comparison = compare([folder("a", "sea", one), folder("b", "dmd", later)])
+    frame = comparison.details["fields"].set_index("VRMSE by field")[["u", "p"]]
+    for label, full in (("sea", one), ("dmd", whole)):
+        by_hand = np.sqrt(full.error[:, 3:].sum(axis=1) / full.variance[:, 3:].sum(axis=1)).mean(axis=0)
+        assert frame.loc[label].tolist() == pytest.approx(by_hand.tolist())
+    assert comparison.table["mcs_pvalue"].notna().all()
+    never = replace(later, start=20)  # where the other one ends before it begins
+    assert compare([folder("c", "sea", one), folder("d", "dmd", never)]).table["mcs_pvalue"].isna().all()
 
 
 def test_a_rollout_that_left_all_bounds_comes_last(folder):

@@ -18,7 +18,7 @@ from adlx.metrics.fields import FieldResult, scores
 from adlx.metrics.forecast import ForecastResult
 from adlx.runs.compare import compare
 from adlx.runs.comparison import markdown
-from adlx.runs.evidence import Classifications, Denoisings, Rollouts
+from adlx.runs.evidence_kinds import Classifications, Denoisings, Rollouts
 from adlx.runs.folder import write_json, write_yaml
 from adlx.runs.reduction import named, reductions
 

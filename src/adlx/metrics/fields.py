@@ -4,7 +4,7 @@ Shapes: N trajectories, T time steps, F fields. Means over space leave out the i
 different lengths, what lies beyond an end is NaN.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -62,6 +62,12 @@ class FieldResult:
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         write(path, {name: np.asarray(value) for name, value in vars(self).items() if value is not None})
+
+    def after(self, start: int) -> Self:
+        """The same without the time steps before `start`, which is not before its own."""
+        parts = ("error", "baseline_error", "variance", "power", "onestep_error", "divergence", "total")
+        held = {name: value for name in parts if (value := getattr(self, name)) is not None}
+        return replace(self, **{name: value[:, start - self.start :] for name, value in held.items()}, start=start)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -10,7 +10,8 @@ import pandas as pd
 from adlx.errors import UserError
 from adlx.runs.comparison import Comparison
 from adlx.runs.compose import nearest
-from adlx.runs.evidence import deviation, evidence, is_crps
+from adlx.runs.evidence import deviation, is_crps
+from adlx.runs.evidence_kinds import evidence
 from adlx.runs.folder import Run
 from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
