@@ -35,5 +35,5 @@ case "${DATA:-both}" in cylinder | both)
     study cylinder data.trajectories=32 12 40 sea:1024 addition:934 pool:806 none:1063 ;;
 esac
 case "${DATA:-both}" in dambreak | both)
-    study dambreak "" 20 80 sea:1024 addition:940 pool:812 none:1069 ;;
+    study dambreak "" 20 50 sea:1024 addition:940 pool:812 none:1069 ;;
 esac
