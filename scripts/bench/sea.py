@@ -116,7 +116,7 @@ def bench_step(repeats: int, threads: int) -> None:
     window = latents(seas["sea"], 8, 16)
     plain = PlainSEA(window.shape[2], window.shape[3], width=256, low=32, heads=8, told=1)
     assert count(plain) == count(seas["sea"])
-    steps = {name: training_step(sea, partial(sea.latent_loss, window, parameters)) for name, sea in seas.items()}
+    steps = {name: training_step(sea, partial(sea.step_loss, window, parameters)) for name, sea in seas.items()}
     steps["plain"] = training_step(plain, partial(plain.loss, window, parameters))
     ratio, median, least = turns([steps["sea"], steps["plain"]], 3 * repeats)
     facts = {"threads": threads, "ms": median[0], "plain_ms": median[1], "least_ms": least, "parameters": count(plain)}
@@ -151,7 +151,7 @@ def bench_fno(repeats: int, threads: int) -> None:
     def loss() -> torch.Tensor:
         return (forecast(pairs[0], parameters[:4]) - pairs[1]).square().mean()
 
-    ours = training_step(sea, partial(sea.latent_loss, latents(sea, 8, 16), parameters))
+    ours = training_step(sea, partial(sea.step_loss, latents(sea, 8, 16), parameters))
     _, median, _ = turns([ours, training_step(fno, loss)], repeats)
     ours_ms, theirs_ms = median[0] / (8 * 15), median[1] / 4
     facts = {"threads": threads, "parameters": count(sea), "fno_parameters": count(fno)}

@@ -83,7 +83,7 @@ def test_it_begins_as_persistence_and_learns_from_everything(arguments):
     assert first == [arguments.get("conditioning") == "added"] * 4
     for _ in range(4):  # zero layers open one after the other
         model.zero_grad()
-        model.latent_loss(latents, REYNOLDS).backward()
+        model.step_loss(latents, REYNOLDS).backward()
         with torch.no_grad():
             for weight in trained(model):
                 weight -= 0.01 * weight.grad.sign()
@@ -159,16 +159,16 @@ def test_the_loss_is_of_the_frames_after_the_seed():
         found, expected = model(latents, REYNOLDS), []
         for step in range(frames, 6):
             expected.append((found[:, step - 1] - latents[:, step]).square().mean())
-        torch.testing.assert_close(model.latent_loss(latents, REYNOLDS), torch.stack(expected).mean())
+        torch.testing.assert_close(model.step_loss(latents, REYNOLDS), torch.stack(expected).mean())
     with pytest.raises(ValueError, match=r"a window of 3 frames ends with model\.seed_frames=3"):
-        model.latent_loss(latents[:, :3], REYNOLDS)
+        model.step_loss(latents[:, :3], REYNOLDS)
 
 
 def test_noise_is_of_training_alone_and_of_its_generator():
     latents, plain, noisy = latents_of(), make(), make(noise=0.1)
 
     def drawn(seed: int) -> Tensor:
-        return noisy.latent_loss(latents, REYNOLDS, torch.Generator().manual_seed(seed))
+        return noisy.step_loss(latents, REYNOLDS, torch.Generator().manual_seed(seed))
 
     assert torch.equal(drawn(0), drawn(0))
     assert not torch.equal(drawn(0), drawn(1))
@@ -176,7 +176,7 @@ def test_noise_is_of_training_alone_and_of_its_generator():
     expected = (noisy(latents[:, :-1] + noise, REYNOLDS) - latents[:, 1:]).square().mean()
     torch.testing.assert_close(drawn(0), expected)
     noisy.eval()
-    assert torch.equal(drawn(0), plain.latent_loss(latents, REYNOLDS))
+    assert torch.equal(drawn(0), plain.step_loss(latents, REYNOLDS))
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -197,7 +197,7 @@ def test_pushforward_is_steps_of_its_own_from_the_truth(frames):
     rolled = whole.unroll(latents[:, :frames], 6 - frames, REYNOLDS)
     torch.testing.assert_close(whole.pushed(latents, REYNOLDS)[:, frames:], rolled, rtol=1e-4, atol=1e-4)
 
-    loss = model.latent_loss(latents, REYNOLDS)
+    loss = model.step_loss(latents, REYNOLDS)
     found = model(model.pushed(latents[:, :-1], REYNOLDS), REYNOLDS)[:, frames - 1 :]
     torch.testing.assert_close(loss, (found - latents[:, frames:]).square().mean())
 

@@ -23,14 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from adlx.models.dmd import moments
-from adlx.models.fields import FieldForecaster, TrainingPart
+from adlx.models.fields import TrainingPart
+from adlx.models.stepwise import Stepwise, check_stepwise
 from adlx.specs import FieldSpec
 
 TOGETHER = 8
 """Windows that go through the network at once on a CPU: on 64 x 128 cells 120 take 2.5 times as long in one pass."""
 
 
-class FNO(FieldForecaster):
+class FNO(Stepwise):
     """The forecaster.
 
     Args:
@@ -39,9 +40,7 @@ class FNO(FieldForecaster):
         width: D.
         blocks: how many.
         seed_frames: k. The loss is of the frames after them.
-        noise: deviation of what is added to standardised frames in training, so that errors are met.
-        pushforward: rounds in training, see `pushed`; a step is then made from frames that are up to so many steps of
-            the model away from the truth.
+        noise, pushforward: against drift, see `Stepwise`; of standardised frames.
 
     Raises:
         ValueError: values out of range, fields without a grid, `neuraloperator` is not installed.
@@ -67,8 +66,7 @@ class FNO(FieldForecaster):
         for name, size in {"width": width, "blocks": blocks, "seed_frames": seed_frames}.items():
             if size < 1:
                 raise ValueError(f"model.{name}={size}: must be at least 1")
-        if noise < 0 or pushforward < 0:
-            raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
+        check_stepwise(noise, pushforward)
         self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
         self.window = seed_frames + pushforward + 1
         fields, told = len(spec.fields), len(spec.parameters)
@@ -120,33 +118,11 @@ class FNO(FieldForecaster):
             change = torch.cat([self.network(part) for part in parts])  # (N, F, rows, columns)
         return frames[:, self.seed_frames - 1 :] + change.flatten(2).transpose(1, 2).unflatten(0, (-1, count))
 
+    def follow(self, states: Tensor, parameters: Tensor) -> Tensor:
+        return self(states, parameters)
+
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Mean squared error of each next frame, standardised, from the true ones before it or, in training, from
-        those with noise and from the model's own."""
-        frames = self.standardized(window)
-        if frames.shape[1] <= self.seed_frames:
-            raise ValueError(f"a window of {frames.shape[1]} frames ends with model.seed_frames={self.seed_frames}")
-        known = frames[:, :-1]
-        if self.training and self.noise:
-            device = frames.device if generator is None else generator.device
-            noise = torch.randn(known.shape, generator=generator, device=device)
-            known = known + self.noise * noise.to(known)
-        if self.training and self.pushforward:
-            known = self.pushed(known, parameters)
-        return (self(known, parameters) - frames[:, self.seed_frames :]).square().mean()
-
-    @torch.no_grad()
-    def pushed(self, frames: Tensor, parameters: Tensor) -> Tensor:
-        """Frames (B, T, C, F) of which, in each round, every one becomes what the model makes of the k before it; seed
-        frames stay.
-
-        After Brandstetter, Worrall, Welling (2022), "Message Passing Neural PDE Solvers", section 3.1, for all frames
-        of a window at once: gradients pass the last step alone.
-        """
-        seeds, found = frames[:, : self.seed_frames], frames
-        for _ in range(self.pushforward):
-            found = torch.cat([seeds, self(found, parameters)[:, :-1]], dim=1)
-        return found
+        return self.step_loss(self.standardized(window), parameters, generator)
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:

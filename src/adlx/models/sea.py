@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from adlx.models.causal import Cache, once
 from adlx.models.exchange import Addition, Exchange, Pooling, StateExchange
-from adlx.models.fields import FieldAutoencoder, FieldForecaster, TrainingPart
+from adlx.models.fields import FieldAutoencoder, TrainingPart
 from adlx.models.sea_block import Attend, Block, Conditioning, Feed, zero
+from adlx.models.stepwise import Stepwise, check_stepwise
 from adlx.specs import FieldSpec
 
 Kind = Literal["sea", "addition", "pool", "none"]
@@ -31,7 +32,7 @@ FRAMES = 64
 """Frames that go through the autoencoder at once where a whole trajectory is read."""
 
 
-class SEA(FieldForecaster):
+class SEA(Stepwise):
     """The forecaster.
 
     To compare exchanges at equal numbers of parameters, set `feedforward`: a unit more of it is 2 D + 1 parameters for
@@ -48,9 +49,7 @@ class SEA(FieldForecaster):
         order: whether groups exchange all at once, `parallel`, or one after the other, `sequential`.
         conditioning: how parameters come in: `adaln`, as above, or `added` to the hidden states before the perceptron.
         seed_frames: k. The loss is of the frames after them.
-        noise: deviation of what is added to standardised latents in training, so that errors are met.
-        pushforward: rounds in training, see `pushed`; a step is then made from latents that are up to so many steps of
-            the model away from the truth.
+        noise, pushforward: against drift, see `Stepwise`; of standardised latents.
         dropout: on attention weights, and on what attention and perceptron add.
 
     Raises:
@@ -82,7 +81,8 @@ class SEA(FieldForecaster):
         super().__init__(spec)
         groups, told = len(spec.groups), len(spec.parameters)
         sizes = {"blocks": blocks, "heads": heads, "ratio": ratio, "seed_frames": seed_frames}
-        check_sizes({**sizes, "feedforward": 1 if feedforward is None else feedforward}, width, noise, pushforward)
+        check_sizes({**sizes, "feedforward": 1 if feedforward is None else feedforward}, width)
+        check_stepwise(noise, pushforward)
         check_fields(spec, autoencoder.spec, exchange)
         self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
         self.autoencoder = autoencoder.requires_grad_(False).eval()
@@ -179,38 +179,13 @@ class SEA(FieldForecaster):
         return self.encode(window)
 
     def prepared_loss(self, prepared: Tensor, parameters: Tensor) -> Tensor:
-        return self.latent_loss(prepared, parameters)
+        return self.step_loss(prepared, parameters)
 
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.latent_loss(self.encode(window), parameters, generator)
+        return self.step_loss(self.encode(window), parameters, generator)
 
-    def latent_loss(self, latents: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Mean squared error of each next frame's standardised latents (B, T, G, L), from the true ones before it or,
-        in training, from those with noise and from the model's own."""
-        if latents.shape[1] <= self.seed_frames:
-            raise ValueError(f"a window of {latents.shape[1]} frames ends with model.seed_frames={self.seed_frames}")
-        known = latents[:, :-1]
-        if self.training and self.noise:
-            device = latents.device if generator is None else generator.device
-            noise = torch.randn(known.shape, generator=generator, device=device)
-            known = known + self.noise * noise.to(known)
-        if self.training and self.pushforward:
-            known = self.pushed(known, parameters)
-        found = self(known, parameters)[:, self.seed_frames - 1 :]
-        return (found - latents[:, self.seed_frames :]).square().mean()
-
-    @torch.no_grad()
-    def pushed(self, latents: Tensor, parameters: Tensor) -> Tensor:
-        """Latents (B, T, G, L) of which, after n rounds of one forward each, frame t is what the model makes of min(n,
-        t - k) steps of its own from the truth; seed frames stay.
-
-        After Brandstetter, Worrall, Welling (2022), "Message Passing Neural PDE Solvers", section 3.1, for all frames
-        of a window at once: gradients pass the last step alone.
-        """
-        seeds, found = latents[:, : self.seed_frames], latents
-        for _ in range(self.pushforward):
-            found = torch.cat([seeds, self(found, parameters)[:, self.seed_frames - 1 : -1]], dim=1)
-        return found
+    def follow(self, states: Tensor, parameters: Tensor) -> Tensor:
+        return self(states, parameters)[:, self.seed_frames - 1 :]
 
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
         return self.decode(self.unroll(self.encode(self.known(seed)), steps, parameters))
@@ -226,15 +201,13 @@ class SEA(FieldForecaster):
         return torch.cat(found[1:], dim=1)
 
 
-def check_sizes(sizes: dict[str, int], width: int, noise: float, pushforward: int) -> None:
+def check_sizes(sizes: dict[str, int], width: int) -> None:
     """Raises ValueError where a number is out of range."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"model.{name}={size}: must be at least 1")
     if width % (2 * sizes["heads"]):
         raise ValueError(f"model.width={width} must be a multiple of twice model.heads={sizes['heads']}")
-    if noise < 0 or pushforward < 0:
-        raise ValueError(f"model.noise={noise} and model.pushforward={pushforward} must be at least 0")
 
 
 def check_fields(spec: FieldSpec, known: FieldSpec, exchange: Kind) -> None:
