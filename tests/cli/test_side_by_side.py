@@ -2,14 +2,19 @@
 
 import json
 import os
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch.distributed
 from generators import walk_frame
 
+import adlx
+from adlx.metrics.kid import kid
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
+from adlx.runs.trained import open_trained
+from adlx.tasks.extractors import some
 
 SMALL = ["data=csv", "data.path=series.csv", "data.context=12", "data.horizon=2", "logger=none", "trainer.threads=1"]
 
@@ -28,14 +33,17 @@ def test_three_started_in_the_same_instant(shell):
     assert all(json.loads((folder / "metrics.json").read_text())["test/skill"] == 0 for folder in folders)
 
 
-@pytest.mark.skipif(
+without_gloo = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
 )
+DDP = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.log_every_n_steps=1"]
+
+
+@without_gloo
 def test_a_sweep_whose_runs_are_two_processes_each(shell):
     """One folder a run, whatever the number of its processes; 127 windows, 64 a process, are 2 steps an epoch."""
     walk_frame(200).to_csv(shell.folder / "series.csv")
-    ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.log_every_n_steps=1"]
-    ended = shell("train", "-m", "model=nlinear", *SMALL, *ddp, "trainer.max_epochs=3", "seed=0,1")
+    ended = shell("train", "-m", "model=nlinear", *SMALL, *DDP, "trainer.max_epochs=3", "seed=0,1")
     sweep = shell.folder / ended.run
     runs = sorted(shell.folder.glob("outputs/nlinear-csv/*"))
     assert len(runs) == 2
@@ -58,3 +66,18 @@ def test_a_sweep_whose_runs_are_two_processes_each(shell):
     assert summary.loc[0, "mean"] == pytest.approx((metrics[0]["test/skill"] + metrics[1]["test/skill"]) / 2)
     assert metrics[0]["test/mase"] != metrics[1]["test/mase"]
     assert metrics[0]["baseline/mase"] == metrics[1]["baseline/mase"]
+
+
+@without_gloo
+def test_the_distance_of_what_two_processes_learnt_counts_each_image_once(shell):
+    sizes = ["model.patch=4", "model.width=24", "model.blocks=1", "model.heads=2", "model.kid_images=40"]
+    small = [*sizes, "model.kid_steps=1", "data=digits", "data.source=sklearn", "data.size=8"]
+    words = ["trainer.max_epochs=1", "trainer.threads=1", "logger=none"]
+    run = adlx.open_run(shell.folder / shell("train", "model=ddim", *small, *words, *DDP).run)
+    trained = open_trained(run, [], "test")
+    task: Any = trained.task
+    features = [task.features_of(some(trained.data, part, 40)[0]) for part in ("val", "test")]
+    drawn = task.features_drawn()
+    curves = read_curves(run.path / "metrics.csv")
+    assert curves["val/kid"].dropna().item() == pytest.approx(kid(features[0], drawn)[0], rel=1e-4)
+    assert run.metrics["test/kid"] == pytest.approx(kid(features[1], drawn)[0], rel=1e-4)

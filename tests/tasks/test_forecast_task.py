@@ -87,19 +87,25 @@ def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
 # Randomness depends on (seed, step)
 
 
-def stub_trainer(epoch: int = 0) -> SimpleNamespace:
+def stub_trainer(epoch: int = 0, rank: int = 0) -> SimpleNamespace:
     return SimpleNamespace(
-        current_epoch=epoch, num_training_batches=10, log_every_n_steps=1000, loggers=[], world_size=1, state=None
+        current_epoch=epoch,
+        num_training_batches=10,
+        log_every_n_steps=1000,
+        loggers=[],
+        global_rank=rank,
+        world_size=1,
+        state=None,
     )
 
 
-def test_dropout_repeats_for_the_same_seed_and_step(write_csv):
+def test_dropout_repeats_for_the_same_seed_process_and_step(write_csv):
     data = data_of(write_csv)
     batch = next(iter(data.val_dataloader()))
 
-    def loss(seed: int, epoch: int, batch_idx: int) -> float:
+    def loss(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> float:
         task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5).train()
-        task.trainer = trainer = stub_trainer(epoch)
+        task.trainer = trainer = stub_trainer(epoch, rank)
         torch.rand(epoch + batch_idx)  # whatever was drawn before
         value = task.training_step(batch, batch_idx).item()
         assert task.steps_done == 10 * trainer.current_epoch + batch_idx + 1
@@ -107,8 +113,9 @@ def test_dropout_repeats_for_the_same_seed_and_step(write_csv):
 
     first = loss(0, 0, 3)
     assert loss(0, 0, 3) == first
-    others = [loss(0, 0, 4), loss(0, 1, 3), loss(1, 0, 3)]
-    assert len({first, *others}) == 4
+    assert loss(0, 0, 3, rank=1) == loss(0, 0, 3, rank=1)
+    others = [loss(0, 0, 4), loss(0, 1, 3), loss(1, 0, 3), loss(0, 0, 3, rank=1)]
+    assert len({first, *others}) == 5
     assert loss(0, 1, 0) == loss(0, 0, 10)  # a step has one number, however epochs are cut
 
 

@@ -168,6 +168,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             run.store(config)
         with Interruptible(trainer) as interruptible, recorded(run):
             seconds = fit(run, interruptible, data, task, checkpoint)
+            leave_processes()
             if not started_here:  # the first process tests and reports
                 sys.exit(0)
             finish(run, data, task, trainer, first_step, seconds)
@@ -182,13 +183,18 @@ def own_environment() -> Iterator[None]:
     try:
         yield
     finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        leave_processes()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def leave_processes() -> None:
+    """Ends the group of a run's processes, so that what follows waits for none of the others."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager

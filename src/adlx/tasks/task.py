@@ -23,6 +23,10 @@ class Diverged(RunFailed):
     """The loss became infinite or not a number."""
 
 
+APART = 2_654_435_769
+"""Between the seeds of two processes: 2^32 by the golden ratio, for a generator that takes seeds modulo 2^32."""
+
+
 class Task(pl.LightningModule):
     """An objective for a model. A subclass says what the loss of a batch is and how the test set is scored.
 
@@ -127,8 +131,9 @@ class Task(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         step = int(self.current_epoch * trainer.num_training_batches) + batch_idx
-        # Dropout and scheduled sampling depend on (seed, step) alone: a resumed run draws what the killed one would.
-        seed_generators(self.seed * 1_000_003 + step, self.device)
+        # Dropout, noise and scheduled sampling depend on (seed, step, process) alone: a resumed run draws what the
+        # killed one would, and no two processes draw the same.
+        seed_generators(self.seed * 1_000_003 + step + self.global_rank * APART, self.device)
         loss = self.batch_loss(batch)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         due = (step + 1) % min(every, trainer.num_training_batches) == 0  # at least once an epoch
