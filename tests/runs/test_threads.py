@@ -117,3 +117,10 @@ def test_another_device_is_not_timed(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("the CPU does not train")
     assert set_threads("auto", task, batch, torch.device("cuda")) == CORES
+
+
+@pytest.mark.parametrize(("processes", "share"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+def test_processes_share_the_cores(processes, share, prepared, monkeypatch):
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    task, batch = prepared
+    assert set_threads("auto", task, batch, torch.device("cuda"), processes) == share == torch.get_num_threads()

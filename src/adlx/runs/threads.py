@@ -14,16 +14,18 @@ log = logging.getLogger("adlx")
 PROBE_SECONDS = 1.0
 
 
-def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device) -> int:
+def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device, processes: int = 1) -> int:
     """Sets the number of threads: as told, or for `auto` the faster of one and all cores on a few training passes.
 
-    Where another device than the CPU trains, `auto` is all cores, untimed.
+    Where another device than the CPU trains, `auto` is all cores, untimed. Several processes of one run share the cores
+    evenly.
 
     Returns:
         the number set.
     """
     if choice == "auto":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = max(1, cores // processes)
         untimed = cores == 1 or device.type != "cpu" or not _trainable(task)
         choice = cores if untimed else _faster(task, batch, cores)
     torch.set_num_threads(int(choice))

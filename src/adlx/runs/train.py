@@ -156,7 +156,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             if threads == "auto":  # a resumed run keeps to what was found for it: another number rounds differently
                 threads = run.info.get("threads", "auto")
             batch = next(iter(data.train_dataloader()))
-            threads = set_threads(threads, task, batch, trainer.strategy.root_device)
+            threads = set_threads(threads, task, batch, trainer.strategy.root_device, trainer.num_devices)
         except BaseException:
             if started_here and not resumed:
                 run.discard()
