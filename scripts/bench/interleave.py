@@ -18,11 +18,12 @@ import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from adlx.runs.assembly import assemble, build_task
 from adlx.runs.check import check
 from adlx.runs.compose import compose
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.train import assemble, build_task, make_trainer
+from adlx.runs.trainer import make_trainer
 from adlx.targets import build
 
 

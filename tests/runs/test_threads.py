@@ -10,9 +10,9 @@ from generators import walk_frame
 from torch import nn
 
 from adlx.runs import threads
+from adlx.runs.assembly import assemble
 from adlx.runs.compose import compose
 from adlx.runs.threads import set_threads
-from adlx.runs.train import assemble
 from adlx.tasks import Task
 
 CPU = torch.device("cpu")

@@ -84,7 +84,7 @@ def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
         task_for(torch.nn.Linear)
 
 
-# Randomness depends on (seed, step)
+# Randomness depends on (seed, step, process)
 
 
 def stub_trainer(epoch: int = 0, rank: int = 0) -> SimpleNamespace:

@@ -23,6 +23,8 @@ class Evidence:
     """
 
     kind: ClassVar[type]
+    told_by: ClassVar[tuple[str, ...]]
+    """Parts of a result that are equal where the samples are."""
 
     def __init__(self, results: dict[str, list[Any]]) -> None:
         self.results = results
@@ -50,10 +52,10 @@ class Evidence:
         """One result, for what all share."""
         return next(iter(self.results.values()))[0]
 
-    @staticmethod
-    def same(one: Any, other: Any) -> bool:
+    @classmethod
+    def same(cls, one: Any, other: Any) -> bool:
         """Whether two results are of the same samples."""
-        raise NotImplementedError
+        return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in cls.told_by)
 
     @staticmethod
     def loss(result: Any) -> np.ndarray:

@@ -25,21 +25,13 @@ from adlx.runs.folder import Run
 
 class Forecasts(Evidence):
     kind = ForecastResult
+    told_by = ("series", "origin", "target")
     results: dict[str, list[ForecastResult]]
 
     def __init__(self, results: dict[str, list[ForecastResult]]) -> None:
         # Other training parts have other scales, and losses compare on one alone.
         scale = next(iter(results.values()))[0].step_mae
         super().__init__({name: [replace(one, step_mae=scale) for one in group] for name, group in results.items()})
-
-    @staticmethod
-    def same(one: ForecastResult, other: ForecastResult) -> bool:
-        return (
-            one.series == other.series
-            and np.array_equal(one.origin, other.origin)
-            and one.target.shape == other.target.shape
-            and np.array_equal(one.target, other.target)
-        )
 
     @property
     def block(self) -> int:
@@ -87,16 +79,9 @@ class Forecasts(Evidence):
 
 class Classifications(Evidence):
     kind = ClassResult
+    told_by = ("classes", "index", "label")
     loss = staticmethod(errors)
     results: dict[str, list[ClassResult]]
-
-    @staticmethod
-    def same(one: ClassResult, other: ClassResult) -> bool:
-        return (
-            one.classes == other.classes
-            and np.array_equal(one.index, other.index)
-            and np.array_equal(one.label, other.label)
-        )
 
     def details(self, labels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
         found = {label: np.mean([recalls(result) for result in self.results[label]], axis=0) for label in labels}
@@ -109,22 +94,16 @@ class Classifications(Evidence):
 
 class Reconstructions(Evidence):
     kind = ReconstructionResult
+    told_by = ("index", "baseline_error")
     loss = staticmethod(losses)
     results: dict[str, list[ReconstructionResult]]
-
-    @staticmethod
-    def same(one: ReconstructionResult, other: ReconstructionResult) -> bool:
-        return np.array_equal(one.index, other.index) and np.array_equal(one.baseline_error, other.baseline_error)
 
 
 class Denoisings(Evidence):
     kind = DenoisingResult
+    told_by = ("index", "time")
     loss = staticmethod(noise_errors)
     results: dict[str, list[DenoisingResult]]
-
-    @staticmethod
-    def same(one: DenoisingResult, other: DenoisingResult) -> bool:
-        return np.array_equal(one.index, other.index) and np.array_equal(one.time, other.time)
 
     def loss_of(self, metric: str) -> Callable[[DenoisingResult], np.ndarray] | None:
         """None where runs are compared by a distance of sets, to which no single image has a loss."""
@@ -139,6 +118,7 @@ class Rollouts(Evidence):
     """Of fields: rolled out in time, or of an autoencoder."""
 
     kind = FieldResult
+    told_by = ("names", "index")
     loss = staticmethod(field_losses)
     results: dict[str, list[FieldResult]]
 
@@ -151,17 +131,14 @@ class Rollouts(Evidence):
             return results
         return {label: [one.after(start) for one in group] for label, group in results.items()}
 
-    @staticmethod
-    def same(one: FieldResult, other: FieldResult) -> bool:
-        return (
-            one.names == other.names
-            and np.array_equal(one.index, other.index)
-            and one.variance.shape == other.variance.shape
-            and np.allclose(one.variance, other.variance, equal_nan=True)
-        )
+    @classmethod
+    def same(cls, one: FieldResult, other: FieldResult) -> bool:
+        """The truth's variance, which is computed, need not agree to the last bit."""
+        shapes = one.variance.shape == other.variance.shape
+        return super().same(one, other) and shapes and np.allclose(one.variance, other.variance, equal_nan=True)
 
     def losses(self, metric: str) -> dict[str, np.ndarray]:
-        """None where a rollout has left all bounds: a test of means says nothing then."""
+        """Empty where a rollout has left all bounds: a test of means says nothing then."""
         found = super().losses(metric)
         return found if all(np.isfinite(loss).all() for loss in found.values()) else {}
 

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 
 from adlx.errors import UserError
+from adlx.runs.assembly import assemble
 from adlx.runs.check import check
 from adlx.runs.compose import apply
 from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.train import assemble, execute
+from adlx.runs.train import execute
 from adlx.targets import trust
 
 log = logging.getLogger("adlx")

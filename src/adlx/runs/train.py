@@ -6,44 +6,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.profilers import Profiler
-from pytorch_lightning.strategies import Strategy
-from torch import nn
 
 from adlx.data.datamodule import DataModule
-from adlx.errors import RunFailed, UserError
+from adlx.errors import RunFailed
 from adlx.figures.curves import training_curves
 from adlx.figures.style import save, save_film
 from adlx.models.lora import merge
+from adlx.runs.assembly import assemble
 from adlx.runs.check import check
-from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
+from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.compose import Composition, compose
-from adlx.runs.finetune import adopt, beside, prepare
-from adlx.runs.folder import Run, versions, write_json
+from adlx.runs.finetune import adopt, beside
+from adlx.runs.folder import Run, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
 from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
-from adlx.runs.parts import build_model, check_base, read_parts
-from adlx.runs.progress import Unprofiled, peak_memory_mb, progress, quiet_lightning
+from adlx.runs.parts import read_parts
+from adlx.runs.processes import FOLDER_VARIABLE, leave_processes, own_environment
+from adlx.runs.progress import peak_memory_mb, quiet_lightning
 from adlx.runs.report import report
 from adlx.runs.score import score
 from adlx.runs.threads import set_threads
-from adlx.specs import told
-from adlx.targets import build, parameters, resolve, trust
-from adlx.tasks import Task, task_for
+from adlx.runs.trainer import make_trainer
+from adlx.targets import trust
+from adlx.tasks import Task
 
 log = logging.getLogger("adlx")
-
-# A process that Lightning starts for another device of the same run finds its folder here.
-FOLDER_VARIABLE = "ADLX_RUN_FOLDER"
 
 
 def train(words: Sequence[str]) -> Run:
@@ -84,66 +75,6 @@ def start(composition: Composition, created: Callable[[Run], None] = lambda run:
     return execute(run, config, data, task)
 
 
-def assemble(
-    config: dict[str, Any], pinned: dict[str, Any] | None = None, trained: bool = False
-) -> tuple[DataModule, Task]:
-    """Builds data and task: all that can be wrong with a config is found here, before a folder exists.
-
-    Args:
-        config: checked.
-        pinned: `run.json`'s facts on the data of an earlier run, to load the same again.
-        trained: a checkpoint will be read into the task afterwards.
-    """
-    data: DataModule = build(config["data"], DataModule, "data")
-    if pinned is not None:
-        for key, value in data.pinned(pinned).items():
-            setattr(data, key, value)
-    data.seed = config["seed"]
-    model = resolve(config["model"].get("_target_"), nn.Module, "model")
-    wanted = task_for(model).spec_kind
-    if not issubclass(gives(data), wanted):  # before anything is loaded
-        raise UserError(
-            f"model and data do not fit: {model.__name__} is for {told(wanted)}, and {type(data).__name__} gives "
-            f"{told(gives(data))}"
-        )
-    data.setup("fit")
-    return data, build_task(config, data, trained)
-
-
-def gives(data: DataModule) -> type:
-    """The kind of spec that data have, known before they are loaded."""
-    return get_type_hints(type(data).spec.fget)["return"]
-
-
-def build_task(config: dict[str, Any], data: DataModule, trained: bool = False) -> Task:
-    """The task of `config` around a model with fresh weights, drawn from the config's seed alone, or a base run's.
-
-    Args:
-        config: checked.
-        data: loaded.
-        trained: a checkpoint will be read into it afterwards.
-    """
-    pl.seed_everything(config["seed"], verbose=False)
-    model_class = resolve(config["model"].get("_target_"), nn.Module, "model")
-    kind = task_for(model_class)
-    if config.get("finetune") and not kind.follows_gradient:
-        raise UserError(f"finetune: {model_class.__name__} is solved, not trained; it starts from nothing")
-    try:
-        kind.check_trainer(config["trainer"])
-        read = not trained and not config.get("finetune")  # a base run has the weights of the parts too
-        spec = kind.model_spec(data.spec, config["loss"])
-        if not trained:
-            check_base(config, spec)
-        model = build_model(config["model"], spec, read=read)
-        finetune, adapters = prepare(model, config, trained)
-        task = kind(model, config["loss"], config["optimizer"], data=data, seed=config["seed"])
-    except ValueError as error:  # the own word of a model or a loss on arguments that do not go together
-        raise UserError(str(error)) from None
-    task.finetune, task.strict_loading = finetune, not adapters
-    task.card = {"config": config, "spec": asdict(data.spec), "versions": versions()}
-    return task
-
-
 def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resumed: bool = False) -> Run:
     """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
     checkpoint = run.last if resumed and run.last.is_file() else None
@@ -176,28 +107,6 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
 
 
 @contextmanager
-def own_environment() -> Iterator[None]:
-    """Undoes what Lightning sets up to number a run's processes, so that the next run can start its own."""
-    names = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", FOLDER_VARIABLE)
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        leave_processes()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def leave_processes() -> None:
-    """Ends the group of a run's processes, so that what follows waits for none of the others."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-@contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Writes to `run.json` how the run ended, if not well."""
     os.environ[FOLDER_VARIABLE] = str(run.path.resolve())
@@ -213,44 +122,6 @@ def recorded(run: Run) -> Iterator[None]:
             kept = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
             raise type(error)(f"{error}; {kept}") from None
         raise
-
-
-def make_trainer(run: Run, config: dict[str, Any], task: Task, first_step: int = 0) -> pl.Trainer:
-    """Lightning's Trainer from `config.trainer`, with adlx's callbacks, loggers and checkpoint files."""
-    arguments = {key: value for key, value in config["trainer"].items() if key != "threads"}
-    if not task.automatic_optimization:  # Lightning refuses to clip what it does not step
-        arguments.pop("gradient_clip_val", None)
-    for key, kind in (("strategy", Strategy), ("profiler", Profiler)):
-        if isinstance(arguments.get(key), dict):
-            arguments[key] = build(arguments[key], kind, f"trainer.{key}")
-    callbacks = [progress()] if arguments.get("enable_progress_bar", True) else []
-    arguments["enable_progress_bar"] = any(isinstance(c, ProgressBar) for c in callbacks)
-    given = {"dirpath": str(run.path / "checkpoints")}
-    callbacks += [_built(node, pl.Callback, f"callbacks.{name}", given) for name, node in config["callbacks"].items()]
-    given = {
-        "folder": str(run.path / "tensorboard"),
-        "save_dir": str(run.path),
-        "first_step": first_step,
-    }
-    loggers: list[Logger] = [Curves(run.path / "metrics.csv", first_step)]
-    loggers += [_built(node, Logger, f"logger.{name}", given) for name, node in config["logger"].items()]
-    defaults = {"num_sanity_val_steps": 0, "enable_model_summary": False, "profiler": Unprofiled()}
-    try:
-        return pl.Trainer(
-            **{**defaults, **arguments},
-            callbacks=callbacks,
-            logger=loggers,
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=run.path,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise UserError(f"trainer ({config['trainer']}): {str(error).splitlines()[0]}") from None
-
-
-def _built(node: dict[str, Any], kind: type, where: str, given: dict[str, Any]) -> Any:
-    """Builds a callback or logger, telling it the run's folder if it asks and the config does not say."""
-    accepted = parameters(resolve(node.get("_target_"), kind, where))
-    return build({**{key: value for key, value in given.items() if key in accepted}, **node}, kind, where)
 
 
 def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
