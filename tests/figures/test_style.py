@@ -110,3 +110,21 @@ def test_legend_spreads_over_as_many_columns_as_fit():
             figure.draw_without_rendering()
             extent = figure.legends[0].get_window_extent()
             assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("length", [4, 30, 60, 90, 150])
+@pytest.mark.parametrize("count", [2, 6, 12])
+def test_a_long_legend_leaves_panels_their_height(count, length, drawn):
+    def panel_of(labels: list[str]):
+        with style.styled():
+            figure = style.blank("title", height=2.9)
+            panel = figure.add_subplot()
+            for label in labels:
+                panel.plot([0, 1], label=label)
+            panel.set_ylabel("error / deviation (VRMSE)")
+            style.legend_below(figure, panel)
+        return drawn(figure).axes[0]
+
+    height = panel_of(["a"]).get_window_extent().height
+    found = panel_of([f"{order} {'word ' * 40}"[:length] for order in range(count)])
+    assert found.get_window_extent().height == pytest.approx(height, rel=0.15)

@@ -3,7 +3,6 @@
 Shapes: T time steps, F fields; bodies (cells,) is true inside of them.
 """
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,10 +137,9 @@ def errors_by_field(errors: dict[str, np.ndarray], names: Sequence[str], title: 
         names: of the fields.
         title: of the figure.
     """
-    *models, frozen = [textwrap.fill(label, 110) for label in errors]
+    *models, frozen = errors
     *values, baseline = errors.values()
-    lines = sum(label.count("\n") + 1 for label in (*models, frozen)) / style.columns_below((*models, frozen))
-    figure = style.blank(title, height=3.6 + 0.2 * lines)
+    figure = style.blank(title, height=3.8)
     panel = figure.add_subplot()
     fields = np.arange(len(names))
     means = np.stack([found.mean(axis=0) for found in errors.values()])

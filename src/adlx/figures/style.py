@@ -7,7 +7,7 @@ Okabe & Ito 2008, "Color universal design".
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -98,15 +98,19 @@ def save_film(frames: list[Any], path: str | Path, seconds: float = 6.0) -> None
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow."""
+    """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow.
+
+    The figure was made tall enough for one row; each further one makes it taller, so that panels keep their height.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns_below(labels))
-
-
-def columns_below(labels: Sequence[str]) -> int:
-    """In how many columns a legend of these labels, below all panels, fits the width of a figure."""
-    columns = 130 // (max(len(label) for label in labels) + 8)  # characters across a figure, and a line's sample
-    return max(1, min(columns, len(labels)))
+    labels = [textwrap.fill(label, 110) for label in labels]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    columns = max(1, min(130 // (longest + 8), len(labels)))  # characters across a figure, and a line's sample
+    heights = [label.count("\n") + 1 for label in labels]
+    rows = math.ceil(len(labels) / columns)
+    lines = max(sum(heights[start : start + rows]) for start in range(0, len(labels), rows))  # of the tallest column
+    figure.set_figheight(figure.get_figheight() + 0.19 * (lines - 1))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def model_looks(index: int) -> tuple[str, str]:
