@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Study 5 end to end: a transformer and the U-Net it replaces, each trained for the same time, and digits learnt by
-# LoRA from other digits. Further words go to each run: scripts/a5_diffusion.sh data=images data.path=flowers
+# Study 5 end to end: a transformer, as in the study and with convolutions around it, and the U-Net it replaces, each
+# trained for the same time, and digits learnt by LoRA from other digits. Further words go to each run: scripts/a5_diffusion.sh data=images data.path=flowers
 # SECONDS_EACH=600 and SEEDS=0 are the length of a run and the seeds, such as 0,1,2.
 set -euo pipefail
 
@@ -9,14 +9,20 @@ words=(model=ddim data=digits "$@")
 
 # The steps that fit into the time, by the speed of two epochs.
 steps_of() {
-    adlx train "${words[@]}" model.net="$1" trainer.max_epochs=2 output_dir="$out/probe_$1" >&2
+    local probe="$out/probe/$1" && shift
+    adlx train "${words[@]}" "$@" trainer.max_epochs=2 output_dir="$probe" >&2
     python -c "import sys, json; print(round(float(sys.argv[1]) * json.load(open(sys.argv[2]))['fit/steps_per_second']))" \
-        "${SECONDS_EACH:-600}" "$out"/probe_"$1"/*/*/metrics.json
+        "${SECONDS_EACH:-600}" "$probe"/*/*/metrics.json
 }
 
-for net in vit unet; do
-    steps=$(steps_of "$net")
-    adlx train -m "${words[@]}" model.net="$net" trainer.max_steps="$steps" trainer.max_epochs=-1 \
+for name in vit vit_convolutions unet; do
+    case "$name" in
+    vit) net=(model.net=vit model.convolutions=0) ;;
+    vit_convolutions) net=(model.net=vit) ;;
+    unet) net=(model.net=unet) ;;
+    esac
+    steps=$(steps_of "$name" "${net[@]}")
+    adlx train -m "${words[@]}" "${net[@]}" trainer.max_steps="$steps" trainer.max_epochs=-1 \
         seed="${SEEDS:-0}" output_dir="$out/nets"
 done
 adlx compare "$out"/nets/multirun/* --out "$out/nets.png"

@@ -25,7 +25,13 @@ def batch(spec: ImageSpec, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("spec", [GREY, COLOUR])
 @pytest.mark.parametrize(
     "arguments",
-    [SMALL, {**SMALL, "conditioning": "input"}, {**SMALL, "positions": "learned"}, {"net": "unet", "widths": [8, 16]}],
+    [
+        SMALL,
+        {**SMALL, "conditioning": "input"},
+        {**SMALL, "positions": "learned"},
+        {**SMALL, "convolutions": 5},
+        {"net": "unet", "widths": [8, 16]},
+    ],
 )
 def test_it_begins_by_finding_nothing_and_learns_from_everything(spec, arguments):
     torch.manual_seed(0)
@@ -66,6 +72,22 @@ def test_patches_go_where_they_came_from():
     assert seen.sum() == 16
 
 
+def test_convolutions_carry_over_the_borders_of_patches():
+    """With nothing between, the pixels of a patch depend on those within four pixels of it, at each end two, and on
+    the patches that these lie in."""
+    torch.manual_seed(0)
+    given = {"positions": "sinusoidal", "conditioning": "input", "convolutions": 6}
+    net = ViT(GREY, patch=4, width=16, blocks=0, heads=2, **given)
+    nn.init.normal_(net.after[-1].weight)
+    image, variance = batch(GREY, 1)
+    image.requires_grad_(True)
+    net(image, variance)[0, 0, 5, 9].backward()
+    seen = image.grad[0, 0].abs() > 0
+    assert seen[1:10, 5:14].all()  # by the skip, 4 around the pixel
+    rows, columns = torch.where(seen)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (0, 9, 2, 13)  # patches of 3..7, 7..11, 2 around
+
+
 def test_positions_tell_rows_from_columns():
     table = grid_sinusoids((3, 5), 16)
     assert table.shape == (15, 16)
@@ -99,6 +121,7 @@ def test_sinusoids():
     [
         ({"patch": 5}, "model.patch=5 does not divide images of 16 x 16 pixels"),
         ({"patch": 4, "width": 20}, "model.width=20 must be a multiple of model.heads=12 and of 4"),
+        ({"patch": 4, "convolutions": -1}, "model.convolutions=-1: how many channels they have, or 0 for none"),
         ({"net": "unet", "widths": [8] * 6}, "pixels are no multiples of 32"),
         ({"patch": 4, "ema": 1.0}, "model.ema=1.0: from 0, the weights themselves, to below 1"),
     ],

@@ -23,8 +23,8 @@ class DDIM(Denoiser):
 
     Args:
         spec: of the images, from the data.
-        net: `vit`, which takes patch to conditioning, or `unet`, which takes widths and depth.
-        patch, width, blocks, heads, positions, conditioning: of `adlx.models.vit.ViT`.
+        net: `vit`, which takes patch to convolutions, or `unet`, which takes widths and depth.
+        patch, width, blocks, heads, positions, conditioning, convolutions: of `adlx.models.vit.ViT`.
         widths, depth: of `adlx.models.unet.UNet`.
         ema: decay of the moving average of the weights.
         kid_features, kid_images, kid_steps: as in `Denoiser`.
@@ -40,6 +40,7 @@ class DDIM(Denoiser):
         heads: int = 12,
         positions: Literal["sinusoidal", "learned"] = "sinusoidal",
         conditioning: Literal["adaln", "input"] = "adaln",
+        convolutions: int = 0,
         widths: Sequence[int] = (32, 64, 96, 128),
         depth: int = 2,
         ema: float = 0.999,
@@ -55,7 +56,7 @@ class DDIM(Denoiser):
         self.ema = ema
         self.kid_features, self.kid_images, self.kid_steps = kid_features, kid_images, kid_steps
         self.net: Denoiser = (
-            ViT(spec, patch, width, blocks, heads, positions, conditioning)
+            ViT(spec, patch, width, blocks, heads, positions, conditioning, convolutions)
             if net == "vit"
             else UNet(spec, widths, depth)
         )

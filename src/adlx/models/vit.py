@@ -6,6 +6,10 @@ by shifts and scales of its normalised tokens and by gates on what it adds, all 
 
     h = h + gate_1 attention(norm(h) (1 + scale_1) + shift_1),   h = h + gate_2 mlp(norm(h) (1 + scale_2) + shift_2)
 
+A patch knows nothing of the pixels beside it but through attention. What a U-Net does outermost can be put around the
+blocks: convolutions before the cut (Xiao et al. 2021, "Early Convolutions Help Transformers See Better") and after the
+patches are joined, with a long skip between them (Bao et al. 2023, "All are Worth Words", section 3).
+
 Shapes: B batch, C channels, H x W pixels, P patch side, T = (H / P)(W / P) tokens, D width, E noise embedding.
 """
 
@@ -32,6 +36,8 @@ class ViT(Denoiser):
         positions: `sinusoidal`, fixed, or `learned`.
         conditioning: `adaln`, as above, or `input`: the noise embedding is added to every token, as the study's
             network was told by channels beside its input.
+        convolutions: channels of two convolutions of 3 x 3 before the cut and of two after it, which see what those
+            before made of the image too; 0: none, patches are cut from the image itself.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class ViT(Denoiser):
         heads: int,
         positions: Literal["sinusoidal", "learned"],
         conditioning: Literal["adaln", "input"],
+        convolutions: int = 0,
     ) -> None:
         super().__init__(spec)
         height, across = spec.size
@@ -51,7 +58,12 @@ class ViT(Denoiser):
         if width % heads or width % 4:
             raise ValueError(f"model.width={width} must be a multiple of model.heads={heads} and of 4")
         self.grid = (height // patch, across // patch)
-        self.to_tokens = nn.Conv2d(spec.channels, width, kernel_size=patch, stride=patch)
+        if convolutions < 0:
+            raise ValueError(f"model.convolutions={convolutions}: how many channels they have, or 0 for none")
+        self.before = two_convolutions(spec.channels, convolutions, convolutions) if convolutions else None
+        self.after = two_convolutions(2 * convolutions, convolutions, spec.channels) if convolutions else None
+        channels = convolutions or spec.channels
+        self.to_tokens = nn.Conv2d(channels, width, kernel_size=patch, stride=patch)
         table = grid_sinusoids(self.grid, width)
         if positions == "learned":
             self.positions = nn.Parameter(0.02 * torch.randn(table.shape))
@@ -63,14 +75,16 @@ class ViT(Denoiser):
         self.blocks = nn.ModuleList(Block(width, heads, adaptive) for _ in range(blocks))
         self.norm = Norm(width) if adaptive else nn.LayerNorm(width)
         self.modulation = nn.Linear(width, 2 * width) if adaptive else None
-        self.to_pixels = nn.Linear(width, spec.channels * patch * patch)
-        self.patch, self.channels = patch, spec.channels
-        for layer in (self.to_pixels, self.modulation):
-            if layer is not None:  # so that the first guess is no noise at all
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        self.to_pixels = nn.Linear(width, channels * patch * patch)
+        self.patch, self.channels = patch, channels
+        last = self.to_pixels if self.after is None else self.after[-1]
+        for layer in filter(None, (last, self.modulation)):  # so that the first guess is no noise at all
+            for weight in layer.parameters():
+                nn.init.zeros_(weight)
 
     def forward(self, image: Tensor, variance: Tensor) -> Tensor:
+        if self.before is not None:
+            image = nn.functional.silu(self.before(image))
         tokens = self.to_tokens(image).flatten(2).transpose(1, 2) + self.positions  # (B, T, D)
         tokens = tokens.contiguous()  # or every norm would copy them
         level = self.level(sinusoids(variance, EMBEDDING).to(tokens.dtype))  # (B, D)
@@ -83,7 +97,14 @@ class ViT(Denoiser):
             shift, scale = self.modulation(nn.functional.silu(level))[:, None].chunk(2, dim=-1)
             tokens = tokens * (1 + scale) + shift
         pixels = self.to_pixels(tokens).view(len(image), *self.grid, self.channels, self.patch, self.patch)
-        return pixels.permute(0, 3, 1, 4, 2, 5).reshape(image.shape)
+        pixels = pixels.permute(0, 3, 1, 4, 2, 5).reshape(image.shape)
+        return pixels if self.after is None else self.after(torch.cat([pixels, image], dim=1))
+
+
+def two_convolutions(given: int, between: int, out: int) -> nn.Sequential:
+    """Of 3 x 3 pixels, to images of the same size."""
+    first, second = nn.Conv2d(given, between, 3, padding=1), nn.Conv2d(between, out, 3, padding=1)
+    return nn.Sequential(first, nn.SiLU(), second)
 
 
 class Block(nn.Module):
