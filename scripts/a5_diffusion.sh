@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Study 5 end to end: a transformer, as in the study and with convolutions around it, and the U-Net it replaces, each
-# trained for the same time, and digits learnt by LoRA from other digits. Further words go to each run: scripts/a5_diffusion.sh data=images data.path=flowers
+# trained for the same time, and digits learnt by LoRA from other digits. Further words go to each run:
+# scripts/a5_diffusion.sh data=images data.path=flowers
 # SECONDS_EACH=600 and SEEDS=0 are the length of a run and the seeds, such as 0,1,2.
 set -euo pipefail
 

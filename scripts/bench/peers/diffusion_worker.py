@@ -27,7 +27,7 @@ OURS = {
     "vit": ["model.net=vit", f"model.patch={PATCH}", f"model.width={WIDTH}", f"model.blocks={BLOCKS}"],
     "unet": ["model.net=unet", f"model.widths={list(WIDTHS)}", "model.depth=2"],
 }
-OURS["vit"].append(f"model.heads={HEADS}")
+OURS["vit"] += [f"model.heads={HEADS}", "model.convolutions=0"]
 Network = Callable[[Tensor, Tensor], Tensor]
 """From images (B, C, H, W) and the variance of their noise (B, 1, 1, 1) to the noise."""
 
