@@ -89,12 +89,17 @@ def test_the_distance_is_that_of_the_features_in_the_checkpoint(trained, digits)
     assert trained.info["kid"] == {"features": "small CNN trained on 10 classes", "images": 40, "steps": 2}
 
 
-def test_the_best_checkpoint_is_that_of_the_least_distance(trained):
-    curves = read_curves(trained.path / "metrics.csv").dropna(subset="val/kid")
+@pytest.mark.parametrize("monitor", [None, "val/kid"])
+def test_the_best_checkpoint_is_that_of_the_least_loss_or_distance(monitor, trained, tmp_path):
+    run = trained
+    if monitor is not None:
+        words = ["trainer.max_epochs=4", "optimizer.lr=0.003", f"callbacks.checkpoint.monitor={monitor}"]
+        run = adlx.train([*WORDS, *DIGITS, *words, f"output_dir={tmp_path}"])
+    curves = read_curves(run.path / "metrics.csv").dropna(subset="val/kid")
     assert len(curves) == 4
     assert {"val/noise_mae", "val/image_mae"} <= set(curves)
-    best = curves.loc[curves["val/kid"].idxmin()]
-    assert load_checkpoint(trained.best)["adlx"]["steps"] == best["step"] + 1
+    best = curves.loc[curves[monitor or "val/loss"].idxmin()]
+    assert load_checkpoint(run.best)["adlx"]["steps"] == best["step"] + 1
 
 
 def test_grids_are_drawn_while_it_trains(trained, tmp_path):
