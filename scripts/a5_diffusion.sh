@@ -20,7 +20,7 @@ for name in vit vit_convolutions unet; do
     case "$name" in
     vit) net=(model.net=vit model.convolutions=0) ;;
     vit_convolutions) net=(model.net=vit) ;;
-    unet) net=(model.net=unet) ;;
+    unet) net=(model.net=unet model.convolutions=0) ;;
     esac
     steps=$(steps_of "$name" "${net[@]}")
     adlx train -m "${words[@]}" "${net[@]}" trainer.max_steps="$steps" trainer.max_epochs=-1 \
