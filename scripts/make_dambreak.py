@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from adlx.data.sources.dambreak import BUNDLED, SHIPPED, solve
-from adlx.data.sources.trajectories import InMemory
-from adlx.data.sources.well import write_well
+from adlx.data.fields.sources.dambreak import BUNDLED, SHIPPED, solve
+from adlx.data.fields.sources.trajectories import InMemory
+from adlx.data.fields.sources.well import write_well
 
 GRAIN = np.array([128, 128, 1024, 256])  # values of u, v, p, alpha to 1; finer ones hardly compress
 

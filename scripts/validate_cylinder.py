@@ -1,4 +1,4 @@
-"""How often vortices leave the cylinder of `adlx.data.sources.lattice_boltzmann`, against what was measured.
+"""How often vortices leave the cylinder of `adlx.data.fields.sources.lattice_boltzmann`, against what was measured.
 
 The Strouhal number f D / U over the Reynolds number in two channels, as a table and a figure, with drag and lift of one
 flow. About five minutes on one thread.
@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from adlx.data.sources.lattice_boltzmann import CylinderFlow
+from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
 from adlx.figures import style
 
 EXAMPLES = """examples:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytest_plugins = ["small_runs"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -31,7 +33,7 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
 def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the time of a tiny run goes into its pictures, which tests/figures looks at."""
 
-    import adlx.runs.comparison  # noqa: F401  (or it would keep what is put in the place of `save`)
+    import adlx.comparison.comparison  # noqa: F401  (or it would keep what is put in the place of `save`)
 
     def save(figure: object, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adlx.data.sources.trajectories import InMemory, Trajectories
-from adlx.data.sources.well import write_well
+from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.data.fields.sources.well import write_well
 
 ROWS, COLUMNS = 8, 16
 WORDS = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.log_every_n_steps=1"]

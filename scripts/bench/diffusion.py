@@ -200,7 +200,7 @@ def sampler(given: argparse.Namespace) -> None:
     """What 20 steps cost beside the network, for adlx and, where it is installed, diffusers."""
     import torch
 
-    from adlx.models.diffusion import sample
+    from adlx.models.diffusion.process import sample
 
     torch.set_num_threads(given.threads)
     start, noise = torch.randn(2, BATCH, 3, 64, 64)

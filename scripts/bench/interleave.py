@@ -18,13 +18,13 @@ import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from adlx.config.check import check
+from adlx.config.compose import compose
+from adlx.config.targets import build
 from adlx.runs.assembly import assemble, build_task
-from adlx.runs.check import check
-from adlx.runs.compose import compose
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.trainer import make_trainer
-from adlx.targets import build
 
 
 @dataclass

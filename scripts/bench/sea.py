@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from peers.sea_plain import PlainSEA
 
-from adlx.data.sources.lattice_boltzmann import CylinderFlow
-from adlx.data.sources.trajectories import InMemory, Trajectories
-from adlx.data.sources.well import read_well, write_well
-from adlx.models.sea import SEA
-from adlx.models.sea_autoencoder import SEAAutoencoder
+from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
+from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.data.fields.sources.well import read_well, write_well
+from adlx.models.fields.sea import SEA
+from adlx.models.fields.sea_autoencoder import SEAAutoencoder
 from adlx.specs import FieldSpec
 
 EXAMPLES = """examples:

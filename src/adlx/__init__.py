@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adlx.runs.compare import Comparison
+    from adlx.comparison.compare import Comparison
     from adlx.runs.folder import Run
 
 __all__ = ["compare", "open_run", "train"]
@@ -40,7 +40,7 @@ def open_run(path: str | Path) -> "Run":
 
 
 def compare(paths: Sequence[str | Path], metric: str | None = None, reference: str | None = None) -> "Comparison":
-    """Compares runs; see `adlx.runs.compare.compare`."""
-    from adlx.runs.compare import compare as run_compare
+    """Compares runs; see `adlx.comparison.compare.compare`."""
+    from adlx.comparison.compare import compare as run_compare
 
     return run_compare(paths, metric, reference=reference)

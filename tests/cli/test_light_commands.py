@@ -12,9 +12,9 @@ import yaml
 from shell import environment
 
 from adlx.cli.main import VERBS
-from adlx.runs.catalog import GROUPS, description, options
-from adlx.runs.check import check
-from adlx.runs.compose import compose
+from adlx.config.catalog import GROUPS, description, options
+from adlx.config.check import check
+from adlx.config.compose import compose
 
 LIGHT = [
     ["--help"],

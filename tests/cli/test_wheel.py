@@ -39,7 +39,7 @@ def test_the_wheel_trains_elsewhere(tmp_path):
             command, cwd=empty, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
 
-    where = "from adlx.runs.catalog import config_folder; print(config_folder())"
+    where = "from adlx.config.catalog import config_folder; print(config_folder())"
     assert inside(python, "-c", where).stdout.strip() == str(site / "adlx" / "configs")
     words = ["model=naive", "data=fx", "trainer.accelerator=cpu", "logger=none"]
     done = inside(str(venv / "bin" / "adlx"), "train", *words)

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from generators import walk_frame
 
-from adlx.data.crypto import Crypto
-from adlx.data.csv import CSV
-from adlx.data.fx import FX
-from adlx.data.series import PARTS
+from adlx.data.series.crypto import Crypto
+from adlx.data.series.csv import CSV
+from adlx.data.series.fx import FX
+from adlx.data.series.series import PARTS
 
 
 def test_fx_is_pinned():

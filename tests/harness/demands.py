@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from adlx.data.windows import WindowLoader
+from adlx.data.series.windows import WindowLoader
 from adlx.metrics.forecast import ForecastResult
 from adlx.runs.evaluate import evaluate
 from adlx.runs.folder import Run

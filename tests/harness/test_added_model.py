@@ -15,7 +15,7 @@ from demands import (
 )
 
 import adlx
-from adlx import targets
+from adlx.config import targets
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
 from adlx.runs.trained import open_trained
@@ -24,7 +24,7 @@ MODEL = """
     import torch
     from torch import nn
 
-    from adlx.models.forecaster import Forecaster
+    from adlx.models.forecasting.forecaster import Forecaster
 
 
     class Smoothing(Forecaster):

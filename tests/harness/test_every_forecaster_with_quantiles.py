@@ -15,7 +15,7 @@ from demands import (
 from workshop import LONGER, forecasters
 
 from adlx.metrics.forecast import ForecastResult
-from adlx.models.forecaster import ewma_volatility
+from adlx.models.forecasting.forecaster import ewma_volatility
 from adlx.runs.trained import open_trained
 
 WORDS = ("loss=quantile",)

@@ -8,9 +8,9 @@ from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_i
 from workshop import LONGER, Workshop, break_at, of_kind, tiny_words
 
 from adlx.errors import UserError
-from adlx.models.autoencoder import Autoencoder
-from adlx.models.classifier import Classifier
-from adlx.models.denoiser import Denoiser
+from adlx.models.classification.autoencoder import Autoencoder
+from adlx.models.classification.classifier import Classifier
+from adlx.models.diffusion.denoiser import Denoiser
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained
 from adlx.tasks.classify import Classify

@@ -13,14 +13,14 @@ from torch import nn
 from waves import WINDOWS, write_waves
 
 import adlx
-from adlx.data.sources.code_maps import write_code_maps
-from adlx.data.sources.samples import Samples
-from adlx.models.forecaster import Forecaster
-from adlx.runs.catalog import options
+from adlx.config.catalog import options
+from adlx.config.targets import build, resolve
+from adlx.data.images.sources.code_maps import write_code_maps
+from adlx.data.images.sources.samples import Samples
+from adlx.models.forecasting.forecaster import Forecaster
 from adlx.runs.folder import Run
 from adlx.specs import SeriesSpec
-from adlx.targets import build, resolve
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 # Sizes of a network, where its YAML has them.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, mse_loss
 
-from adlx.models.forecaster import Readout
+from adlx.models.forecasting.forecaster import Readout
+from adlx.models.forecasting.seq2seq import Seq2Seq
+from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import LoRALinear, WeightSide, adapters, add_lora, merge
-from adlx.models.seq2seq import Seq2Seq
-from adlx.models.transformer import Transformer
 from adlx.specs import SeriesSpec
 
 SPEC = SeriesSpec(("a", "b", "c"), context=12, horizon=4)

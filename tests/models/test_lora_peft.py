@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from adlx.models.forecasting.seq2seq import Seq2Seq
+from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import adapter_state, adapters, add_lora, to_peft
-from adlx.models.seq2seq import Seq2Seq
-from adlx.models.transformer import Transformer
 from adlx.specs import SeriesSpec
 
 peft = pytest.importorskip("peft")

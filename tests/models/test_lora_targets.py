@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import adapters, add_lora, matches, merge
-from adlx.models.transformer import Transformer
 from adlx.specs import SeriesSpec
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, mse_loss
 
-from adlx.models.forecaster import Forecaster, Readout
+from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import adapter_state, add_lora
-from adlx.models.transformer import Transformer
 from adlx.specs import SeriesSpec
 
 SPEC = SeriesSpec(("a", "b", "c"), context=12, horizon=4)

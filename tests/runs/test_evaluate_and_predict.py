@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from adlx.config.catalog import options
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
-from adlx.runs.catalog import options
 from adlx.runs.evaluate import evaluate
 from adlx.runs.predict import predict
 

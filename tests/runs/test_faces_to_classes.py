@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import adlx
-from adlx.data.sources.faces_simulated import simulated_faces
+from adlx.comparison.compare import compare
+from adlx.comparison.comparison import markdown
+from adlx.data.images.sources.faces_simulated import simulated_faces
 from adlx.metrics.classification import ClassResult
 from adlx.metrics.significance import confidence_set
-from adlx.runs.compare import compare
-from adlx.runs.comparison import markdown
 from adlx.runs.folder import Run
 
 USAGE = {"Training": 100, "PublicTest": 20, "PrivateTest": 30}

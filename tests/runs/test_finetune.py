@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import adlx
-from adlx import targets
 from adlx.cli import train as train_verb
+from adlx.config import targets
 from adlx.errors import UserError
-from adlx.models.forecaster import Forecaster
+from adlx.models.forecasting.forecaster import Forecaster
 from adlx.models.lora import adapters
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.finetune import restored

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import adlx
+from adlx.config.catalog import NODES
+from adlx.config.compose import compose
 from adlx.errors import UserError
-from adlx.runs.catalog import NODES
-from adlx.runs.compose import compose
 from adlx.runs.folder import Run, git_commit, new_folder, write_json
 
 NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{6}")

@@ -7,8 +7,8 @@ import torch
 from generators import walk_frame
 
 import adlx
-from adlx.data.sources import crypto
-from adlx.data.sources.download import DownloadFailed
+from adlx.data.series.sources import crypto
+from adlx.data.series.sources.download import DownloadFailed
 from adlx.errors import UserError
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves

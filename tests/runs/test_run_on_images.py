@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import adlx
-from adlx.data.sources import pictures
+from adlx.data.images.sources import pictures
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.evaluate import evaluate
 from adlx.runs.folder import Run

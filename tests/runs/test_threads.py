@@ -9,11 +9,11 @@ import torch
 from generators import walk_frame
 from torch import nn
 
+from adlx.config.compose import compose
 from adlx.runs import threads
 from adlx.runs.assembly import assemble
-from adlx.runs.compose import compose
 from adlx.runs.threads import set_threads
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 CPU = torch.device("cpu")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

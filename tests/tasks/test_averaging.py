@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import adlx
-from adlx.models.ddim import DDIM
+from adlx.models.diffusion.ddim import DDIM
 from adlx.tasks.denoise import Denoise
 
 WORDS = [

@@ -13,11 +13,11 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from told import error_of
 
 import adlx
-from adlx.data.labelled import as_input
-from adlx.data.sources.code_maps import write_code_maps
-from adlx.data.sources.samples import Samples
+from adlx.data.images.labelled import as_input
+from adlx.data.images.sources.code_maps import write_code_maps
+from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
-from adlx.models.mlp import MLP
+from adlx.models.classification.mlp import MLP
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.specs import CodeSpec
@@ -82,7 +82,7 @@ def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
     assert majority == np.bincount(samples.labels[:TRAIN]).argmax() == 0
 
     state = load_checkpoint(run.best)["state_dict"]
-    task = task_for(adlx.targets.resolve(run.config["model"]["_target_"], torch.nn.Module, "model"))
+    task = task_for(adlx.config.targets.resolve(run.config["model"]["_target_"], torch.nn.Module, "model"))
     assert task is (ClosedForm if model else Classify)
     assert int(state["majority"]) == 0
     if not model:

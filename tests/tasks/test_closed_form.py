@@ -14,11 +14,11 @@ import torch.distributed
 from sklearn.linear_model import Ridge
 
 import adlx
-from adlx.data.labelled import as_input
-from adlx.data.sources.code_maps import write_code_maps
-from adlx.data.sources.samples import Samples
+from adlx.data.images.labelled import as_input
+from adlx.data.images.sources.code_maps import write_code_maps
+from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
-from adlx.models.elm import ELM
+from adlx.models.classification.elm import ELM
 from adlx.runs.checkpoints import Checkpoint, load_checkpoint
 from adlx.runs.folder import Run
 from adlx.runs.interruption import Interrupted

@@ -8,11 +8,11 @@ import torch
 from told import error_of
 
 import adlx
-from adlx.data.digits import Digits
+from adlx.data.images.digits import Digits
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
-from adlx.models.ddim import DDIM
-from adlx.models.features import Features
+from adlx.models.diffusion.ddim import DDIM
+from adlx.models.diffusion.features import Features
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.runs.loggers import read_curves

@@ -12,9 +12,9 @@ from PIL import Image
 from waves import WINDOWS, WORDS, waves, write_waves
 
 import adlx
-from adlx.data.sources.well import read_well, write_well
+from adlx.data.fields.sources.well import read_well, write_well
 from adlx.metrics.fields import FieldResult, vrmse
-from adlx.models.fields import FieldForecaster
+from adlx.models.fields.interfaces import FieldForecaster
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.runs.loggers import read_curves

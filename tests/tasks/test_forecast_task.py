@@ -10,10 +10,10 @@ import torch
 from generators import walk_frame
 
 import adlx
-from adlx.data.csv import CSV
-from adlx.models.baselines import Naive
-from adlx.models.forecaster import Forecaster
-from adlx.models.seq2seq import Seq2Seq
+from adlx.data.series.csv import CSV
+from adlx.models.forecasting.baselines import Naive
+from adlx.models.forecasting.forecaster import Forecaster
+from adlx.models.forecasting.seq2seq import Seq2Seq
 from adlx.tasks import Forecast, task_for
 from adlx.tasks.task import Task, seed_generators
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from adlx.metrics.quantiles import crps
-from adlx.models.forecaster import ewma_volatility
+from adlx.models.forecasting.forecaster import ewma_volatility
 from adlx.tasks.quantiles import Pinball, Spread
 
 LEVELS = [0.1, 0.25, 0.5, 0.75, 0.9]

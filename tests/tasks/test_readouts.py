@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
 
-from adlx.data.labelled import SampleLoader
-from adlx.models.elm import ELM
+from adlx.data.images.labelled import SampleLoader
+from adlx.models.classification.elm import ELM
 from adlx.specs import CodeSpec
 from adlx.tasks import accumulate
 from adlx.tasks.accumulate import Accumulator

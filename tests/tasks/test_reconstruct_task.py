@@ -10,8 +10,8 @@ from PIL import Image
 from told import error_of
 
 import adlx
-from adlx.data.faces import Faces
-from adlx.models.vqvae import VQVAE
+from adlx.data.images.faces import Faces
+from adlx.models.classification.vqvae import VQVAE
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.specs import ImageSpec

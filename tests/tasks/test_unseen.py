@@ -5,8 +5,8 @@ import pytest
 from generators import walk_frame
 
 import adlx
-from adlx.data import series
-from adlx.data.csv import CSV
+from adlx.data.series import series
+from adlx.data.series.csv import CSV
 
 ROWS, SPAN = 160, 101
 

@@ -52,7 +52,7 @@ class PlainViT(nn.Module):
 
 
 def adlx(net: str, conditioning: str = "adaln") -> nn.Module:
-    from adlx.models.ddim import DDIM
+    from adlx.models.diffusion.ddim import DDIM
     from adlx.specs import ImageSpec
 
     sizes = {"patch": PATCH, "width": WIDTH, "blocks": BLOCKS, "heads": HEADS, "widths": WIDTHS, "depth": 2}
@@ -150,7 +150,7 @@ def sample(side: str, precision: str, turns: Any) -> None:
 
 
 def by_adlx(denoise: Network, start: Tensor) -> Any:
-    from adlx.models.diffusion import sample
+    from adlx.models.diffusion.process import sample
 
     return sample(denoise, start, STEPS)
 
@@ -173,8 +173,8 @@ def prepared(words: list[str], folder: str) -> tuple[Any, ...]:
     import interleave
     import numpy as np
 
-    from adlx.data.faces import Faces
-    from adlx.data.sources.samples import Samples
+    from adlx.data.images.faces import Faces
+    from adlx.data.images.sources.samples import Samples
 
     def load(self: Faces) -> Samples:
         values = np.random.default_rng(0).integers(256, size=(4000, 3, SIZE, SIZE), dtype=np.uint8)

@@ -44,7 +44,7 @@ class Case:
         """adlx's model, of the weights that all sides have."""
         import torch
 
-        from adlx.models.elm import ELM
+        from adlx.models.classification.elm import ELM
         from adlx.specs import CodeSpec
 
         torch.manual_seed(0)

@@ -24,7 +24,7 @@ BLOCK_SECONDS = 0.2
 
 
 def network() -> nn.Module:
-    from adlx.models.transformer import Transformer
+    from adlx.models.forecasting.transformer import Transformer
     from adlx.specs import SeriesSpec
 
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""State-exchange attention as one would write it down first: what `adlx.models.sea` is held against.
+"""State-exchange attention as one would write it down first: what `adlx.models.fields.sea` is held against.
 
 Linear maps for query, key and value, softmax of a masked matrix of scores, a loop over ordered pairs of groups, places
 in time added at the start. Numbers of layers, their sizes and so all parameters are those of adlx. There is no cache.

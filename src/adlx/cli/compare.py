@@ -30,9 +30,9 @@ def main(words: list[str]) -> None:
     given = parser.parse_args(words)
     from pathlib import Path
 
-    from adlx.runs.compare import compare
-    from adlx.runs.comparison import check_suffix, shown
-    from adlx.runs.report import console
+    from adlx.comparison.compare import compare
+    from adlx.comparison.comparison import check_suffix, shown
+    from adlx.reporting.terminal import console
 
     if given.out:
         check_suffix(Path(given.out))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from adlx.runs.catalog import GROUPS, keys, options
+from adlx.config.catalog import GROUPS, keys, options
 
 EXAMPLES = """examples:
   eval "$(adlx completion bash)"      # in ~/.bashrc

@@ -2,8 +2,8 @@
 
 import argparse
 
+from adlx.config.catalog import GROUPS, description, options
 from adlx.errors import UserError
-from adlx.runs.catalog import GROUPS, description, options
 
 EXAMPLES = """examples:
   adlx list

@@ -23,10 +23,10 @@ def main(words: list[str]) -> None:
 
     folder, *overrides = words
     if (Path(folder) / "multirun.json").is_file():
-        from adlx.runs.sweep import resume_sweep
+        from adlx.sweeps.multirun import resume_sweep
 
         resume_sweep(Path(folder), overrides)
         return
-    from adlx.runs.report import report
+    from adlx.reporting.terminal import report
 
     report(Run.open(folder).resume(overrides))

@@ -36,8 +36,8 @@ def main(words: list[str]) -> None:
     import hydra
     from omegaconf import DictConfig
 
-    from adlx.runs.catalog import config_folder
-    from adlx.runs.compose import composition, loosen, readable_errors
+    from adlx.config.catalog import config_folder
+    from adlx.config.compose import composition, loosen, readable_errors
 
     errors: list[Exception] = []
 
@@ -46,9 +46,9 @@ def main(words: list[str]) -> None:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
-        from adlx.runs.report import report
-        from adlx.runs.sweep import run_job
+        from adlx.reporting.terminal import report
         from adlx.runs.train import start
+        from adlx.sweeps.multirun import run_job
 
         hydra_cfg = HydraConfig.get()
         task = [word.removeprefix("++") for word in hydra_cfg.overrides.task]
@@ -79,7 +79,7 @@ def main(words: list[str]) -> None:
     if errors:
         raise errors[0]
     if sweep is not None:
-        from adlx.runs.jobs import failures
+        from adlx.sweeps.jobs import failures
 
         sys.exit(1 if failures(sweep) else 0)
 

@@ -6,13 +6,13 @@ from typing import Any, get_type_hints
 import pytorch_lightning as pl
 from torch import nn
 
+from adlx.config.targets import build, resolve
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.finetune import prepare
 from adlx.runs.folder import versions
 from adlx.runs.parts import build_model, check_base
 from adlx.specs import told
-from adlx.targets import build, resolve
 from adlx.tasks import Task, task_for
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adlx.atomic import replacing
+from adlx.reporting.terminal import console, frame_table, tell
 from adlx.runs.folder import Run, new_folder, write_json, write_yaml
-from adlx.runs.report import console, frame_table, tell
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
 

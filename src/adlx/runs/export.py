@@ -5,7 +5,7 @@ from pathlib import Path
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.models.forecaster import Readout
+from adlx.models.forecasting.forecaster import Readout
 from adlx.models.lora import adapters, to_peft
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
 from adlx.runs.finetune import located, opened, restored, weights_file

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from adlx.config.targets import build, resolve
 from adlx.errors import UserError
 from adlx.models.lora import add_lora, merge
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.runs.parts import build_model
 from adlx.specs import spec_of
-from adlx.targets import build, resolve
 from adlx.tasks import task_for
 
 log = logging.getLogger("adlx")

@@ -19,11 +19,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adlx.atomic import replacing
+from adlx.config.catalog import NODES
 from adlx.errors import UserError
-from adlx.runs.catalog import NODES
 
 if TYPE_CHECKING:
-    from adlx.runs.compose import Composition
+    from adlx.config.compose import Composition
 
 LIBRARIES = ("adlx", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy", "pandas", "torchmetrics")
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from adlx.config.targets import build, parameters, resolve
 from adlx.errors import UserError
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import Run
 from adlx.specs import spec_of
-from adlx.targets import build, parameters, resolve
 
 
 def parts_of(node: dict[str, Any]) -> dict[str, type[nn.Module]]:

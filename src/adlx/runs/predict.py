@@ -8,13 +8,13 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
+from adlx.config.check import describe, fits
+from adlx.config.compose import nearest
 from adlx.errors import UserError
-from adlx.runs.check import describe, fits
-from adlx.runs.compose import nearest
+from adlx.reporting.terminal import console
 from adlx.runs.folder import Run, new_folder
-from adlx.runs.report import console
 from adlx.runs.trained import open_trained
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 
 @dataclass(frozen=True)

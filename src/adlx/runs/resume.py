@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Sequence
 
+from adlx.config.check import check
+from adlx.config.compose import apply
+from adlx.config.targets import trust
 from adlx.errors import UserError
 from adlx.runs.assembly import assemble
-from adlx.runs.check import check
-from adlx.runs.compose import apply
 from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.train import execute
-from adlx.targets import trust
 
 log = logging.getLogger("adlx")
 

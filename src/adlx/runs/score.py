@@ -5,7 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from adlx.data.datamodule import DataModule
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 
 def score(task: Task, data: DataModule, accelerator: str, precision: Any) -> None:

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from adlx.config.check import check
+from adlx.config.compose import Composition, compose
+from adlx.config.targets import trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed
 from adlx.figures.curves import training_curves
 from adlx.figures.style import save, save_film
 from adlx.models.lora import merge
+from adlx.reporting.terminal import report
 from adlx.runs.assembly import assemble
-from adlx.runs.check import check
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.compose import Composition, compose
 from adlx.runs.finetune import adopt, beside
 from adlx.runs.folder import Run, write_json
 from adlx.runs.interruption import Interrupted, Interruptible
@@ -27,12 +29,10 @@ from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
 from adlx.runs.parts import read_parts
 from adlx.runs.processes import FOLDER_VARIABLE, leave_processes, own_environment
 from adlx.runs.progress import peak_memory_mb, quiet_lightning
-from adlx.runs.report import report
 from adlx.runs.score import score
 from adlx.runs.threads import set_threads
 from adlx.runs.trainer import make_trainer
-from adlx.targets import trust
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
 

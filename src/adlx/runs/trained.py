@@ -6,19 +6,19 @@ from typing import Any, Literal
 
 import torch
 
+from adlx.config.check import check
+from adlx.config.compose import apply
+from adlx.config.targets import build, resolve, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.lora import merge
 from adlx.runs.assembly import build_task, gives
-from adlx.runs.check import check
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.compose import apply
 from adlx.runs.finetune import located
 from adlx.runs.folder import Run
 from adlx.runs.progress import quiet_lightning
 from adlx.specs import spec_of, told
-from adlx.targets import build, resolve, trust
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 
 @dataclass(frozen=True)

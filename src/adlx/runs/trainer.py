@@ -9,13 +9,13 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 
+from adlx.config.targets import build, parameters, resolve
 from adlx.errors import UserError
 from adlx.runs.checkpoints import AtomicCheckpointIO
 from adlx.runs.folder import Run
 from adlx.runs.loggers import Curves
 from adlx.runs.progress import Unprofiled, progress
-from adlx.targets import build, parameters, resolve
-from adlx.tasks import Task
+from adlx.tasks.task import Task
 
 
 def make_trainer(run: Run, config: dict[str, Any], task: Task, first_step: int = 0) -> pl.Trainer:

@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from adlx.models.elm import ELM
+from adlx.models.classification.elm import ELM
 from adlx.tasks.readouts import Sums
 
 ROWS = 2048

@@ -15,7 +15,7 @@ from torch import Tensor
 from adlx.atomic import replacing
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult, by_class, scores
-from adlx.models.classifier import Classifier
+from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
 from adlx.tasks.task import Task
 

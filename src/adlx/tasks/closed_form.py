@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from adlx.errors import UserError
 from adlx.metrics.classification import scores
-from adlx.models.elm import ELM
+from adlx.models.classification.elm import ELM
 from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
 from adlx.tasks.readouts import Solution, grid, solve

@@ -18,9 +18,9 @@ from adlx.errors import UserError
 from adlx.metrics.denoising import DenoisingResult, scores
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
-from adlx.models.denoiser import Denoiser, KidFeatures
-from adlx.models.diffusion import image_of, noisy, rates, sample
-from adlx.models.features import Features
+from adlx.models.diffusion.denoiser import Denoiser, KidFeatures
+from adlx.models.diffusion.features import Features
+from adlx.models.diffusion.process import image_of, noisy, rates, sample
 from adlx.specs import ImageSpec
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged

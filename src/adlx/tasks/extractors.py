@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from adlx.atomic import replacing
 from adlx.caching import cache_folder
 from adlx.errors import UserError
-from adlx.models.denoiser import KidFeatures
-from adlx.models.features import Features
+from adlx.models.diffusion.denoiser import KidFeatures
+from adlx.models.diffusion.features import Features
 from adlx.tasks.images import from_bytes
 
 log = logging.getLogger("adlx")

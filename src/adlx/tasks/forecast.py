@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
+from adlx.config.targets import build
 from adlx.metrics.forecast import ForecastResult, Quantiles, scores, skill
 from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
-from adlx.models.forecaster import Forecaster
+from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
-from adlx.targets import build
 from adlx.tasks.quantiles import Spread
 from adlx.tasks.task import Task
 

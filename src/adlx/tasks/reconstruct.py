@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adlx.metrics.reconstruction import ReconstructionResult, scores
-from adlx.models.autoencoder import Autoencoder, Reconstruction
+from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
 from adlx.tasks.images import as_bytes
 from adlx.tasks.task import Task

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adlx.metrics.fields import FieldResult, scores
-from adlx.models.fields import FieldAutoencoder
+from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
 from adlx.tasks.task import Task

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adlx.errors import UserError
 from adlx.metrics.fields import FieldResult, scores
-from adlx.models.fields import FieldForecaster
+from adlx.models.fields.interfaces import FieldForecaster
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import (
     FRAMES,

@@ -15,8 +15,8 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from torch import Tensor, nn
 
+from adlx.config.targets import build
 from adlx.errors import RunFailed
-from adlx.targets import build
 
 
 class Diverged(RunFailed):

@@ -1,0 +1,65 @@
+"""How much lower the errors of configurations are than those of one of them, the reference."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adlx.comparison.evidence import Evidence, pooled
+from adlx.errors import UserError
+
+
+def named(labels: Sequence[str], text: str) -> str:
+    """The one label that is the text, or has all of its words.
+
+    Raises:
+        UserError: none has, several have, or there is no other label.
+    """
+    found = [label for label in labels if label == text] or [
+        label for label in labels if set(text.split()) <= set(label.split())
+    ]
+    if len(found) != 1:
+        what = "several labels have" if found else "no label has"
+        raise UserError(f"--reference {text}: {what} these words; choose one of: {'; '.join(found or labels)}")
+    if len(labels) == 1:
+        raise UserError(f"--reference {text}: there is nothing beside {found[0]} to compare with it")
+    return found[0]
+
+
+def reductions(
+    evidence: Evidence | None, labels: Sequence[str], metric: str, reference: str, seeds: dict[str, list[Any]]
+) -> pd.DataFrame:
+    """1 - error / error of the reference, a row for each other label; columns `NAME_reduction`, and `_std` over runs.
+
+    Runs are paired by seed where both have the same seeds, each once; else each is held against the mean of the
+    reference's. NaN where the reference has no error, or none that is finite.
+
+    Args:
+        evidence: the test predictions of each configuration's runs; None where they are not of the same samples.
+        labels: the configurations, best first.
+        metric: by which runs are compared.
+        reference: one of the labels.
+        seeds: of each configuration's runs.
+
+    Raises:
+        UserError: the errors of the runs do not compare.
+    """
+    if evidence is None:
+        raise UserError(f"--reference {reference}: the runs were not tested on the same samples")
+    rows = {label: [evidence.mean_errors(one, metric) for one in evidence.results[label]] for label in labels}
+    names = list(rows[reference][0])
+    if not names:
+        raise UserError(f"--reference {reference}: {metric} gives no loss of single samples that runs share")
+    errors = {label: np.array([list(one.values()) for one in group]) for label, group in rows.items()}
+    found = {}
+    for label in labels:
+        if label == reference:
+            continue
+        own, others = seeds[label], seeds[reference]
+        if len(set(own)) == len(own) == len(others) and set(own) == set(others):
+            base = errors[reference][[others.index(seed) for seed in own]]
+        else:
+            base = errors[reference].mean(axis=0)
+        found[label] = 1 - errors[label] / np.where(np.isfinite(base) & (base > 0), base, np.nan)
+    return pooled(f"error lower than {reference}", found, [f"{name}_reduction" for name in names])

@@ -1,0 +1,97 @@
+"""From a config's `_target_` to an object, and nothing that a stranger's config should be able to reach."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from adlx.errors import UserError
+
+_TRUSTED = {
+    "adlx",
+    "torch.nn",
+    "torch.optim",
+    "pytorch_lightning.callbacks",
+    "pytorch_lightning.loggers",
+    "pytorch_lightning.strategies",
+    "pytorch_lightning.profilers",
+}
+
+
+def trust(packages: list[str]) -> None:
+    """Lets configs of this process name classes of `packages` (the user's `allow=[my_pkg]`).
+
+    A package that is not installed is looked for in the working folder, as `python -m` does.
+    """
+    for package in packages:
+        if not package.replace("_", "a").replace(".", "a").isalnum():
+            raise UserError(f"allow={package!r} is not a package name")
+        _TRUSTED.add(package)
+        if importlib.util.find_spec(package.split(".")[0]) is None and os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+
+
+def _is_trusted(dotted: str) -> bool:
+    return any(dotted == package or dotted.startswith(package + ".") for package in _TRUSTED)
+
+
+def resolve(target: object, kind: type, where: str) -> type:
+    """Imports the class that `target` names.
+
+    Args:
+        target: a dotted path such as `adlx.models.forecasting.seq2seq.Seq2Seq`.
+        kind: what the class must derive from.
+        where: the config node that asks, for the message.
+
+    Raises:
+        UserError: the path lies outside the trusted packages (nothing is imported then), names nothing,
+            leads through an import to something defined elsewhere, or is not a subclass of `kind`.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise UserError(f"{where}._target_ is {target!r}: give the dotted path of a class")
+    if not _is_trusted(target):
+        package = target.split(".")[0]
+        raise UserError(
+            f"{where}._target_={target} is refused: {package} is not trusted here (allow=[{package}] if yours)"
+        )
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{where}._target_={target} cannot be found: {error}") from None
+    # A trusted module's own imports are not trusted: adlx.x.os.system is a path that starts well.
+    if not inspect.isclass(found) or not _is_trusted(found.__module__):
+        raise UserError(f"{where}._target_={target} is refused: it is no class of a trusted package")
+    if not issubclass(found, kind):
+        raise UserError(f"{where}._target_={target} is refused: {where} must be a {kind.__name__}")
+    return found
+
+
+def build(node: Mapping[str, Any], kind: type, where: str, *args: Any, **extra: Any) -> Any:
+    """Calls the class that `node` names with the node's other keys as arguments, after `args` and `extra`."""
+    keys = {key: value for key, value in node.items() if key != "_target_"}
+    return resolve(node.get("_target_"), kind, where)(*args, **extra, **keys)
+
+
+def parameters(target: type) -> dict[str, tuple[Any, Any]]:
+    """The arguments of a class, with annotation and default; what it passes on by `**kwargs`, its bases tell."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for cls in target.__mro__:
+        init = cls.__dict__.get("__init__")
+        if init is None:
+            continue
+        try:
+            hints = get_type_hints(init)
+        except (NameError, TypeError):
+            hints = {}
+        passes_on = False
+        for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
+            passes_on |= parameter.kind is parameter.VAR_KEYWORD
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                found.setdefault(name, (hints.get(name, Any), parameter.default))
+        if not passes_on:
+            break
+    return found

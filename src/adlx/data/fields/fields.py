@@ -1,0 +1,277 @@
+"""Trajectories of physical fields as a data module: a split by trajectory, and windows of time steps.
+
+Shapes: T time steps, F fields, P parameters.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adlx.data.datamodule import DataModule
+from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.data.fields.sources.well import write_well
+from adlx.data.fields.windows import FieldLoader
+from adlx.data.images.sources.samples import PARTS
+from adlx.errors import UserError
+from adlx.specs import FieldSpec
+
+
+class TooFew(UserError):
+    """There are not enough trajectories for all parts."""
+
+
+class Fields(DataModule):
+    """Windows of fields.
+
+    Args:
+        batch_size: windows a batch.
+        window: time steps a training window holds; None: as many as suit the model, see `suit`.
+        stride: steps from the start of one training window to the next; None: what suits the model.
+        horizon: time steps of a trajectory that are tested, from its first; None: all.
+        split: shares of the trajectories for training, validation and test, where the source does not say which are
+            which.
+        split_seed: of that draw. It is not the run's seed, so runs of several seeds are tested on the same ones.
+        repeat: passes over the training windows an epoch.
+    """
+
+    view_keys = ("batch_size", "stride", "horizon", "repeat")
+    model_keys = ("window",)
+
+    def __init__(
+        self,
+        batch_size: int = 4,
+        window: int | None = None,
+        stride: int | None = None,
+        horizon: int | None = None,
+        split: tuple[float, float, float] = (0.75, 0.125, 0.125),
+        split_seed: int = 0,
+        repeat: int = 1,
+    ) -> None:
+        super().__init__()
+        least = {"batch_size": 1, "window": 2, "stride": 1, "horizon": 2, "repeat": 1}
+        given = {"batch_size": batch_size, "window": window, "stride": stride, "horizon": horizon, "repeat": repeat}
+        for name, value in given.items():
+            if value is not None and value < least[name]:
+                raise UserError(f"data.{name}={value}: must be at least {least[name]}")
+        if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
+            raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
+        self.batch_size, self.window, self.stride, self.horizon = batch_size, window, stride, horizon
+        self.split, self.split_seed, self.repeat = split, split_seed, repeat
+        self.reading = True
+        self.trajectories: Trajectories | None = None
+        self.places: dict[str, np.ndarray] = {}
+
+    def load(self) -> Trajectories:
+        """Fetches the trajectories from their source; the one method a subclass must write."""
+        raise NotImplementedError
+
+    @property
+    def loaded(self) -> Trajectories:
+        if self.trajectories is None:
+            raise RuntimeError("call setup() first")
+        return self.trajectories
+
+    @property
+    def spec(self) -> FieldSpec:
+        data = self.loaded
+        places = None if data.grid else tuple((float(x), float(y)) for x, y in data.coordinates)
+        return FieldSpec(data.fields, data.groups, len(data.coordinates), data.grid, places, data.parameter_names)
+
+    def read(self) -> None:
+        """Loads; too few trajectories to split are all to be predicted, as the test part."""
+        try:
+            self.setup("predict")
+        except TooFew:
+            nothing = np.zeros(0, dtype=np.int64)
+            self.places = {"train": nothing, "val": nothing, "test": np.arange(len(self.loaded))}
+
+    def setup(self, stage: str) -> None:
+        """Loads and splits, once.
+
+        Raises:
+            UserError: too few trajectories, or time steps, or other fields than a trained model knows.
+        """
+        if self.places:
+            return
+        data = self.trajectories = self.trajectories or self.load()
+        if self.trained_spec is not None:
+            check_known(data, self.trained_spec)
+        parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
+        places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
+        if empty := [part for part in PARTS if not len(places[part])]:
+            raise TooFew(
+                f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
+                "give more, or change data.split"
+            )
+        longest = int(data.lengths[places["train"]].max())
+        if self.window and longest < self.window and self.trained_spec is None:  # what is trained needs none
+            raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
+        self.places = places
+
+    def origin(self) -> str:
+        return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
+
+    def about(self) -> dict[str, Any]:
+        data = self.loaded
+        digest = hashlib.sha256(repr((data.fields, data.groups, data.grid)).encode())
+        digest.update(np.ascontiguousarray(data.coordinates).tobytes())
+        for place in self.places["train"].tolist():
+            digest.update(data.parameters[place].tobytes() + data.bodies(np.array([place])).tobytes())
+            for first, end in chunks(int(data.lengths[place])):
+                digest.update(np.ascontiguousarray(data.frames.read(place, first, end)).tobytes())
+        return {
+            "source": data.source,
+            "detail": data.detail,
+            "simulated": data.simulated,
+            "fields": list(data.fields),
+            "samples": {part: len(places) for part, places in self.places.items()},
+            "steps": int(data.lengths.max()),
+            "fingerprint": digest.hexdigest(),
+        }
+
+    def tested(self) -> str:
+        count = len(self.places["test"])
+        return f"{count} {'trajectory' if count == 1 else 'trajectories'}"
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation (F,) of each field over the training part, outside of bodies."""
+        data, count = self.loaded, 0.0
+        sums = np.zeros((2, len(data.fields)))
+        for place, frames in self.training():
+            fluid = frames[:, ~data.bodies(np.array([place]))[0]]
+            count += fluid.shape[0] * fluid.shape[1]
+            wide = fluid.astype(np.float64)
+            sums += [wide.sum(axis=(0, 1)), (wide**2).sum(axis=(0, 1))]
+        mean = sums[0] / count
+        return mean, np.sqrt(np.maximum(sums[1] / count - mean**2, 1e-12))
+
+    def training(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Places and frames (T, cells, F) of the training trajectories, in chunks of time."""
+        for place in self.places["train"].tolist():
+            for first, end in chunks(int(self.loaded.lengths[place])):
+                yield place, self.loaded.frames.read(place, first, end)
+
+    def snapshots(self) -> Iterator[np.ndarray]:
+        """(T, cells, F): each training trajectory whole."""
+        for place in self.places["train"].tolist():
+            yield self.loaded.frames.read(place, 0, int(self.loaded.lengths[place]))
+
+    def training_parameters(self) -> np.ndarray:
+        """(N, P) of the training trajectories."""
+        return self.loaded.parameters[self.places["train"]]
+
+    def suit(self, window: int | None, overlapping: bool, reading: bool = True) -> None:
+        """Takes what suits a model: window and stride, where none was given.
+
+        Args:
+            window: time steps of a training window; None: three quarters of the shortest training trajectory, since
+                what has learnt how a flow goes on for that long holds out in a rollout.
+            overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
+            reading: whether training batches hold fields, or only say where they are, since the task keeps what it
+                makes of them.
+        """
+        self.reading = reading
+        if not len(self.places["train"]):
+            return
+        shortest = int(self.loaded.lengths[self.places["train"]].min())
+        if self.window is None:
+            self.window = max(2, min(shortest, 3 * shortest // 4 if window is None else window))
+        if self.stride is None:
+            self.stride = max(1, self.window // 12) if overlapping else self.window
+
+    def windows(self, part: str) -> np.ndarray:
+        """(W, 3) trajectory, first step and end: windows of the training part, whole trajectories of the others."""
+        if part == "train":
+            self.suit(None, overlapping=True, reading=self.reading)
+        rows = []
+        for place in self.places[part].tolist():
+            length = int(self.loaded.lengths[place])
+            if part != "train":
+                rows.append((place, 0, min(length, self.horizon or length)))
+            else:
+                assert self.window and self.stride
+                starts = range(0, length - self.window + 1, self.stride)
+                rows += [(place, start, start + self.window) for start in starts]
+        return np.array(rows, dtype=np.int64)
+
+    def train_dataloader(self) -> FieldLoader:
+        return self.loader("train", self.batch_size, seed=self.seed, repeat=self.repeat, reading=self.reading)
+
+    def val_dataloader(self) -> FieldLoader:
+        return self.loader("val", 1)
+
+    def test_dataloader(self) -> FieldLoader:
+        return self.loader("test", 1)
+
+    def whole(self, part: str) -> FieldLoader:
+        """The trajectories of a part, one a batch."""
+        windows = [(place, 0, int(self.loaded.lengths[place])) for place in self.places[part].tolist()]
+        return FieldLoader(self.loaded, np.array(windows), torch.arange(len(windows)), 1)
+
+    def loader(self, part: str, batch_size: int, **order: Any) -> FieldLoader:
+        trainer = self.trainer
+        ranks: dict[str, Any] = {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
+        windows = self.windows(part)
+        return FieldLoader(self.loaded, windows, torch.arange(len(windows)), batch_size, **order, **ranks)
+
+    def write(self, path: Path, values: np.ndarray, places: np.ndarray, name: str, start: int = 0) -> None:
+        """Writes fields (N, T, cells, F) of the trajectories at `places`, from time step `start` on, as HDF5 in the
+        layout of The Well."""
+        data = self.loaded
+        steps = values.shape[1]
+        spacing = data.time[1] - data.time[0] if len(data.time) > 1 else 1.0
+        written = Trajectories(
+            frames=InMemory(values),
+            lengths=np.full(len(values), steps),
+            fields=data.fields,
+            groups=data.groups,
+            grid=data.grid,
+            coordinates=data.coordinates,
+            parameters=data.parameters[places],
+            parameter_names=data.parameter_names,
+            mask=None if data.mask is None else data.bodies(places),
+            time=data.time[0] + spacing * np.arange(start, start + steps),
+            source="prediction",
+            detail=name,
+        )
+        write_well(path, written, name)
+
+
+def draw(count: int, shares: tuple[float, float, float], seed: int) -> np.ndarray:
+    """(N,) a part for each trajectory; validation and test have one at least, where there are three."""
+    held = [max(1, round(share * count)) for share in shares[1:]]
+    order = np.random.default_rng(seed).permutation(count)
+    parts = np.zeros(count, dtype=np.int8)
+    parts[order[: held[0]]] = 1
+    parts[order[held[0] : sum(held)]] = 2
+    return parts
+
+
+def chunks(length: int, most: int = 64) -> Iterator[tuple[int, int]]:
+    for first in range(0, length, most):
+        yield first, min(first + most, length)
+
+
+def check_known(data: Trajectories, trained: dict[str, Any]) -> None:
+    """Raises UserError where a trained model knows other fields, other groups of them, or other cells."""
+    known = (tuple(trained["fields"]), tuple(trained["grid"]) if trained["grid"] else None, trained["cells"])
+    found = (data.fields, data.grid, len(data.coordinates))
+    if known != found or tuple(trained["parameters"]) != data.parameter_names:
+        told = [
+            f"{', '.join(fields)} on {' x '.join(map(str, grid)) if grid else f'{cells:,} cells'}"
+            for fields, grid, cells in (known, found)
+        ]
+        raise UserError(
+            f"the run knows {told[0]} with {', '.join(trained['parameters']) or 'no parameter'}; "
+            f"{data.detail} has {told[1]} with {', '.join(data.parameter_names) or 'no parameter'}"
+        )
+    if trained["groups"] != data.groups:
+        raise UserError(f"the run knows the fields in groups {trained['groups']}; {data.detail} has {data.groups}")
+    if (places := trained["coordinates"]) is not None:
+        extent = float(np.ptp(data.coordinates))
+        if not np.allclose(places, data.coordinates, rtol=0, atol=1e-5 * extent):
+            raise UserError(f"the run knows {len(places):,} cells; {data.detail} has as many at other places")

@@ -1,0 +1,199 @@
+"""Vortex streets behind a cylinder, solved here once and kept as HDF5.
+
+A cylinder of diameter D stands across a channel 8 D high, between walls without friction, in a flow of speed U that
+enters evenly. Its Reynolds number U D / nu, where exactly it stands and how its wake began differ by trajectory. What
+is solved is 8 D high and longer at both ends than what is saved, on a lattice of 16 cells a diameter or about that
+(`lattice_boltzmann.py`), of which saved cells are means. Lengths are in D, velocities in U, pressures in rho U^2 and
+times in D / U; (0, 0) is the lower left corner of what is saved.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from adlx.caching import cache_folder
+from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
+from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
+from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.errors import UserError
+
+log = logging.getLogger("adlx")
+
+_VERSION = 1  # of the solver and of what is drawn; another one makes new files
+HEIGHT = 8.0
+AHEAD = 4.0  # where cylinders stand, on average
+_ASIDE = 0.5  # at most, in both directions
+LAYER = 1.5  # at both ends
+_SPEED = 0.1  # cells a step
+_DEVELOPED = 30.0  # time after which a wake is developed
+_PHASE = 6.0  # more than a period of shedding
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for; its values name the file. See `load_cylinder`."""
+
+    trajectories: int
+    reynolds: tuple[float, float]
+    size: tuple[int, int]
+    steps: int
+    interval: float
+    resolution: int
+    seed: int
+
+    @property
+    def refined(self) -> int:
+        """Cells of the lattice along one that is saved."""
+        return max(1, round(self.resolution * HEIGHT / self.size[0]))
+
+    @property
+    def diameter(self) -> float:
+        """In cells of the lattice."""
+        return self.refined * self.size[0] / HEIGHT
+
+    @property
+    def stride(self) -> int:
+        """Steps of the solver from one that is saved to the next."""
+        return max(1, round(self.interval * self.diameter / _SPEED))
+
+    def check(self) -> None:
+        low, high = self.reynolds
+        if not 60 <= low <= high <= 500:
+            raise UserError(f"reynolds={list(self.reynolds)}: from 60, where vortices are shed, to 500, low one first")
+        rows, columns = self.size
+        if rows < 8 or columns < rows:
+            raise UserError(f"size={list(self.size)}: at least 8 rows, and as many columns as rows")
+        for name in ("trajectories", "steps", "interval"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name}={getattr(self, name)}: must be above 0")
+        if self.resolution < 8:
+            raise UserError(f"resolution={self.resolution}: a diameter needs 8 cells of the lattice")
+        if self.seed < 0:
+            raise UserError(f"seed={self.seed} cannot seed a drawing; give 0 or a positive number")
+
+    def drawn(self, trajectory: int) -> tuple[float, float, float, float, float]:
+        """Reynolds number, x and y of the cylinder, its turn, and time before the first step that is saved.
+
+        A trajectory is the same however many there are. Reynolds numbers follow the golden ratio, which spreads any
+        number of them evenly.
+        """
+        low, high = self.reynolds
+        offset = np.random.default_rng(self.seed).uniform()
+        rng = np.random.default_rng([self.seed, trajectory])
+        x, y = np.array([AHEAD, HEIGHT / 2]) + rng.uniform(-_ASIDE, _ASIDE, 2)
+        turn = rng.choice([-1, 1]) * rng.uniform(0.7, 1.0)
+        reynolds = low + (high - low) * ((offset + _GOLDEN * trajectory) % 1)
+        return reynolds, x, y, turn, _DEVELOPED + rng.uniform(0, _PHASE)
+
+
+def load_cylinder(
+    trajectories: int = 16,
+    reynolds: tuple[float, float] = (100.0, 400.0),
+    size: tuple[int, int] = (64, 128),
+    steps: int = 128,
+    interval: float = 0.3,
+    resolution: int = 16,
+    seed: int = 0,
+) -> Trajectories:
+    """Velocity and pressure (u, v, p) of vortex streets, and the Reynolds number and place of each cylinder.
+
+    Args:
+        trajectories: how many.
+        reynolds: the lowest and the highest Reynolds number.
+        size: rows and columns that are saved, of which the rows are 8 diameters.
+        steps: that are saved of each, once its wake is developed.
+        interval: time from one to the next; a period of shedding is about 4 to 6.
+        resolution: cells of the solver's lattice along a diameter, as nearly as saved cells divide.
+        seed: the same seed gives the same flows.
+
+    Raises:
+        UserError: if a number is out of range, or a flow becomes unstable.
+    """
+    low, high = reynolds
+    rows, columns = size
+    wanted = Wanted(trajectories, (float(low), float(high)), (rows, columns), steps, float(interval), resolution, seed)
+    wanted.check()
+    digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
+    path = cache_folder() / "fields" / f"cylinder-{digest}.hdf5"
+    found = kept_or_solved(path, "cylinder", lambda: solve(wanted), boundaries=("OPEN", "WALL"))
+    detail = f"{trajectories} trajectories, Re {low:g} to {high:g}, {rows} x {columns}"
+    return replace(found, source="lattice_boltzmann", detail=detail, simulated=True)
+
+
+def solve(wanted: Wanted) -> Trajectories:
+    """Solves every flow, as many at a time as there are processors, each on its own."""
+    count, (rows, columns) = wanted.trajectories, wanted.size
+    values = np.empty((count, wanted.steps, rows * columns, 3), np.float32)
+    mask = np.empty((count, rows * columns), bool)
+    threads = torch.get_num_threads()
+
+    def one(trajectory: int, stopped: threading.Event) -> None:
+        torch.set_num_threads(1)  # with more, sums would be divided otherwise, and flows differ in their last bits
+        for step, fields in enumerate(solved(wanted, trajectory, mask[trajectory])):
+            values[trajectory, step] = fields
+            if stopped.is_set():
+                return
+        if not np.isfinite(values[trajectory, -1]).all():
+            raise UserError(f"the flow at resolution={wanted.resolution} became unstable; raise it")
+
+    try:
+        side_by_side(count, one, "cylinder", "flows")
+    finally:
+        torch.set_num_threads(threads)
+
+    x, y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
+    drawn = np.array([wanted.drawn(trajectory)[:3] for trajectory in range(count)], np.float32)
+    return Trajectories(
+        frames=InMemory(values),
+        lengths=np.full(count, wanted.steps),
+        fields=("u", "v", "p"),
+        groups=((0, 1), (2,)),
+        grid=wanted.size,
+        coordinates=np.stack(np.meshgrid(x, y), -1).reshape(-1, 2),
+        parameters=drawn,
+        parameter_names=("reynolds", "cylinder_x", "cylinder_y"),
+        mask=mask,
+        time=np.arange(wanted.steps) * wanted.stride * _SPEED / wanted.diameter,
+        source="lattice_boltzmann",
+        detail="",
+        simulated=True,
+    )
+
+
+def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.ndarray]:
+    """(cells, 3) u, v, p of each step that is saved; fills `mask` (cells) before the first."""
+    reynolds, x, y, turn, before = wanted.drawn(trajectory)
+    (rows, columns), diameter, refined = wanted.size, wanted.diameter, wanted.refined
+    layer = round(LAYER * diameter)
+    centre = torch.tensor([[x * diameter + layer, y * diameter]], dtype=torch.float64)
+    flow = CylinderFlow(
+        (rows * refined, columns * refined + 2 * layer),
+        diameter,
+        centre,
+        torch.tensor([reynolds]),
+        turn=torch.tensor([turn]),
+        layer=layer,
+        speed=_SPEED,
+    )
+
+    def blocks(fields: torch.Tensor) -> np.ndarray:
+        """(rows, refined, columns, refined, ...) of what is saved."""
+        inner = fields[:, layer:-layer].numpy()
+        return inner.reshape(rows, refined, columns, refined, *inner.shape[2:])
+
+    fluid = ~blocks(flow.inside[0])
+    middle_x, middle_y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
+    body = (middle_x - x) ** 2 + (middle_y[:, None] - y) ** 2 < 0.25
+    mask[:] = body.ravel()
+    share = np.where(body, 0, 1 / np.maximum(fluid.sum((1, 3)), 1))[..., None]  # fields are 0 where no fluid is
+    flow.advance(round(before * diameter / _SPEED))
+    for _ in range(wanted.steps):
+        yield (blocks(flow.fields()[0].permute(1, 2, 0)).sum((1, 3)) * share).reshape(-1, 3)
+        flow.advance(wanted.stride)

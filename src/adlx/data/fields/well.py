@@ -1,0 +1,22 @@
+"""Any two-dimensional set of The Well, or of files in its layout."""
+
+from typing import Any
+
+from adlx.data.fields.fields import Fields
+from adlx.data.fields.sources.trajectories import Trajectories
+from adlx.data.fields.sources.well import read_well
+
+
+class Well(Fields):
+    """Beside the arguments of `Fields`:
+
+    Args:
+        path: an HDF5 file, or a folder with `train`, `valid` and `test`, whose split is kept.
+    """
+
+    def __init__(self, path: str, **windows: Any) -> None:
+        super().__init__(**windows)
+        self.path = path
+
+    def load(self) -> Trajectories:
+        return read_well(self.path)

@@ -1,0 +1,52 @@
+"""Batches of windows over trajectories of physical fields.
+
+Shapes: B batch, T time steps, F fields, P parameters.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adlx.data.batches import BatchLoader
+from adlx.data.fields.sources.trajectories import Trajectories
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Fields (B, T, cells, F) in physical units, parameters (B, P), the inside of bodies (B, cells) bool, and where the
+windows begin (B, 2): trajectory and time step."""
+
+
+class FieldLoader(BatchLoader):
+    """Yields windows, see `Batch`.
+
+    Args:
+        data: read as batches are asked for.
+        windows: (W, 3) int64: trajectory, first step, end.
+        places: of the windows.
+        batch_size, order: as in `BatchLoader`.
+        reading: False leaves the fields of all cells out, (B, T, 0, F).
+    """
+
+    def __init__(
+        self,
+        data: Trajectories,
+        windows: np.ndarray,
+        places: Tensor,
+        batch_size: int,
+        reading: bool = True,
+        **order: Any,
+    ) -> None:
+        super().__init__(places, batch_size, **order)
+        self.data, self.windows, self.reading = data, windows, reading
+
+    def gather(self, places: Tensor) -> Batch:
+        rows = self.windows[places.numpy()]
+        trajectories, starts, ends = rows.T
+        if self.reading:
+            fields = np.stack([self.data.frames.read(*row) for row in rows.tolist()])
+        else:
+            fields = np.zeros((len(rows), (ends - starts).max(), 0, len(self.data.fields)), np.float32)
+        parameters = torch.from_numpy(self.data.parameters[trajectories])
+        bodies = torch.from_numpy(self.data.bodies(trajectories))
+        return torch.from_numpy(fields), parameters, bodies, torch.from_numpy(rows[:, :2].copy())

@@ -1,0 +1,48 @@
+"""Handwritten digits: real, and offline."""
+
+from typing import Any
+
+import numpy as np
+
+from adlx.data.images.labelled import Labelled
+from adlx.data.images.sources.digits import DigitSource, load_digits
+from adlx.data.images.sources.samples import Samples
+from adlx.errors import UserError
+from adlx.specs import ImageSpec
+
+
+class Digits(Labelled):
+    """Beside the arguments of `Labelled`:
+
+    Args:
+        source: `mnist`, 5,000 of its images, or `sklearn`, 1,797 smaller ones.
+        size: height and width in pixels.
+        digits: which of them; None: all ten.
+    """
+
+    def __init__(
+        self, source: DigitSource = "mnist", size: int = 16, digits: list[int] | None = None, **samples: Any
+    ) -> None:
+        super().__init__(**samples)
+        if size < 1:
+            raise UserError(f"data.size={size}: must be at least 1")
+        if digits is not None and (not digits or not set(digits) <= set(range(10)) or len(set(digits)) < len(digits)):
+            raise UserError(f"data.digits={digits}: some of 0 to 9, each once")
+        self.source: DigitSource = source
+        self.size, self.digits = size, digits
+
+    def load(self) -> Samples:
+        samples = load_digits(self.source, self.size)
+        if self.digits is None:
+            return samples
+        kept = samples.at(np.flatnonzero(np.isin(samples.labels, self.digits)))
+        order = sorted(self.digits)
+        names = tuple(str(digit) for digit in order)
+        labels = np.searchsorted(order, kept.labels)
+        detail = f"{len(kept):,} of {samples.detail}: {', '.join(names)}"
+        return Samples(kept.values, labels, names, kept.source, detail)
+
+    @property
+    def spec(self) -> ImageSpec:
+        _, channels, height, width = self.loaded.values.shape
+        return ImageSpec(channels, (height, width), self.loaded.classes)

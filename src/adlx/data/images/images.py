@@ -1,0 +1,44 @@
+"""Pictures of any kind in a folder, in colour, with classes where the folders give them."""
+
+from typing import Any
+
+from adlx.data.images.labelled import Labelled, SampleLoader
+from adlx.data.images.sources.image_folder import read_any_folder
+from adlx.data.images.sources.samples import Samples
+from adlx.errors import UserError
+from adlx.specs import ImageSpec
+
+
+class Images(Labelled):
+    """Beside the arguments of `Labelled`:
+
+    Args:
+        path: a folder with pictures at any depth. Two or more class folders give labels, and folders train, validation
+            and test above them the parts; in any other layout nothing is labelled.
+        size: height and width in pixels, to which pictures are cropped from the middle and scaled.
+        channels: 1 grey, 3 colour.
+        flip: mirror training images from left to right, each with probability 1/2 in each pass.
+    """
+
+    model_keys = ("size", "channels")
+    view_keys = (*Labelled.view_keys, "flip")
+    needs_labels = False
+
+    def __init__(self, path: str, size: int = 64, channels: int = 3, flip: bool = False, **samples: Any) -> None:
+        super().__init__(**samples)
+        if size < 1:
+            raise UserError(f"data.size={size}: must be at least 1")
+        if channels not in (1, 3):
+            raise UserError(f"data.channels={channels}: 1 (grey) or 3 (colour)")
+        self.path, self.size, self.channels, self.flip = path, size, channels, flip
+
+    def load(self) -> Samples:
+        return read_any_folder(self.path, (self.size, self.size), self.channels)
+
+    @property
+    def spec(self) -> ImageSpec:
+        _, channels, height, width = self.loaded.values.shape
+        return ImageSpec(channels, (height, width), self.loaded.classes)
+
+    def train_dataloader(self) -> SampleLoader:
+        return self.loader(self.places["train"], seed=self.seed, repeat=self.repeat, flip=self.flip)

@@ -1,0 +1,283 @@
+"""Images or code maps with labels as a data module: splits that share nothing, batches, what is in the classes."""
+
+import hashlib
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from adlx.data.batches import BatchLoader
+from adlx.data.datamodule import DataModule
+from adlx.data.images.sources.code_maps import write_code_maps
+from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.splits import split
+from adlx.errors import UserError
+
+log = logging.getLogger("adlx")
+
+
+class SampleLoader(BatchLoader):
+    """Yields (samples, labels): images as float32 from 0 to 1, code maps as int64; labels int64.
+
+    Args:
+        values: (N, ...) as in `Samples`, on the device that trains, or on the CPU where they are too many for it.
+        labels: (N,) int64, on the device that trains, to which batches go.
+        places, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
+        flip: mirror images (N, C, H, W) of a shuffled pass from left to right, each with probability 1/2: place p + N
+            is the mirror image of p.
+    """
+
+    def __init__(
+        self, values: Tensor, labels: Tensor, places: Tensor, batch_size: int, flip: bool = False, **order: Any
+    ) -> None:
+        super().__init__(places, batch_size, **order)
+        self.values, self.labels, self.flip = values, labels, flip
+
+    def shuffled(self, generator: torch.Generator) -> Tensor:
+        places = super().shuffled(generator)
+        if self.flip:
+            places = places + len(self.values) * torch.randint(2, places.shape, generator=generator)
+        return places
+
+    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        device, own = self.labels.device, places % len(self.values)
+        values = self.values.index_select(0, own.to(self.values.device)).to(device)
+        if self.flip:
+            mirrored = (places >= len(self.values)).to(device)
+            values = torch.where(mirrored[:, None, None, None], values.flip(-1), values)
+        return as_input(values), self.labels.index_select(0, own.to(device))
+
+
+def as_input(values: Tensor) -> Tensor:
+    """Stored samples as models see them: bytes of an image from 0 to 1, codes as whole numbers."""
+    return values.float() / 255 if values.dtype == torch.uint8 else values.long()
+
+
+class Labelled(DataModule):
+    """Samples in memory, or in a file that is mapped into it.
+
+    Args:
+        batch_size: samples a batch.
+        repeat: passes over the training samples that count as one epoch.
+        split: shares for training, validation and test, where the source does not say which are which. Each class is
+            split by them, and what is equal to the last byte stays together.
+        split_seed: of that draw. It is not the run's seed, so runs of several seeds are tested on the same samples.
+
+    Attributes:
+        needs_labels: whether a sample without a label is refused, where no trained model knows classes.
+    """
+
+    view_keys = ("batch_size", "repeat")
+    needs_labels: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        repeat: int = 1,
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, count in (("batch_size", batch_size), ("repeat", repeat)):
+            if count < 1:
+                raise UserError(f"data.{name}={count}: must be at least 1")
+        if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
+            raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
+        self.batch_size, self.repeat = batch_size, repeat
+        self.split, self.split_seed = split, split_seed
+        self.samples: Samples | None = None
+        self.places: dict[str, np.ndarray] = {}
+        self.dropped = 0  # samples left out, since the same is in a later part
+        self.tensors: tuple[Tensor, Tensor] | None = None
+
+    def load(self) -> Samples:
+        """Fetches the samples from their source; the one method a subclass must write, beside `spec`."""
+        raise NotImplementedError
+
+    @property
+    def loaded(self) -> Samples:
+        if self.samples is None:
+            raise RuntimeError("call setup() first")
+        return self.samples
+
+    def read(self) -> None:
+        if self.samples is None:
+            self.samples = conform(self.load(), self.trained_spec)
+
+    def setup(self, stage: str) -> None:
+        """Loads and splits, once.
+
+        Raises:
+            UserError: labels are missing, or a part holds no sample.
+        """
+        if self.places:
+            return
+        self.read()
+        if (unknown := self.unlabelled()) > 0:
+            raise UserError(
+                f"{self.loaded.detail}: {unknown:,} of {len(self.loaded):,} samples have no label, and a split needs "
+                "them; without labels there is adlx predict"
+            )
+        self.places, self.dropped = split(self.loaded, self.split, self.split_seed)
+        if empty := [part for part in PARTS if not len(self.places[part])]:
+            raise UserError(
+                f"{self.loaded.detail}: no sample for the {empty[0]} part (data.split={list(self.split)} of "
+                f"{len(self.loaded):,}): give more samples, or change data.split"
+            )
+        if self.trained_spec is None:
+            self.tell_classes()
+
+    def unlabelled(self) -> int:
+        """How many samples lack a label that a split, or what was trained on labels, asks for."""
+        asked = self.needs_labels or len(self.loaded.classes) > 0
+        return int((self.loaded.labels < 0).sum()) if asked else 0
+
+    def tell_classes(self) -> None:
+        """Logs how the classes of the training part are balanced, and what was left out."""
+        if self.dropped:
+            log.info(f"{self.dropped:,} samples left out: the same ones are in the validation or test part")
+        classes = self.loaded.classes
+        if len(classes) > 1:
+            found = self.class_counts("train")
+            shares = found / found.sum()
+            told = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
+            rarest = int(found.argmin())
+            ratio = found.max() / max(1, found[rarest])
+            if ratio < 1.5:
+                log.info(f"classes: {', '.join(classes)}, each {shares.min():.1%} to {shares.max():.1%} of the samples")
+                return
+            log.info(
+                f"classes: {told}; the commonest is {ratio:.1f} times as common as {classes[rarest]}, "
+                f"and guessing it always is right in {shares.max():.1%}"
+            )
+
+    def class_counts(self, part: str) -> np.ndarray:
+        """(K,) samples of each class in a part."""
+        return counts(self.loaded.labels[self.places[part]], self.loaded.classes)
+
+    @property
+    def majority(self) -> int:
+        """The commonest class of the training part; -1 where there are no classes."""
+        return int(self.class_counts("train").argmax()) if self.loaded.classes else -1
+
+    @property
+    def codebook(self) -> np.ndarray | None:
+        """(codes, dimension) float32: the vectors that codes name, where they are known."""
+        return self.loaded.codebook
+
+    def origin(self) -> str:
+        return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
+
+    def about(self) -> dict[str, Any]:
+        samples = self.loaded
+        train = self.places["train"] if self.places else np.arange(len(samples))
+        labels = samples.labels[train]
+        digest = hashlib.sha256(repr((samples.classes, (len(train), *samples.values.shape[1:]))).encode())
+        for part in range(0, len(train), 1024):  # which may be more than fit into memory together
+            digest.update(samples.values[train[part : part + 1024]].tobytes())
+        digest.update(labels.tobytes())
+        return {
+            "source": samples.source,
+            "detail": samples.detail,
+            "simulated": samples.simulated,
+            "samples": {part: len(places) for part, places in self.places.items()},
+            "classes": dict(zip(samples.classes, counts(labels, samples.classes).tolist(), strict=True)),
+            "left_out": self.dropped,
+            "fingerprint": digest.hexdigest(),
+        }
+
+    def tested(self) -> str:
+        return f"{len(self.places['test']):,} samples"
+
+    def train_dataloader(self) -> SampleLoader:
+        return self.loader(self.places["train"], seed=self.seed, repeat=self.repeat)
+
+    def val_dataloader(self) -> SampleLoader:
+        return self.loader(self.places["val"])
+
+    def test_dataloader(self) -> SampleLoader:
+        return self.loader(self.places["test"])
+
+    def everything(self) -> SampleLoader:
+        """All samples in their order, on one device."""
+        return self.loader(np.arange(len(self.loaded)), shared=False)
+
+    def training(self) -> Tensor:
+        """(N, ...) all training samples, as they are stored."""
+        return torch.from_numpy(self.loaded.values)[torch.from_numpy(self.places["train"])]
+
+    def loader(self, places: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
+        """Batches of the samples at `places`, on the device that trains; `order` is as `SampleLoader` has it."""
+        trainer = self.trainer
+        strategy = trainer.strategy if trainer is not None else None
+        device = strategy.root_device if strategy is not None else torch.device("cpu")
+        if self.tensors is None or self.tensors[1].device != device:
+            values, labels = self.loaded.values, self.loaded.labels
+            home = torch.device("cpu") if isinstance(values, np.memmap) else device  # a mapped file may be any size
+            self.tensors = (torch.from_numpy(values).to(home), torch.from_numpy(labels).to(device))
+        if trainer and shared:
+            order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        return SampleLoader(*self.tensors, torch.from_numpy(places), self.batch_size, **order)
+
+    def parts(self) -> np.ndarray | None:
+        """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""
+        if self.unlabelled():
+            return None
+        try:
+            self.setup("test")
+        except UserError:
+            return None
+        parts = np.full(len(self.loaded), -1, dtype=np.int8)
+        for number, part in enumerate(PARTS):
+            parts[self.places[part]] = number
+        return parts
+
+    def write_codes(self, path: Path, codes: np.ndarray, codebook: np.ndarray) -> None:
+        """Writes code maps (N, h, w) of all samples with their labels and parts, for `data=codes`."""
+        samples, parts = replace(self.loaded, values=codes, codebook=codebook, parts=None), self.parts()
+        if parts is not None:
+            samples = replace(samples, parts=parts).at(np.flatnonzero(parts >= 0))
+        write_code_maps(path, samples)
+
+    def listing(self) -> pd.DataFrame:
+        """A row a sample: `sample`, its name or number; `part`, where there is a split; `label`, where it is known."""
+        samples = self.loaded
+        frame = pd.DataFrame({"sample": samples.names or range(len(samples))})
+        if (parts := self.parts()) is not None:
+            frame["part"] = [PARTS[part] if part >= 0 else "left out" for part in parts]
+        if (samples.labels >= 0).any():
+            frame["label"] = [samples.classes[label] if label >= 0 else "" for label in samples.labels]
+        return frame
+
+    def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (N,) and places (N,) of a part's samples, in the order of its loader."""
+        return self.loaded.labels[self.places[part]], self.places[part]
+
+
+def conform(samples: Samples, trained: dict[str, Any] | None) -> Samples:
+    """Puts the classes into the order that a trained model knows; one that knows none sees none.
+
+    Raises:
+        UserError: there are others.
+    """
+    known = tuple(trained["classes"]) if trained else samples.classes
+    if samples.classes == known:
+        return samples
+    if not known:
+        return samples.unlabelled()
+    if extra := [name for name in samples.classes if name not in known]:
+        raise UserError(
+            f"the run knows the classes {', '.join(known)}; {samples.detail} has {', '.join(extra)}, which it does not"
+        )
+    place = np.array([known.index(name) for name in samples.classes] + [-1])  # the last one is that of label -1
+    return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})
+
+
+def counts(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(K,) samples of each class; those without a label are in none."""
+    return np.bincount(labels[labels >= 0], minlength=len(classes))

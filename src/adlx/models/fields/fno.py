@@ -1,0 +1,175 @@
+"""Fourier neural operator: the change of fields from frame to frame, by convolutions as wide as the grid.
+
+Li et al. (2021), "Fourier Neural Operator for Parametric Partial Differential Equations", arXiv 2010.08895, as the
+package `neuraloperator` builds it. From the last k frames x, the numbers c of the trajectory, such as its Reynolds
+number, and the place of each cell, a perceptron P makes D channels. In a block the lowest frequencies of the channels
+are multiplied by complex weights R, each frequency by its own, and all else acts on each cell alone,
+
+    v = P(x_(t-k+1), ..., x_t, c, place)
+    h = gelu(F^-1(R F v) + W v),   v = gelu(mlp(h) + g v)
+    x_(t+1) = x_t + Q(v)
+
+with F the Fourier transform, W and g a matrix and a gain for each channel, no gelu in the last block, and Q a
+perceptron. Its last layer is zero at the start: an untrained model forecasts that nothing moves. F takes the grid for
+periodic; what lies at its edges is left to what acts on each cell.
+
+Shapes: B batch, T time, k seed frames, C cells, F fields, P parameters, D width, N windows of k frames.
+"""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adlx.models.fields.dmd import moments
+from adlx.models.fields.interfaces import TrainingPart
+from adlx.models.fields.stepwise import Stepwise, check_stepwise
+from adlx.specs import FieldSpec
+
+TOGETHER = 8
+"""Windows that go through the network at once on a CPU: on 64 x 128 cells 120 take 2.5 times as long in one pass."""
+
+
+class FNO(Stepwise):
+    """The forecaster.
+
+    Args:
+        spec: of the fields, from the data.
+        modes: the highest frequency kept along rows and columns, in waves on the grid; at most half of its cells.
+        width: D.
+        blocks: how many.
+        seed_frames: k. The loss is of the frames after them.
+        noise, pushforward: against drift, see `Stepwise`; of standardised frames.
+
+    Raises:
+        ValueError: values out of range, fields without a grid, `neuraloperator` is not installed.
+    """
+
+    mean: Tensor
+    std: Tensor
+    parameter_mean: Tensor
+    parameter_std: Tensor
+
+    def __init__(
+        self,
+        spec: FieldSpec,
+        modes: tuple[int, int] = (12, 12),
+        width: int = 32,
+        blocks: int = 4,
+        seed_frames: int = 1,
+        noise: float = 0.0,
+        pushforward: int = 0,
+    ) -> None:
+        super().__init__(spec)
+        self.grid = checked_grid(spec, modes)
+        for name, size in {"width": width, "blocks": blocks, "seed_frames": seed_frames}.items():
+            if size < 1:
+                raise ValueError(f"model.{name}={size}: must be at least 1")
+        check_stepwise(noise, pushforward)
+        self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
+        self.window = seed_frames + pushforward + 1
+        fields, told = len(spec.fields), len(spec.parameters)
+        self.register_buffer("mean", torch.zeros(fields))
+        self.register_buffer("std", torch.ones(fields))
+        self.register_buffer("parameter_mean", torch.zeros(told))
+        self.register_buffer("parameter_std", torch.ones(told))
+        self.network = operator(modes, seed_frames * fields + told, fields, width, blocks)
+        self.register_state_dict_post_hook(tensors_alone)
+
+    @torch.no_grad()
+    def solve(self, data: TrainingPart) -> None:
+        """Takes mean and deviation of fields, over all cells and frames, and of parameters."""
+        parts = (torch.as_tensor(values).flatten(0, 1)[:, None] for values in data.snapshots())  # (T C, 1, F)
+        numbers = torch.as_tensor(data.training_parameters())[:, None]
+        for mean, std, found in (
+            (self.mean, self.std, moments(parts)),
+            (self.parameter_mean, self.parameter_std, moments([numbers])),
+        ):
+            mean.copy_(found[0][0])
+            std.copy_(found[1])
+
+    def standardized(self, fields: Tensor) -> Tensor:
+        """(..., F) physical to mean 0 and deviation 1."""
+        return (fields - self.mean) / self.std
+
+    def forward(self, frames: Tensor, parameters: Tensor) -> Tensor:
+        """What follows each k frames in a row, (B, T - k + 1, C, F), of standardised frames (B, T, C, F).
+
+        Under autocast it is computed in float32 as well.
+
+        Args:
+            frames: T at least k.
+            parameters: (B, P), as the data give them.
+
+        Raises:
+            ValueError: frames of half precision.
+        """
+        if frames.dtype not in (torch.float32, torch.float64):
+            raise ValueError("Fourier transforms of model=fno need trainer.precision=32-true or bf16-mixed")
+        windows = frames.unfold(1, self.seed_frames, 1).permute(0, 1, 4, 3, 2)  # (B, T - k + 1, k, F, C)
+        count = windows.shape[1]
+        seen = windows.flatten(0, 1).flatten(1, 2).unflatten(-1, self.grid)  # (N, k F, rows, columns)
+        told = (parameters - self.parameter_mean) / self.parameter_std
+        told = told.repeat_interleave(count, dim=0)[:, :, None, None].expand(-1, -1, *self.grid)
+        channels = torch.cat([seen, told], dim=1)
+        with torch.autocast(channels.device.type, enabled=False):
+            parts = channels.split(TOGETHER) if channels.device.type == "cpu" else [channels]
+            change = torch.cat([self.network(part) for part in parts])  # (N, F, rows, columns)
+        return frames[:, self.seed_frames - 1 :] + change.flatten(2).transpose(1, 2).unflatten(0, (-1, count))
+
+    def follow(self, states: Tensor, parameters: Tensor) -> Tensor:
+        return self(states, parameters)
+
+    def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.step_loss(self.standardized(window), parameters, generator)
+
+    @torch.no_grad()
+    def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
+        frames, found = self.standardized(self.known(seed)), []
+        for _ in range(steps):
+            found.append(self(frames, parameters))
+            frames = torch.cat([frames, found[-1]], dim=1)[:, 1:]
+        return torch.cat(found, dim=1) * self.std + self.mean
+
+
+def checked_grid(spec: FieldSpec, modes: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns. Raises ValueError where there are none, or too few for the modes."""
+    if spec.grid is None:
+        raise ValueError("model=fno needs fields on a grid, the data have cells anywhere: use sea or dmd")
+    rows, columns = spec.grid
+    if not (1 <= modes[0] <= rows // 2 and 1 <= modes[1] <= columns // 2):
+        raise ValueError(
+            f"model.modes={list(modes)}: on a grid of {rows} x {columns} from [1,1] to [{rows // 2},{columns // 2}]"
+        )
+    return rows, columns
+
+
+def operator(modes: tuple[int, int], channels: int, fields: int, width: int, blocks: int) -> nn.Module:
+    """The network from channels (N, channels, rows, columns) to (N, fields, rows, columns), zero at the start.
+
+    Raises:
+        ValueError: its package is not installed.
+    """
+    try:
+        with warnings.catch_warnings():  # the package sets a filter of its own for the whole process
+            from neuralop.models import FNO as Network  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        raise ValueError("model=fno needs a package more: pip install 'adlx[fno]'") from None
+    network: Any = Network(
+        n_modes=tuple(2 * mode for mode in modes),  # it counts those below 0 too
+        in_channels=channels,
+        out_channels=fields,
+        hidden_channels=width,
+        n_layers=blocks,
+        factorization="ComplexDense",  # the same weights, as pairs of real numbers, which every optimizer takes
+    )
+    last = network.projection.fcs[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return network
+
+
+def tensors_alone(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Takes out what the package puts among the weights: its classes and functions, which no checkpoint may hold."""
+    state.pop("_metadata", None)

@@ -1,0 +1,69 @@
+"""A block of `adlx.models.fields.sea`: attention along time, exchange between groups, a perceptron told of the trajectory.
+
+Shapes: B batch, T time, D width.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from adlx.models.fields.causal import Cache, CausalAttention, once
+from adlx.models.fields.exchange import Exchange
+
+Conditioning = Literal["adaln", "added"]
+
+
+class Block(nn.Module):
+    """Each group attends to its past, the groups exchange, each goes through its perceptron."""
+
+    def __init__(self, attention: list["Attend"], exchange: Exchange | None, feed: list["Feed"]) -> None:
+        super().__init__()
+        self.attention, self.exchange, self.feed = nn.ModuleList(attention), exchange, nn.ModuleList(feed)
+
+    def forward(self, hidden: list[Tensor], told: Tensor | None, cache: Cache | None) -> list[Tensor]:
+        """Hidden states (B, T, D) of each group, and the embedded parameters (B, 1, D)."""
+        hidden = [layer(states, cache) for layer, states in zip(self.attention, hidden, strict=True)]
+        if self.exchange is not None:
+            hidden = self.exchange(hidden, cache)
+        return [layer(states, told, cache) for layer, states in zip(self.feed, hidden, strict=True)]
+
+
+class Attend(nn.Module):
+    """h + attention(norm(h)) W."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = CausalAttention(width, heads, dropout)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
+
+    def forward(self, hidden: Tensor, cache: Cache | None) -> Tensor:
+        normed = self.norm(hidden)
+        return hidden + self.out(self.attention(normed, normed, cache))
+
+
+class Feed(nn.Module):
+    """h + mlp(norm(h) (1 + scale(c)) + shift(c)), or, `added`, the same of h + c W without scale and shift."""
+
+    def __init__(self, width: int, inner: int, conditioning: Conditioning | None, dropout: float) -> None:
+        super().__init__()
+        self.adaptive = conditioning == "adaln"
+        self.norm = nn.LayerNorm(width, elementwise_affine=not self.adaptive)
+        outputs = 2 * width if self.adaptive else width
+        self.condition = None if conditioning is None else zero(nn.Linear(width, outputs))
+        self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.Dropout(dropout))
+
+    def forward(self, hidden: Tensor, told: Tensor | None, cache: Cache | None = None) -> Tensor:
+        if self.condition is None or told is None:
+            return hidden + self.mlp(self.norm(hidden))
+        if self.adaptive:
+            scale, shift = once(cache, self.condition, told).chunk(2, dim=-1)
+            return hidden + self.mlp(self.norm(hidden) * (1 + scale) + shift)
+        hidden = hidden + once(cache, self.condition, told)
+        return hidden + self.mlp(self.norm(hidden))
+
+
+def zero(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,79 @@
+"""Forecasts that need no training: what a network must beat (Hyndman & Athanasopoulos, "Forecasting: Principles and
+Practice", 3rd ed., section 5.2).
+
+Shapes: B batch, T context, H horizon, S series.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adlx.models.forecasting.forecaster import Forecaster, ewma_volatility
+from adlx.specs import SeriesSpec
+
+
+class Homoscedastic(Forecaster):
+    """A forecast whose errors are taken to be of one size at all times."""
+
+    def scale(self, past: Tensor) -> Tensor | None:
+        return None
+
+
+class Naive(Homoscedastic):
+    """The last value, repeated: the best there is for a random walk."""
+
+    def forecast(self, past: Tensor) -> Tensor:
+        return past[:, -1:].expand(-1, self.spec.horizon, -1)
+
+
+class SeasonalNaive(Homoscedastic):
+    """The last season, repeated. `season` is its length in time steps."""
+
+    def __init__(self, spec: SeriesSpec, season: int = 24) -> None:
+        super().__init__(spec)
+        if not 1 <= season <= spec.context:
+            raise ValueError(f"model.season={season} must lie within data.context={spec.context}")
+        self.season = season
+
+    def forecast(self, past: Tensor) -> Tensor:
+        last_season = past[:, -self.season :]
+        steps = torch.arange(self.spec.horizon, device=past.device) % self.season
+        return last_season[:, steps]
+
+
+class Drift(Homoscedastic):
+    """The line through the first and the last value of the context, drawn on."""
+
+    def __init__(self, spec: SeriesSpec) -> None:
+        super().__init__(spec)
+        if spec.context < 2:
+            raise ValueError("model=drift needs a data.context of at least 2")
+
+    def forecast(self, past: Tensor) -> Tensor:
+        slope = (past[:, -1:] - past[:, :1]) / (self.spec.context - 1)  # (B, 1, S)
+        steps = torch.arange(1, self.spec.horizon + 1, device=past.device, dtype=past.dtype)
+        return past[:, -1:] + slope * steps[:, None]
+
+
+class EWMA(Naive):
+    """The last value, with intervals that breathe: errors in proportion to an exponentially weighted volatility.
+
+    It differs from the naive forecast in its quantiles alone, so it is trained with `loss=quantile`.
+
+    Args:
+        spec: series, context and horizon, from the data.
+        decay: weight of a change against the one after it.
+        power: 2, root mean square, as RiskMetrics has it; 1, mean absolute change.
+    """
+
+    def __init__(self, spec: SeriesSpec, decay: float = 0.94, power: Literal[1, 2] = 2) -> None:
+        super().__init__(spec)
+        if not 0 < decay <= 1:
+            raise ValueError(f"model.decay={decay}: must be above 0 and at most 1")
+        if spec.context < 2:
+            raise ValueError("model=ewma needs a data.context of at least 2")
+        self.decay, self.power = decay, power
+
+    def scale(self, past: Tensor) -> Tensor:
+        return ewma_volatility(past, self.decay, self.power)

@@ -1,0 +1,247 @@
+"""How much lower errors are than those of a reference: every number by hand."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import adlx
+from adlx.cli import compare as compare_verb
+from adlx.comparison.compare import compare
+from adlx.comparison.comparison import markdown
+from adlx.comparison.evidence_kinds import Classifications, Denoisings, Rollouts
+from adlx.comparison.reduction import named, reductions
+from adlx.errors import UserError
+from adlx.metrics.classification import ClassResult
+from adlx.metrics.denoising import DenoisingResult
+from adlx.metrics.fields import FieldResult, scores
+from adlx.metrics.forecast import ForecastResult
+from adlx.runs.folder import write_json, write_yaml
+
+LABELS = ["sea exchange=none", "sea exchange=sea", "sea exchange=sea order=sequential", "dmd"]
+
+
+def rolled(u: float, p: float) -> FieldResult:
+    """Of two trajectories with a VRMSE of just that in either field."""
+    shape = (2, 3, 2)
+    return FieldResult(
+        names=("u", "p"),
+        error=np.broadcast_to(np.square([u, p]), shape).copy(),
+        onestep_error=np.full(shape, 0.01),
+        baseline_error=np.full(shape, 4.0),
+        variance=np.ones(shape),
+        power=np.ones(shape),
+        index=np.arange(2),
+        start=1,
+    )
+
+
+def told(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFrame:
+    """`reductions` of results by label and seed."""
+    evidence = Rollouts({label: list(group.values()) for label, group in groups.items()})
+    seeds = {label: list(group) for label, group in groups.items()}
+    return reductions(evidence, list(groups), "test/rollout_vrmse", reference, seeds)
+
+
+def test_runs_are_paired_by_seed():
+    none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
+    frame = told({"sea": {1: rolled(0.6, 1.0), 0: rolled(0.2, 0.9)}, "none": none}, "none")
+    assert list(frame.columns) == [
+        "error lower than none",
+        *["u_reduction", "u_reduction_std", "p_reduction", "p_reduction_std", "all_reduction", "all_reduction_std"],
+    ]
+    assert frame["error lower than none"].tolist() == ["sea"]
+    # u: 1 - 0.6 / 0.8 = 0.25 and 1 - 0.2 / 0.4 = 0.5; p: 0.5 and 0.1; all: 1 - 1.6 / 2.8 = 3 / 7 and 1 - 1.1 / 1.4
+    half = np.sqrt(0.5)
+    expected = [0.375, 0.25 * half, 0.3, 0.4 * half, (3 / 7 + 3 / 14) / 2, (3 / 7 - 3 / 14) * half]
+    assert frame.iloc[0, 1:].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seeds", [(0, 2), (0, 1, 1), (0, 1, 2)], ids=["others", "twice", "more"])
+def test_other_seeds_are_held_against_the_mean(seeds):
+    none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
+    errors = [0.3, 0.6, 0.9][: len(seeds)]
+    evidence = Rollouts({"none": list(none.values()), "sea": [rolled(error, 1.2) for error in errors]})
+    frame = reductions(
+        evidence, ["none", "sea"], "test/rollout_vrmse", "none", {"none": list(none), "sea": list(seeds)}
+    )
+    each = 1 - np.array(errors) / 0.6
+    assert frame.loc[0, ["u_reduction", "u_reduction_std"]].tolist() == pytest.approx([each.mean(), each.std(ddof=1)])
+    assert frame.loc[0, ["p_reduction", "p_reduction_std"]].tolist() == pytest.approx([0.2, 0])
+
+
+def test_a_reference_with_a_seed_twice_is_a_mean():
+    evidence = Rollouts(
+        {"none": [rolled(u, 1.0) for u in (0.4, 0.8, 1.2)], "sea": [rolled(0.4, 1.0), rolled(0.2, 1.0)]}
+    )
+    frame = reductions(evidence, ["sea", "none"], "test/rollout_vrmse", "none", {"none": [0, 1, 1], "sea": [0, 1]})
+    assert frame.loc[0, "u_reduction"] == pytest.approx((0.5 + 0.75) / 2)
+
+
+def test_best_first_and_one_run_without_deviation():
+    groups = {"b": {0: rolled(0.2, 1.0)}, "none": {0: rolled(0.4, 1.0)}, "a": {5: rolled(0.6, 1.0)}}
+    frame = told(groups, "none")
+    assert frame["error lower than none"].tolist() == ["b", "a"]
+    assert frame["u_reduction"].tolist() == pytest.approx([0.5, -0.5])
+    assert frame.filter(like="_std").isna().all(axis=None)
+
+
+def test_what_left_all_bounds():
+    groups = {"lost": {0: rolled(np.inf, 0.5), 1: rolled(0.4, 0.5)}, "none": {0: rolled(0.4, 1.0), 1: rolled(0.4, 0.0)}}
+    frame = told(groups, "none")
+    assert frame.loc[0, "u_reduction"] == -np.inf
+    assert np.isnan(frame.loc[0, "u_reduction_std"])
+    assert np.isnan(frame.loc[0, "p_reduction"])  # a reference without error
+    assert told(groups, "lost").loc[0, ["u_reduction", "all_reduction"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("exchange=none", 0),
+        ("exchange=none sea", 0),
+        ("sea exchange=sea", 1),  # the whole of a label, although another holds it too
+        ("order=sequential", 2),
+        ("dmd", 3),
+    ],
+)
+def test_a_reference_is_named_by_words_of_its_label(text, label):
+    assert named(LABELS, text) == LABELS[label]
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "line"),
+    [
+        (LABELS, "exchange=non", f"no label has these words; choose one of: {'; '.join(LABELS)}"),
+        (LABELS, "exchange=none dmd", f"no label has these words; choose one of: {'; '.join(LABELS)}"),
+        (LABELS, "exchange=sea", f"several labels have these words; choose one of: {'; '.join(LABELS[1:3])}"),
+        (LABELS[:1], "sea", "there is nothing beside sea exchange=none to compare with it"),
+    ],
+)
+def test_a_reference_that_is_not_one_configuration(labels, text, line):
+    with pytest.raises(UserError) as caught:
+        named(labels, text)
+    assert str(caught.value) == f"--reference {text}: {line}"
+
+
+def classified(wrong: int) -> ClassResult:
+    """Of four samples, so many wrong."""
+    scores = np.tile([1.0, 0.0], (4, 1))
+    scores[:wrong] = [0.0, 1.0]
+    return ClassResult(scores, np.zeros(4, int), np.arange(4), ("a", "b"), 0)
+
+
+def test_other_kinds_have_all_of_their_loss():
+    """Of classes the share of wrong ones."""
+    evidence = Classifications({"elm": [classified(2), classified(0)], "mlp": [classified(4), classified(2)]})
+    frame = reductions(evidence, ["elm", "mlp"], "test/accuracy", "mlp", {"elm": [0, 1], "mlp": [1, 0]})
+    assert frame.columns.tolist() == ["error lower than mlp", "all_reduction", "all_reduction_std"]
+    assert frame.iloc[0, 1:].tolist() == pytest.approx([0.5, np.sqrt(0.5)])  # 1 - 2 / 2 and 1 - 0 / 4
+
+
+def test_errors_that_do_not_compare():
+    seeds = {"a": [0], "b": [0]}
+    with pytest.raises(UserError, match=r"^--reference a: the runs were not tested on the same samples$"):
+        reductions(None, ["a", "b"], "test/mase", "a", seeds)
+    drawn, five = np.zeros((1, 1, 2, 2), np.uint8), np.arange(1.0, 6.0)
+    one = DenoisingResult(five, five, five, five, five, drawn, drawn, np.ones(1), np.ones(1), np.ones((3, 2)))
+    evidence = Denoisings({"a": [one], "b": [replace(one, noise_error=five / 4)]})
+    assert reductions(evidence, ["b", "a"], "test/noise_mae", "a", seeds).loc[0, "all_reduction"] == 0.75
+    with pytest.raises(UserError, match=r"^--reference a: test/kid gives no loss of single samples that runs share$"):
+        reductions(evidence, ["b", "a"], "test/kid", "a", seeds)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Writes a finished run of fields."""
+
+    def write(name: str, exchange: str, found: FieldResult, seed: int = 0):
+        path = tmp_path / name
+        path.mkdir()
+        nodes = {node: {} for node in ("data", "loss", "trainer", "callbacks", "logger", "optimizer")}
+        config = {**nodes, "model": {"exchange": exchange}, "seed": seed, "output_dir": name}
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+        facts = {"status": "finished", "seed": seed, "choices": {"model": "sea", "data": "well"}, "data": {}}
+        (path / "run.json").write_text(json.dumps(facts))
+        metrics = {"model/parameters": 7, "model/trainable_parameters": 7, "fit/seconds": 2.0}
+        (path / "metrics.json").write_text(json.dumps({**metrics, **scores(found)}))
+        found.save(path / "predictions.npz")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def study(folder):
+    """The exchange against none, two seeds each."""
+    return [
+        folder("s0", "sea", rolled(0.2, 0.9), seed=0),
+        folder("s1", "sea", rolled(0.6, 1.0), seed=1),
+        folder("n1", "none", rolled(0.8, 2.0), seed=1),
+        folder("n0", "none", rolled(0.4, 1.0), seed=0),
+    ]
+
+
+def test_the_table_of_a_comparison(study):
+    """Of runs that come in another order than their seeds."""
+    text = markdown(compare(study, reference="exchange=none"))
+    assert text.splitlines()[5:] == [
+        "| VRMSE by field | u | p |",
+        "| --- | --- | --- |",
+        "| sea exchange=sea | 0.40 ± 0.28 | 0.950 ± 0.071 |",
+        "| sea exchange=none | 0.60 ± 0.28 | 1.50 ± 0.71 |",
+        "| frozen | 2.000 | 2.000 |",
+        "",
+        "| error lower than sea exchange=none | u | p | all |",
+        "| --- | --- | --- | --- |",
+        "| sea exchange=sea | +37.5 ± 17.7 % | +30.0 ± 28.3 % | +32.1 ± 15.2 % |",
+    ]
+    assert "reduction" not in compare(study).details
+    found = adlx.compare(study, reference="exchange=sea").details["reduction"]
+    assert found["u_reduction"].tolist() == pytest.approx([(-1 - 1 / 3) / 2])
+
+
+def test_from_the_command_line(study, tmp_path, capsys):
+    words = [*study, "--reference", "exchange=none"]
+    compare_verb.main([*words, "--out", str(tmp_path / "t.csv")])
+    told = capsys.readouterr().out.splitlines()
+    assert told[-3:] == [f"wrote {tmp_path / name}" for name in ("t.csv", "t_fields.csv", "t_reduction.csv")]
+    at = told.index("error lower than sea exchange=none")
+    cells = [
+        [cell.strip() for cell in line.split(mark)[1:-1]] for line, mark in ((told[at + 2], "┃"), (told[at + 4], "│"))
+    ]
+    assert cells == [
+        ["run", "u", "p", "all"],
+        ["sea exchange=sea", "+37.5 ± 17.7 %", "+30.0 ± 28.3 %", "+32.1 ± 15.2 %"],
+    ]
+    table = pd.read_csv(tmp_path / "t_reduction.csv")
+    assert table["u_reduction"].tolist() == pytest.approx([0.375])
+    assert table["u_reduction_std"].tolist() == pytest.approx([0.25 * np.sqrt(0.5)])
+    fields = pd.read_csv(tmp_path / "t_fields.csv")
+    assert fields.columns.tolist() == ["VRMSE by field", "u", "u_std", "p", "p_std"]
+    assert fields["u_std"].tolist() == pytest.approx([0.4 * np.sqrt(0.5)] * 2 + [np.nan], nan_ok=True)
+    with pytest.raises(UserError, match=r"^--reference exchange=pool: no label has these words; choose one of: sea ex"):
+        compare_verb.main([*study, "--reference", "exchange=pool"])
+
+
+def test_forecasts_by_the_errors_of_their_windows(finished, tmp_path):
+    """Half and all of the error, two seeds of one and three of the other."""
+    result = ForecastResult.load(finished.path / "predictions.npz")
+    paths = []
+    for individual, seed, size in ((True, 0, 0.5), (True, 1, 0.3), (False, 0, 1.0), (False, 1, 1.0), (False, 2, 1.0)):
+        path = tmp_path / f"{individual}{seed}"
+        shutil.copytree(finished.path, path, ignore=shutil.ignore_patterns("checkpoints", "*.png"))
+        model = {**finished.config["model"], "individual": individual}
+        write_yaml(path / "config.yaml", {**finished.config, "model": model, "seed": seed})
+        write_json(path / "metrics.json", {**finished.metrics, "test/mase": size})
+        replace(result, prediction=result.target + size * (result.prediction - result.target)).save(
+            path / "predictions.npz"
+        )
+        paths.append(path)
+    frame = compare(paths, "test/mase", reference="individual=False").details["reduction"]
+    assert frame.iloc[:, 0].tolist() == ["nlinear individual=True"]
+    assert frame.iloc[0, 1:].tolist() == pytest.approx([0.6, 0.2 * np.sqrt(0.5)])

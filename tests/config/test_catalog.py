@@ -1,0 +1,52 @@
+"""What `adlx list` and completion tell, from the files themselves."""
+
+import re
+
+import pytest
+
+from adlx.config.catalog import GROUPS, NODES, config_folder, description, keys, options
+
+
+def test_options_are_the_files(tmp_path):
+    assert set(options("model")) >= {"drift", "naive", "nlinear", "seasonal_naive", "seq2seq"}
+    assert set(options("optimizer")) == {"adam", "adamw", "ddim", "fields", "sgd"}
+    assert list(options("optimizer/schedule")) == ["constant", "cosine"]
+    assert options("nothing") == {}
+    (tmp_path / "model").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "model" / f"{name}.yaml").touch()
+    assert list(options("model", tmp_path)) == ["a", "b"]
+
+
+def test_every_folder_is_a_group():
+    folders = {path.parent.relative_to(config_folder()).as_posix() for path in config_folder().rglob("*.yaml")}
+    assert folders - {"."} == set(GROUPS)
+    assert set(NODES) < set(GROUPS)
+
+
+@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_yaml_describes_itself_in_one_short_line(path):
+    text = description(path)
+    assert 10 <= len(text) <= 110
+    assert not text.endswith(".") or path.name == "train.yaml"
+
+
+@pytest.mark.parametrize("path", options("experiment").values(), ids=lambda path: path.stem)
+def test_an_experiment_says_how_it_is_started(path):
+    lines = path.read_text().splitlines()
+    words = r"finetune\.run=RUN|data\.path=[A-Z]+|model\.autoencoder=RUN"
+    assert any(re.fullmatch(rf"# adlx train experiment={path.stem}( ({words}))?", line) for line in lines[:2])
+
+
+def test_description_passes_over_launch_command_and_directives(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("# @package _global_\n# adlx train experiment=x\n#  what it is \n# more\na: 1\n")
+    assert description(path) == "what it is"
+    path.write_text("a: 1\n# late\n")
+    assert description(path) == ""
+
+
+def test_keys(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("# a: comment\ndefaults:\n  - b\n_target_: x\nhidden: 3  # of: it\nnested:\n  inner: 1\n")
+    assert keys(path) == ["hidden", "nested"]

@@ -1,0 +1,231 @@
+"""Each mistake in a config is one line that names the key, the nearest valid one and where it was written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from generators import walk_frame
+from torch import nn
+
+from adlx.config.catalog import NODES, keys, options
+from adlx.config.check import check, fits, parameters
+from adlx.config.compose import compose
+from adlx.config.targets import resolve
+from adlx.data.datamodule import DataModule
+from adlx.errors import UserError
+from adlx.runs.parts import parts_of
+
+BASE = ["model=seq2seq", "data=fx"]
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(UserError) as caught:
+        composition = compose([*BASE, *words])
+        check(composition.config, composition.origin)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["model.hiden=3"],
+            "unknown key model.hiden on the command line (model.hiden=3); did you mean hidden?",
+        ),
+        (
+            ["data.contxt=3"],
+            "unknown key data.contxt on the command line (data.contxt=3); did you mean context?",
+        ),
+        (
+            ["trainer.max_epoch=3"],
+            "unknown key trainer.max_epoch on the command line (trainer.max_epoch=3); did you mean max_epochs?",
+        ),
+        (
+            ["optimizer.learning_rate=3"],
+            "unknown key optimizer.learning_rate on the command line (optimizer.learning_rate=3)",
+        ),
+        (
+            ["trainer.callbacks=3"],
+            "unknown key trainer.callbacks on the command line (trainer.callbacks=3)",
+        ),
+        (
+            ["optimizer/schedule=cosine", "optimizer.schedule.warmupp=0.1"],
+            "unknown key optimizer.schedule.warmupp on the command line (optimizer.schedule.warmupp=0.1); "
+            "did you mean warmup?",
+        ),
+        (
+            ["callbacks.early_stopping.patienc=3"],
+            "unknown key callbacks.early_stopping.patienc on the command line "
+            "(callbacks.early_stopping.patienc=3); did you mean patience?",
+        ),
+        (["sed=1"], "unknown key sed on the command line (sed=1); did you mean seed?"),
+        (
+            ["model.hidden=many"],
+            'model.hidden="many" on the command line (model.hidden=many) must be int',
+        ),
+        (["model.hidden=1.5"], "model.hidden=1.5 on the command line (model.hidden=1.5) must be int"),
+        (["model.hidden=null"], "model.hidden=null on the command line (model.hidden=null) must be int"),
+        (
+            ["data.scaling=robust"],
+            'data.scaling="robust" on the command line (data.scaling=robust) must be one of standard, minmax, log, '
+            "none",
+        ),
+        (
+            ["data.instance_norm=maybe"],
+            'data.instance_norm="maybe" on the command line (data.instance_norm=maybe) must be bool',
+        ),
+        (
+            ["trainer.threads=few"],
+            'trainer.threads="few" on the command line (trainer.threads=few) must be auto or int',
+        ),
+        (
+            ["callbacks.checkpoint.mode=least"],
+            'callbacks.checkpoint.mode="least" on the command line (callbacks.checkpoint.mode=least) must be one of '
+            "min, max",
+        ),
+        (["callbacks=none"], "unknown callbacks=none; one of checkpoint, default, rollout, samples"),
+        (
+            ["trainer.precision=16-mixed"],
+            "trainer.precision=16-mixed cannot clip gradients of a fused optimizer: set optimizer.fused=false, "
+            "trainer.gradient_clip_val=null or trainer.precision=bf16-mixed",
+        ),
+        (
+            ["trainer.limit_val_batches=0"],
+            "trainer.limit_val_batches=0 leaves no val/loss for callbacks.checkpoint: validate, or monitor something "
+            "else",
+        ),
+    ],
+)
+def test_a_word_of_the_command_line(words, line):
+    assert refusal(*words) == line
+
+
+def test_what_a_class_needs_and_a_config_lacks():
+    composition = compose(BASE)
+    del composition.config["data"]["_target_"]
+    with pytest.raises(UserError, match=r"^data\._target_ is None: give the dotted path of a class$"):
+        check(composition.config, composition.origin)
+    composition.config["data"] = {"_target_": "adlx.data.series.csv.CSV"}
+    with pytest.raises(UserError, match=r"^data\.path is required: add data\.path=VALUE$"):
+        check(composition.config, composition.origin)
+    composition.config["data"] = "fx"
+    with pytest.raises(UserError, match=r"^data on the command line \(data=fx\) is 'fx': it must be a choice or"):
+        check(composition.config, composition.origin)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., list[str]]:
+    """Writes a YAML into a folder of the user's own and returns the word that lets Hydra look there."""
+
+    def write(name: str, text: str) -> list[str]:
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return [f"hydra.searchpath=[file://{tmp_path / 'own'}]"]
+
+    return write
+
+
+SEQ2SEQ = "# mine\n_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "line"),
+    [
+        (
+            "model/mine.yaml",
+            SEQ2SEQ + "hiden: 3\n",
+            ["model=mine"],
+            "unknown key model.hiden in model/mine.yaml; did you mean hidden?",
+        ),
+        (
+            "model/mine.yaml",
+            SEQ2SEQ + "hidden: '3'\n",
+            ["model=mine"],
+            'model.hidden="3" in model/mine.yaml must be int',
+        ),
+        (
+            "model/mine.yaml",
+            "# mine\n_target_: os.system\n",
+            ["model=mine"],
+            "model._target_=os.system is refused: os is not trusted here (allow=[os] if yours)",
+        ),
+        (
+            "data/mine.yaml",
+            "# mine\n_target_: adlx.data.series.fx.FX\nsplit: [0.7, 0.3]\n",
+            ["data=mine"],
+            "data.split=[0.7, 0.3] in data/mine.yaml must be tuple[float, float, float] or null",
+        ),
+        (
+            "experiment/mine.yaml",
+            "# @package _global_\nmodel: {hiden: 3}\n",
+            ["experiment=mine"],
+            "unknown key model.hiden in experiment/mine.yaml; did you mean hidden?",
+        ),
+        (
+            "experiment/mine.yaml",
+            "# @package _global_\ntrainer: {max_epochs: soon}\n",
+            ["experiment=mine"],
+            'trainer.max_epochs="soon" in experiment/mine.yaml must be int or null',
+        ),
+    ],
+)
+def test_a_key_in_a_yaml_of_the_users_own(written, name, text, words, line):
+    assert refusal(*written(name, text), *words) == line
+
+
+def test_a_root_key_in_an_experiment_of_the_users_own(written):
+    words = written("experiment/mine.yaml", "# @package _global_\nmodle: {hidden: 3}\n")
+    line = refusal(*words, "experiment=mine")
+    assert line.startswith("unknown key modle in ")
+    assert line.endswith("; did you mean model?")
+
+
+def choices(group: str) -> list[str]:
+    return list(options(group))
+
+
+@pytest.fixture(scope="module")
+def file_word(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("file") / "series.csv"
+    walk_frame(100).to_csv(path)
+    return f"data.path={path}"
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [(group, name) for group in (*NODES, "optimizer/schedule") for name in choices(group)]
+    + [("experiment", name) for name in choices("experiment")],
+)
+def test_every_yaml_composes_and_passes(group, name, file_word):
+    words = [] if group == "experiment" else [word for word in BASE if not word.startswith(f"{group}=")]
+    mandatory = []
+    text = options(group)[name].read_text()
+    reads_a_path = (group == "data" and "???" in text) or "data: codes" in text or "data: images" in text
+    if "???" in text or "finetune: lora" in text or reads_a_path:
+        mandatory = [file_word if reads_a_path else "finetune.run=base"]
+    composition = compose([*words, f"{group}={name}", *mandatory])
+    check(composition.config, composition.origin)
+    assert composition.choices[group] == name
+    assert composition.config["seed"] == 0
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_a_model_yaml_lists_every_argument(name):
+    """Then `adlx list`, completion and a reader of the file know them all."""
+    _lists_every_argument("model", name, nn.Module, given={"spec"})
+
+
+@pytest.mark.parametrize("name", choices("data"))
+def test_a_data_yaml_lists_every_argument(name):
+    _lists_every_argument("data", name, DataModule, given=set())
+
+
+def _lists_every_argument(group: str, name: str, kind: type, given: set[str]) -> None:
+    listed = keys(options(group)[name])
+    node = compose([*(w for w in BASE if not w.startswith(group)), f"{group}={name}", "++data.path=x"]).config[group]
+    accepted = parameters(resolve(node["_target_"], kind, group))
+    assert {*listed} - {"_target_"} == {*accepted} - given
+    for key in {*listed} - {"_target_", *(parts_of(node) if group == "model" else ())}:  # a part is a run of the user's
+        assert fits(node[key], accepted[key][0]), key

@@ -1,0 +1,193 @@
+"""From words to a config, and a stored config with words applied to it."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from adlx.config.catalog import NODES, config_folder, options
+from adlx.config.compose import apply, compose, loosen, nearest
+from adlx.errors import UserError
+
+MODELS, DATA = (", ".join(options(group)) for group in ("model", "data"))
+
+
+def refusal(*words: str) -> str:
+    with pytest.raises(UserError) as caught:
+        compose(words)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_composition_says_what_was_chosen_and_how():
+    made = compose(["model=seq2seq", "data=fx", "model.hidden=32", "optimizer/schedule=cosine", "output_dir=my runs"])
+    assert made.name == "seq2seq-fx"
+    assert made.choices == {
+        "model": "seq2seq",
+        "data": "fx",
+        "loss": "mae",
+        "optimizer": "adam",
+        "optimizer/schedule": "cosine",
+        "finetune": "none",
+        "trainer": "default",
+        "callbacks": "default",
+        "logger": "tensorboard",
+    }
+    assert made.command == (
+        "adlx train model=seq2seq data=fx model.hidden=32 optimizer/schedule=cosine 'output_dir=my runs'"
+    )
+    assert set(made.config) == {*NODES, "seed", "output_dir", "allow"}
+    assert made.config["finetune"] == {}
+    assert made.config["model"]["hidden"] == 32
+    assert made.config["optimizer"]["schedule"]["_target_"] == "adlx.tasks.schedules.Cosine"
+    assert made.config["loss"] == {"_target_": "torch.nn.L1Loss"}
+    assert type(made.config["data"]["split"]) is list
+
+
+def test_an_experiment_is_defaults_plus_deltas_and_a_word_wins_over_it():
+    made = compose(["experiment=a2_seq2seq", "model.hidden=8"])
+    assert made.choices["experiment"] == "a2_seq2seq"
+    assert made.name == "seq2seq-crypto"
+    assert made.choices["callbacks"] == "checkpoint"
+    assert made.config["model"]["hidden"] == 8
+    assert made.config["model"]["zero_init"] is False
+    assert (made.config["data"]["split"], made.config["data"]["last"]) == (None, 101)
+    assert made.config["loss"]["_target_"] == "torch.nn.MSELoss"
+
+
+@pytest.mark.parametrize(
+    ("key", "where"),
+    [
+        ("model.hidden", "on the command line (model.hidden=8)"),
+        ("model.zero_init", "in experiment/a2_seq2seq.yaml"),
+        ("model.layers", "in model/seq2seq.yaml"),
+        ("data.last", "in experiment/a2_seq2seq.yaml"),
+        ("data.source", "in data/crypto.yaml"),
+        ("trainer.max_epochs", "in experiment/a2_seq2seq.yaml"),
+        ("trainer.precision", "in trainer/default.yaml"),
+        ("trainer.strategy", "in trainer=default"),
+        ("optimizer.betas", "on the command line (optimizer={betas:[0.8,0.9]})"),
+        ("seed", "in train.yaml"),
+    ],
+)
+def test_origin(key, where):
+    made = compose(["experiment=a2_seq2seq", "model.hidden=8", "++optimizer={betas:[0.8,0.9]}"])
+    assert made.config["optimizer"]["betas"] == [0.8, 0.9]
+    assert made.origin(key) == where
+
+
+def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
+    """An experiment of the user's own wins over a file of the project's, so that is where the value comes from."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text("# @package _global_\ntrainer: {max_epochs: 7}\n")
+    made = compose([f"hydra.searchpath=[file://{tmp_path}]", "model=naive", "data=fx", "experiment=own"])
+    assert made.config["trainer"]["max_epochs"] == 7
+    assert made.origin("trainer.max_epochs") == "in experiment/own.yaml"
+    assert made.folders == [config_folder(), tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["model=seq2sec", "data=fx"],
+            f"unknown model=seq2sec; did you mean seq2seq?; one of {MODELS}",
+        ),
+        (
+            ["model=naive", "data=bonds"],
+            f"unknown data=bonds; did you mean codes?; one of {DATA}",
+        ),
+        (
+            ["model=naive", "data=fx", "optimizer/schedule=cosin"],
+            "unknown optimizer/schedule=cosin; did you mean cosine?; one of constant, cosine",
+        ),
+        (
+            ["model=naive"],
+            f"data is not chosen: add data=NAME, one of {DATA}",
+        ),
+        (
+            ["data=fx"],
+            f"model is not chosen: add model=NAME, one of {MODELS}",
+        ),
+        (["model=naive", "data=csv"], "data.path is required: add data.path=VALUE"),
+        (["model=naive", "data=fx", "seed"], "seed: cannot be read; write key=value, and quote special characters"),
+        (
+            ["model=naive", "data=fx", "model.hidden=[1"],
+            "model.hidden=[1: cannot be read; write key=value, and quote special characters",
+        ),
+        (
+            ["model=naive", "data=fx", "output=x"],
+            "unknown key output on the command line (output=x); did you mean output_dir?",
+        ),
+    ],
+)
+def test_words_that_make_no_config(words, line):
+    assert refusal(*words) == line
+
+
+def test_a_seed_that_is_no_number():
+    line = "seed: Value 'one' of type 'str' could not be converted to Integer"
+    assert refusal("model=naive", "data=fx", "seed=one") == line
+
+
+def test_loosen_lets_a_word_set_what_the_yaml_does_not_list():
+    words = ["model=x", "model.dropout=0.1", "optimizer.schedule.warmup=1", "seed=1", "+model.a=1", "~model.b", "-m"]
+    assert loosen(words) == [
+        *("model=x", "++model.dropout=0.1", "++optimizer.schedule.warmup=1", "seed=1", "+model.a=1", "~model.b", "-m")
+    ]
+    assert loosen(["modelx.a=1", "data.path=a=b", "hydra.run.dir=x"]) == [
+        *("modelx.a=1", "++data.path=a=b", "hydra.run.dir=x")
+    ]
+
+
+@pytest.fixture
+def stored() -> dict:
+    return compose(["model=seq2seq", "data=fx"]).config
+
+
+def test_apply_sets_keys_and_says_what_is_allowed(stored):
+    config, allow = apply(stored, ["model.hidden=3", "++data.path=a b.csv", "seed=5", "allow=[mine,yours]"])
+    assert (config["model"]["hidden"], config["data"]["path"], config["seed"]) == (3, "a b.csv", 5)
+    assert allow == ["mine", "yours"]
+    assert config["allow"] == []  # what a config says of trust is never read
+    assert stored["model"]["hidden"] == 64
+    assert apply(stored, ["allow=mine"]) == (stored, ["mine"])
+    assert apply(stored, []) == (stored, [])
+
+
+def test_apply_reaches_deep_and_into_lists(stored):
+    config, _ = apply(stored, ["data.split=[0.5,0.25,0.25]", "callbacks.early_stopping.patience=9", "data.start=null"])
+    assert config["data"]["split"] == [0.5, 0.25, 0.25]
+    assert config["callbacks"]["early_stopping"] == {**stored["callbacks"]["early_stopping"], "patience": 9}
+    assert config["data"]["start"] is None
+
+
+def test_apply_swaps_a_whole_choice(stored):
+    config, _ = apply(stored, ["data=crypto", "data.source=simulated"])
+    expected = OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / "crypto.yaml"))
+    assert config["data"] == {**expected, "source": "simulated"}
+    assert config["model"] == stored["model"]
+
+
+def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
+    assert apply(stored, ["data.source=simulated", "data=crypto"])[0]["data"]["source"] == "simulated"
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("seed=1,2", "seed=1,2: one value here; several are for adlx train -m"),
+        ("model.hidden=choice(1,2)", "model.hidden=choice(1,2): one value here; several are for adlx train -m"),
+        ("modle.hidden=1", "unknown key modle.hidden; did you mean model?"),
+        ("x=1", "unknown key x"),
+        ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),
+        ("seed", "seed: cannot be read; write key=value, and quote special characters"),
+    ],
+)
+def test_apply_refuses(stored, word, line):
+    with pytest.raises(UserError) as caught:
+        apply(stored, [word])
+    assert str(caught.value) == line
+
+
+def test_nearest():
+    assert nearest("hiden", ["hidden", "layers"]) == "; did you mean hidden?"
+    assert nearest("zzz", ["hidden", "layers"]) == ""

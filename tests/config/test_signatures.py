@@ -1,0 +1,85 @@
+"""What a class asks for, by its own signature and those of its bases."""
+
+import math
+from typing import Any, Literal
+
+import pytest
+from pytorch_lightning.callbacks import EarlyStopping
+
+from adlx.config.check import describe, fits, parameters
+from adlx.data.series.csv import CSV
+from adlx.data.series.fx import FX
+from adlx.data.series.series import Series
+from adlx.models.forecasting.seq2seq import Seq2Seq
+from adlx.runs.loggers import TensorBoard
+
+
+def test_parameters_of_a_class_are_those_of_its_bases_too():
+    assert list(parameters(FX)) == list(parameters(Series))
+    both = parameters(CSV)
+    assert list(both) == ["path", "time_column", "columns", "gaps", *parameters(Series)]
+    assert both["context"] == (int, 96)
+    assert both["path"][0] is str
+    assert "spec" in parameters(Seq2Seq)
+    assert list(parameters(TensorBoard)) == ["folder", "first_step"]  # it passes no **kwargs on, so neither do we
+    assert parameters(EarlyStopping)["patience"][1] == 3
+
+
+class Stated:
+    def __init__(self, a: int, *rest: int, b: "Literal['x'] | None" = None, **more: Any) -> None: ...
+
+
+class Derived(Stated):
+    def __init__(self, a: float, **more: Any) -> None: ...
+
+
+def test_parameters_of_a_derived_class_win():
+    assert parameters(Derived) == {"a": (float, parameters(Derived)["a"][1]), "b": (Literal["x"] | None, None)}
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "good"),
+    [
+        (1, int, True),
+        (True, int, False),
+        ("1", int, False),
+        (1.0, int, False),
+        (1, float, True),
+        (math.pi, float, True),
+        ("0.1", float, False),
+        (True, bool, True),
+        (1, bool, False),
+        ("a", str, True),
+        (1, str, False),
+        (None, int | None, True),
+        (None, int, False),
+        ([0.9, 0.999], tuple[float, float], True),
+        ([0.9], tuple[float, float], False),
+        ([1, 2], list[int], True),
+        (["a"], list[int], False),
+        ({"a": 1}, dict[str, int], True),
+        ("min", Literal["min", "max"], True),
+        ("least", Literal["min", "max"], False),
+        ("auto", Literal["auto"] | int, True),
+        (2, Literal["auto"] | int, True),
+        ("anything", Any, True),
+    ],
+)
+def test_fits(value, annotation, good):
+    assert fits(value, annotation) is good
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (int, "int"),
+        (int | None, "int or null"),
+        (Literal["min", "max"], "one of min, max"),
+        (Literal["auto"] | int, "auto or int"),
+        (tuple[float, float], "tuple[float, float]"),
+        (list[str] | None, "list[str] or null"),
+        (Any, "Any"),
+    ],
+)
+def test_describe(annotation, words):
+    assert describe(annotation) == words

@@ -1,0 +1,181 @@
+"""Flow past a cylinder on a mesh that fits it: the mesh against geometry, and OpenFOAM's flow where it is installed."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from adlx.data.fields.cylinder import Cylinder
+from adlx.data.fields.sources import cylinder_mesh, openfoam
+from adlx.data.fields.sources.cylinder import Wanted
+from adlx.data.fields.sources.cylinder_case import Channel, graded, write_case
+from adlx.data.fields.sources.cylinder_mesh import load_cylinder_mesh
+from adlx.errors import RunFailed, UserError
+
+SMALL = {"trajectories": 2, "size": (32, 48), "steps": 12, "interval": 0.5, "seed": 3}
+CHANNEL = Channel(-1.5, 20.0, 8.0, (4.0, 4.0), 64)
+
+
+def area(corners: np.ndarray) -> float:
+    x, y = corners.T
+    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
+
+
+def test_blocks_fill_the_channel_around_a_square_in_the_circle():
+    corners = np.array(CHANNEL.corners)
+    np.testing.assert_allclose(np.hypot(*(corners[16:] - CHANNEL.centre).T), 0.5)
+    areas = [area(corners[list(block)]) for block, _, _ in CHANNEL.blocks]
+    assert len(areas) == 12 and min(areas) > 0
+    assert sum(areas) == pytest.approx(21.5 * 8 - 0.5)
+    assert min(count for _, *both in CHANNEL.blocks for count, _ in both) >= 8
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.125, 0.3125), (0.025, 0.125)])
+def test_cells_of_a_graded_length_are_as_large_as_asked_for_at_its_ends(first, last):
+    count, growth = graded(3.0, first, last)
+    cells = growth ** (np.arange(count) / (count - 1))
+    cells *= 3.0 / cells.sum()
+    assert cells[[0, -1]] == pytest.approx([first, last], rel=0.03)
+    assert (cells[1:] / cells[:-1]).max() < 1.2
+
+
+def test_blocks_that_share_an_edge_divide_it_alike():
+    edges = {}
+    for (a, b, c, d), across, along in CHANNEL.blocks:
+        for edge, (count, growth) in (((a, b), across), ((d, c), across), ((a, d), along), ((b, c), along)):
+            edges.setdefault(frozenset(edge), set()).add((count, growth if edge[0] < edge[1] else 1 / growth))
+    assert all(len(found) == 1 for found in edges.values())
+
+
+def test_the_surface_turns_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
+    write_case(tmp_path, CHANNEL, 125.0, -0.8, begin=0.1, start=3.0, steps=5, interval=0.3)
+    assert "nu 0.008;" in (tmp_path / "constant/transportProperties").read_text()
+    control = (tmp_path / "system/controlDict").read_text()
+    assert "endTime 4.2;" in control and "deltaT 0.025;" in control and "writeInterval 12;" in control
+    table = (tmp_path / "0/U").read_text().partition("table (")[2].partition(");")[0]
+    turn = np.array(table.replace("(", " ").replace(")", " ").split(), float).reshape(-1, 2)
+    np.testing.assert_allclose(turn[:, 1] / 2, -0.8 * np.sin(np.pi * (turn[:, 0] - 0.1) / 5) ** 2, atol=1e-5)
+    arcs = [line.split("(")[1].rstrip(") ") for line in (tmp_path / "system/blockMeshDict").read_text().splitlines()
+            if line.strip().startswith("arc")]  # fmt: skip
+    places = np.array([arc.split() for arc in arcs], float)[:, :2]
+    assert len(places) == 8
+    np.testing.assert_allclose(np.hypot(*(places - CHANNEL.centre).T), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"size": (30, 60)}, "multiple of 4"),
+        ({"size": (12, 24)}, "16 or a greater"),
+        ({"reynolds": (30, 400)}, "from 60"),
+        ({"steps": 0}, "steps=0"),
+    ],
+)
+def test_choices_that_cannot_be_solved_are_told(choice, said):
+    with pytest.raises(UserError, match=said):
+        load_cylinder_mesh(**SMALL | choice)
+
+
+def test_what_is_kept_is_not_solved_again(monkeypatch, tmp_path):
+    calls, rng = Counter(), np.random.default_rng(0)
+    centres, values = rng.uniform(size=(7, 2)), rng.normal(size=(12, 7, 3)).astype(np.float32)
+
+    def solved(wanted, trajectory, environment):
+        calls["solved"] += 1
+        return centres, values[: wanted.steps] + trajectory
+
+    monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
+    monkeypatch.setattr(cylinder_mesh, "solved", solved)
+    monkeypatch.setattr(cylinder_mesh, "installed", lambda program: {})
+    for _ in range(2):
+        found = load_cylinder_mesh(**SMALL)
+        np.testing.assert_array_equal(found.frames.read(1, 0, 12), values + 1)
+        np.testing.assert_allclose(found.coordinates, centres, atol=1e-6)
+        np.testing.assert_allclose(found.time, 0.5 * np.arange(12))
+        assert (found.source, found.simulated) == ("openfoam", True)
+        assert found.detail == "2 trajectories, Re 100 to 400, 7 cells"
+    assert calls["solved"] == 2
+    load_cylinder_mesh(**SMALL | {"steps": 11})
+    assert calls["solved"] == 4
+    assert len(list((tmp_path / "fields").glob("cylinder-mesh-*.hdf5"))) == 2
+
+
+def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
+    monkeypatch.setattr(openfoam, "_PLACES", ())
+    monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
+    with pytest.raises(UserError, match="icoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
+        Cylinder("openfoam").setup("fit")
+    assert "\n" not in str(told.value)
+
+
+def test_steps_that_are_missing_are_told(monkeypatch):
+    monkeypatch.setattr(cylinder_mesh, "run", lambda case, program, environment: None)
+    monkeypatch.setattr(cylinder_mesh, "cell_centres", lambda case: ([0, 1], np.ones((4, 2))))
+    monkeypatch.setattr(cylinder_mesh, "times", lambda case, names: [case / "0", case / "33"])
+    monkeypatch.setattr(
+        cylinder_mesh, "read_field", lambda path, cells: np.zeros((cells, 3 if path.name == "U" else 1))
+    )
+    with pytest.raises(RunFailed, match="saved 1 of 12 steps"):
+        cylinder_mesh.solved(Wanted(2, (100.0, 400.0), (32, 48), 12, 0.5, 32, 3), 0, {})
+
+
+def is_installed() -> bool:
+    try:
+        return bool(openfoam.installed("icoFoam"))
+    except UserError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory):
+    if not is_installed():
+        pytest.skip("OpenFOAM's icoFoam is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADLX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load_cylinder_mesh(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def values(flows):
+    """(2, 12, cells, 3) float64."""
+    return np.stack([flows.frames.read(i, 0, 12) for i in range(2)]).astype(float)
+
+
+def test_openfoam_gives_a_vortex_street_around_a_round_hole(flows, values):
+    place = flows.coordinates - [4, 4]
+    distance = np.hypot(*place.T)
+    assert (flows.coordinates > 0).all() and (flows.coordinates < [12, 8]).all()
+    assert flows.mask is None and flows.grid is None and len(place) == values.shape[2]
+    rings = np.argsort(distance)[:64].reshape(2, 32)  # the two at the cylinder
+    first, second = (ring[np.argsort(np.arctan2(*place[ring].T))] for ring in rings)
+    assert distance[first].min() > 0.5 and np.ptp(distance[first]) < 0.02
+    share = (distance[first] - 0.5) / (distance[second] - distance[first])
+    wall = values[:, :, first, :2] - share[:, None] * (values[:, :, second, :2] - values[:, :, first, :2])
+    assert np.hypot(*np.moveaxis(wall, -1, 0)).mean() < 0.3  # with slip it would be above 1.2
+    front = first[np.argmin(np.abs(place[first, 1]) + place[first, 0])]
+    assert values[:, :, front, 2].mean() == pytest.approx(0.55, abs=0.1)  # at the stagnation point
+    behind = np.argmin(np.hypot(place[:, 0] - 2, place[:, 1]))
+    for v in values[:, :, behind, 1]:
+        assert v.max() > 0.2 and v.min() < -0.2
+
+
+@pytest.mark.parametrize("x", [0.0, 10.0])
+def test_as_much_flows_through_any_section_as_enters(x, flows, values):
+    places = flows.coordinates
+    beside = places[np.abs(places[:, 0] - x).argmin(), 0]
+    section = np.flatnonzero(np.abs(places[:, 0] - beside) < 1e-4)
+    section = section[np.argsort(places[section, 1])]
+    edges = [0.0]
+    for y in places[section, 1]:
+        edges.append(2 * y - edges[-1])
+    assert edges[-1] == pytest.approx(8, abs=1e-3)
+    flux = values[:, :, section, 0] @ np.diff(edges)
+    np.testing.assert_allclose(flux, 8, rtol=0.02)  # cells are not walls between them
+
+
+def test_flows_of_openfoam_differ_in_reynolds_number_and_phase(flows, values):
+    assert flows.parameter_names == ("reynolds",)
+    wanted = Wanted(2, (100.0, 400.0), (32, 48), 12, 0.5, 32, 3)
+    np.testing.assert_allclose(flows.parameters[:, 0], [wanted.drawn(i)[0] for i in range(2)], rtol=1e-6)
+    assert np.abs(values[0] - values[1]).max() > 0.5

@@ -1,0 +1,48 @@
+"""Windows of fields that suit the model which is trained on them."""
+
+import pytest
+import torch
+from waves import waves
+
+from adlx.data.fields.fields import Fields
+from adlx.data.fields.sources.trajectories import Trajectories
+
+
+class Given(Fields):
+    def load(self) -> Trajectories:
+        return waves(steps=48)
+
+
+def data_of(**windows) -> Given:
+    data = Given(**windows)
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize(
+    ("given", "window", "overlapping", "cut"),
+    [
+        ({}, None, True, (36, 3)),  # three quarters of 48 steps, and a twelfth of that
+        ({}, 8, False, (8, 8)),
+        ({}, 2, True, (2, 1)),
+        ({}, 99, True, (48, 4)),  # no longer than there are steps
+        ({"stride": 5}, None, True, (36, 5)),
+        ({"window": 10}, 2, True, (10, 1)),
+        ({"window": 10, "stride": 7}, None, False, (10, 7)),
+    ],
+)
+def test_windows_suit_the_model_where_none_are_given(given, window, overlapping, cut):
+    data = data_of(**given)
+    data.suit(window, overlapping)
+    assert (data.window, data.stride) == cut
+    starts = data.windows("train")[:, 1]
+    assert sorted(set(starts.tolist())) == list(range(0, 48 - cut[0] + 1, cut[1]))
+
+
+def test_what_keeps_its_own_of_the_fields_reads_none():
+    data = data_of()
+    data.suit(None, True, reading=False)
+    for lean, full in zip(data.train_dataloader(), data_of().train_dataloader(), strict=True):
+        assert lean[0].shape == (*full[0].shape[:2], 0, full[0].shape[3])
+        assert all(torch.equal(a, b) for a, b in zip(lean[1:], full[1:], strict=True))
+    assert next(iter(data.val_dataloader()))[0].shape[2] == data.spec.cells

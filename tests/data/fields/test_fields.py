@@ -1,0 +1,295 @@
+"""Fields as data: windows, the split by trajectory, statistics of the training part, and what cannot be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from told import error_of
+from waves import COLUMNS, ROWS, waves, write_waves
+
+from adlx.data.fields.fields import Fields, draw
+from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.data.fields.sources.well import read_well, write_well
+from adlx.data.fields.well import Well
+from adlx.data.images.sources.samples import PARTS
+from adlx.specs import FieldSpec
+
+CELLS = ROWS * COLUMNS
+
+
+class Given(Fields):
+    """Trajectories that are there already."""
+
+    def __init__(self, given: Trajectories, **windows) -> None:
+        super().__init__(**windows)
+        self.given = given
+
+    def load(self) -> Trajectories:
+        return self.given
+
+
+def data_of(given: Trajectories | None = None, **windows) -> Given:
+    data = Given(given or waves(), **{"window": 6, "stride": 3, "batch_size": 4, **windows})
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> str:
+    return write_waves(tmp_path_factory.mktemp("well") / "waves.hdf5")
+
+
+def well(path: str, trained: dict | None = None, **windows) -> Well:
+    data = Well(path, **{"window": 6, "stride": 3, "batch_size": 4, **windows})
+    data.trained_spec = trained
+    data.setup("fit")
+    return data
+
+
+def trained_on(given: Trajectories) -> dict:
+    return dict(vars(data_of(given).spec))
+
+
+# Windows
+
+
+def test_a_file_of_the_wells_layout_is_what_was_written(path):
+    data, written = well(path), waves()
+    assert data.spec == FieldSpec(("u", "v", "p"), ((0, 1), (2,)), CELLS, (ROWS, COLUMNS), None, ("speed",))
+    for place in range(8):
+        assert np.array_equal(data.loaded.frames.read(place, 0, 20), written.frames.read(place, 0, 20))
+    assert np.array_equal(data.loaded.parameters, written.parameters)
+    assert data.tested() == "1 trajectory"
+    assert data.origin() == "waves.hdf5, 8 trajectories"
+
+
+def test_training_windows_lie_within_their_trajectories(path):
+    data = well(path)
+    windows = data.windows("train")
+    assert windows[:, 1].reshape(6, -1).tolist() == [[0, 3, 6, 9, 12]] * 6
+    assert (windows[:, 2] - windows[:, 1] == 6).all()
+    seen = list(data.train_dataloader())
+    assert [len(batch[0]) for batch in seen] == [4] * 7 + [2]
+    for fields, parameters, bodies, where in seen:
+        for row, told, body, (place, start) in zip(fields, parameters, bodies, where.tolist(), strict=True):
+            assert place in data.places["train"]
+            assert np.array_equal(row, data.loaded.frames.read(place, start, start + 6))
+            assert told.item() == data.loaded.parameters[place, 0]
+            assert body.sum() == 6
+            assert (row[:, body] == 0).all()
+
+
+@pytest.mark.parametrize(("horizon", "steps"), [(None, 20), (7, 7), (50, 20)])
+def test_whole_trajectories_are_tested_from_their_first_step(path, horizon, steps):
+    data = well(path, horizon=horizon)
+    for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        assert data.windows(part).tolist() == [[data.places[part].item(), 0, steps]]
+        ((fields, _, _, where),) = loader
+        assert fields.shape == (1, steps, CELLS, 3)
+        assert where.tolist() == [[data.places[part].item(), 0]]
+    assert next(iter(data.whole("test")))[0].shape[1] == 20
+
+
+def test_each_pass_has_an_order_of_its_own_drawn_from_seed_and_epoch(path):
+    def order(seed: int, epoch: int, step: int = 0, **windows) -> list[list[int]]:
+        data = well(path, **windows)
+        data.seed = seed
+        loader = data.train_dataloader()
+        loader.set_epoch(epoch)
+        if step:
+            loader.start_at(epoch, step)
+        return [row for batch in loader for row in batch[3].tolist()]
+
+    assert order(0, 0) == order(0, 0)
+    assert sorted(order(0, 0)) == sorted(order(0, 1)) == sorted(order(1, 0))
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+    assert order(0, 3, step=2) == order(0, 3)[8:]
+    twice = order(0, 1, repeat=2)
+    assert twice == order(0, 2) + order(0, 3)
+
+
+def test_trajectories_of_different_length():
+    given = replace(waves(), lengths=np.array([20, 5, 20, 7, 20, 20, 20, 9]))
+    data = data_of(replace(given, parts=np.array([0, 0, 0, 0, 1, 1, 2, 2], dtype=np.int8)))
+    found = data.windows("train")
+    assert {place: (found[:, 0] == place).sum() for place in range(4)} == {0: 5, 1: 0, 2: 5, 3: 1}
+    assert data.windows("test").tolist() == [[6, 0, 20], [7, 0, 9]]
+    assert [len(frames) for frames in data.snapshots()] == [20, 5, 20, 7]
+    assert data.about()["steps"] == 20
+
+
+# Parts
+
+
+def test_trajectories_are_split_by_a_seed_of_their_own():
+    parts = data_of().places
+    assert {part: len(places) for part, places in parts.items()} == {"train": 6, "val": 1, "test": 1}
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(8))
+    again, other = data_of(), data_of(split_seed=3)
+    again.seed = 5
+    assert all(np.array_equal(parts[part], again.places[part]) for part in PARTS)
+    assert any(not np.array_equal(parts[part], other.places[part]) for part in PARTS)
+
+
+@pytest.mark.parametrize(("count", "held"), [(3, (1, 1, 1)), (16, (12, 2, 2)), (40, (30, 5, 5))])
+def test_every_part_has_a_trajectory(count, held):
+    parts = draw(count, (0.75, 0.125, 0.125), seed=0)
+    assert tuple(np.bincount(parts, minlength=3)) == held
+
+
+def test_the_parts_of_the_source_are_kept(tmp_path):
+    given = data_of(waves(parts=[2, 0, 1, 0, 0, 1, 0, 2]), split_seed=7)
+    assert {part: places.tolist() for part, places in given.places.items()} == {
+        "train": [1, 3, 4, 6],
+        "val": [2, 5],
+        "test": [0, 7],
+    }
+    for part, numbers in (("train", range(5)), ("valid", [5]), ("test", [6, 7])):
+        folder = tmp_path / "data" / part
+        folder.mkdir(parents=True)
+        write_well(folder / "waves.hdf5", waves(), "waves", only=list(numbers))
+    data = well(str(tmp_path))
+    assert [data.places[part].tolist() for part in PARTS] == [[0, 1, 2, 3, 4], [5], [6, 7]]
+
+
+def test_moments_are_those_of_the_training_part_outside_of_bodies():
+    given = waves(steps=70)  # more than are read at once
+    data = data_of(given)
+    train = given.frames.values[data.places["train"]][:, :, ~given.mask[0]].astype(float)
+    mean, std = data.moments()
+    np.testing.assert_allclose(mean, train.mean(axis=(0, 1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(std, train.std(axis=(0, 1, 2)), rtol=1e-6)
+    own = np.zeros((8, CELLS), bool)  # a body of its own for each trajectory
+    own[np.arange(8), np.arange(8)] = True
+    data = data_of(replace(given, mask=own))
+    kept = [given.frames.values[place][:, ~own[place]] for place in data.places["train"]]
+    np.testing.assert_allclose(data.moments()[0], np.mean(kept, axis=(0, 1, 2), dtype=float), rtol=1e-9)
+    assert data.training_parameters().tolist() == given.parameters[data.places["train"]].tolist()
+
+
+def test_the_fingerprint_is_of_the_training_part_alone():
+    given = waves()
+    places, first = data_of(given).places, data_of(given).about()["fingerprint"]
+
+    def changed(place: int) -> str:
+        values = given.frames.values.copy()
+        values[place, -1, -1, -1] += 1e-3
+        return data_of(replace(given, frames=InMemory(values))).about()["fingerprint"]
+
+    assert changed(places["train"][-1]) != first
+    assert changed(places["val"][0]) == changed(places["test"][0]) == first
+    told = given.parameters.copy()
+    told[places["train"][0]] += 0.1
+    assert data_of(replace(given, parameters=told)).about()["fingerprint"] != first
+    assert data_of(replace(given, coordinates=2 * given.coordinates)).about()["fingerprint"] != first
+    assert data_of(given, batch_size=2, horizon=5, window=3).about()["fingerprint"] == first
+    about = data_of(given).about()
+    assert (about["fields"], about["samples"]) == (["u", "v", "p"], {"train": 6, "val": 1, "test": 1})
+    assert (about["source"], about["simulated"], about["steps"]) == ("simulated", False, 20)
+
+
+def test_the_fingerprint_is_of_the_bodies_of_the_training_part_too():
+    bodies = np.repeat(waves().mask, 8, axis=0)
+    given = replace(waves(), mask=bodies)
+    places, first = data_of(given).places, data_of(given).about()["fingerprint"]
+
+    def grown(place: int) -> str:
+        mask = bodies.copy()
+        mask[place, 0] = True
+        return data_of(replace(given, mask=mask)).about()["fingerprint"]
+
+    assert grown(places["train"][2]) != first
+    assert grown(places["test"][0]) == first
+    assert data_of(waves()).about()["fingerprint"] == first  # one body for all is as many that are alike
+    assert data_of(replace(given, mask=None)).about()["fingerprint"] != first
+
+
+def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
+    data = well(path)
+    values = np.random.default_rng(0).normal(size=(2, 5, CELLS, 3)).astype(np.float32)
+    data.write(tmp_path / "rollout.hdf5", values, np.array([4, 1]), "found", start=3)
+    found = read_well(tmp_path / "rollout.hdf5")
+    assert np.array_equal(np.stack([found.frames.read(place, 0, 5) for place in range(2)]), values)
+    assert np.array_equal(found.parameters, data.loaded.parameters[[4, 1]])
+    assert (found.fields, found.groups, found.grid) == (("u", "v", "p"), ((0, 1), (2,)), (ROWS, COLUMNS))
+    assert found.time.tolist() == [1.5, 2.0, 2.5, 3.0, 3.5]  # half a unit a step, from the fourth on
+    assert found.mask is not None
+    assert np.array_equal(found.mask, data.loaded.mask[[4, 1]])
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("given", "windows", "line"),
+    [
+        (waves(count=2), {}, "waves: no trajectory for the train part of 2 (data.split=[0.75, 0.125, 0.125])"),
+        (waves(steps=5), {}, "waves: data.window=6 steps, and the longest trajectory has 5"),
+        (waves(), {"window": 1}, "data.window=1: must be at least 2"),
+        (waves(), {"horizon": 1}, "data.horizon=1: must be at least 2"),
+        (waves(), {"stride": 0}, "data.stride=0: must be at least 1"),
+        (waves(), {"batch_size": 0}, "data.batch_size=0: must be at least 1"),
+        (waves(), {"repeat": 0}, "data.repeat=0: must be at least 1"),
+        (waves(), {"split": (0.5, 0.5, 0.5)}, "data.split=[0.5, 0.5, 0.5]: three positive shares that sum to 1"),
+        (waves(parts=[0] * 7 + [1]), {}, "waves: no trajectory for the test part of 8"),
+    ],
+)
+def test_what_cannot_be_is_one_line(given, windows, line):
+    assert error_of(data_of, given, **windows).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        (
+            replace(waves(), fields=("u", "v", "T")),
+            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, T on 8 x 16 with speed",
+        ),
+        (
+            waves(grid=(COLUMNS, ROWS)),
+            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 16 x 8 with speed",
+        ),
+        (
+            waves(grid=None),
+            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 128 cells with speed",
+        ),
+        (
+            replace(waves(), parameter_names=(), parameters=np.zeros((8, 0), np.float32)),
+            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 8 x 16 with no parameter",
+        ),
+        (
+            replace(waves(), groups=((0,), (1,), (2,))),
+            "the run knows the fields in groups ((0, 1), (2,)); waves has ((0,), (1,), (2,))",
+        ),
+    ],
+)
+def test_a_trained_model_knows_its_fields_and_cells_alone(other, line):
+    data = Given(other, window=6)
+    data.trained_spec = trained_on(waves())
+    assert error_of(data.setup, "fit") == line
+    assert error_of(data.setup, "fit") == line  # and again
+
+
+def test_cells_without_a_grid_must_lie_where_they_lay():
+    given = waves(grid=None)
+    data = Given(replace(given, coordinates=given.coordinates + 1e-7), window=6)
+    data.trained_spec = trained_on(given)
+    data.setup("fit")
+    data = Given(replace(given, coordinates=given.coordinates[::-1]), window=6)
+    data.trained_spec = trained_on(given)
+    assert error_of(data.setup, "fit") == "the run knows 128 cells; waves has as many at other places"
+
+
+def test_what_is_trained_needs_no_window():
+    data = Given(waves(steps=4), window=6)
+    data.trained_spec = trained_on(waves())
+    data.setup("test")
+    assert next(iter(data.test_dataloader()))[0].shape[1] == 4
+
+
+def test_without_bodies_all_cells_are_fluid():
+    data = data_of(waves(body=False))
+    assert not any(batch[2].any() for batch in data.train_dataloader())
+    assert torch.equal(next(iter(data.val_dataloader()))[2], torch.zeros(1, CELLS, dtype=torch.bool))

@@ -1,0 +1,47 @@
+"""Digits that libraries ship."""
+
+import numpy as np
+import pytest
+
+from adlx.data.images.digits import Digits
+from adlx.errors import UserError
+from adlx.specs import ImageSpec
+
+
+@pytest.mark.parametrize(("source", "count", "own"), [("mnist", 5000, 28), ("sklearn", 1797, 8)])
+def test_digits(source, count, own):
+    data = Digits(source=source, size=own)
+    data.setup("fit")
+    samples = data.loaded
+    assert samples.values.shape == (count, 1, own, own)
+    assert (samples.values.min(), samples.values.max()) == (0, 255)
+    assert len(np.unique(samples.labels)) == 10
+    assert data.spec == ImageSpec(1, (own, own), tuple("0123456789"))
+    small = Digits(source=source, size=own // 2)
+    small.read()
+    halved = samples.values.reshape(count, own // 2, 2, own // 2, 2).mean(axis=(2, 4))
+    assert np.abs(small.loaded.values[:, 0] - halved).mean() < 12  # resized, not sampled
+
+
+def test_some_of_the_digits():
+    data = Digits(source="sklearn", size=8, digits=[7, 5])
+    data.setup("fit")
+    assert data.spec.classes == ("5", "7")
+    whole = Digits(source="sklearn", size=8)
+    whole.read()
+    for place, digit in enumerate((5, 7)):
+        kept = data.loaded.values[data.loaded.labels == place]
+        assert np.array_equal(kept, whole.loaded.values[whole.loaded.labels == digit])
+    assert data.loaded.detail == "361 of 1,797 digits of scikit-learn, 8 x 8: 5, 7"
+
+
+@pytest.mark.parametrize("digits", [[], [3, 3], [10]])
+def test_digits_that_are_none(digits):
+    with pytest.raises(UserError, match=r"^data\.digits="):
+        Digits(digits=digits)
+
+
+def test_classes_in_balance_are_told_in_short(caplog):
+    caplog.set_level("INFO", logger="adlx")
+    Digits(source="sklearn", size=8, digits=[5, 7]).setup("fit")
+    assert caplog.messages == ["classes: 5, 7, each 49.5% to 50.5% of the samples"]

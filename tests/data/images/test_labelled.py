@@ -1,0 +1,299 @@
+"""Labelled samples: who is in which part, that no part knows another's samples, and the batches made of them."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from adlx.data.batches import BatchLoader
+from adlx.data.images.codes import Codes
+from adlx.data.images.faces import Faces
+from adlx.data.images.labelled import Labelled, SampleLoader, as_input, conform, split
+from adlx.data.images.sources.code_maps import read_code_maps
+from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.errors import UserError
+
+SHARES = (0.8, 0.1, 0.1)
+CLASSES = ("a", "b", "c")
+
+
+def samples_of(labels, values=None, **more) -> Samples:
+    labels = np.asarray(labels, dtype=np.int64)
+    if values is None:
+        values = np.random.default_rng(0).integers(0, 200, (len(labels), 4, 4))
+    return Samples(np.asarray(values).astype(np.int16), labels, CLASSES, "codes", "made up", **more)
+
+
+class Given(Labelled):
+    """Samples that are there already."""
+
+    def __init__(self, samples: Samples, **arguments) -> None:
+        super().__init__(**arguments)
+        self.given = samples
+
+    def load(self) -> Samples:
+        return self.given
+
+
+def set_up(samples: Samples, **arguments) -> Given:
+    data = Given(samples, **arguments)
+    data.setup("fit")
+    return data
+
+
+def parts_of(samples: Samples, shares=SHARES, seed: int = 0) -> tuple[dict[str, list[int]], int]:
+    places, dropped = split(samples, shares, seed)
+    return {part: found.tolist() for part, found in places.items()}, dropped
+
+
+# Splits
+
+
+@pytest.mark.parametrize("shares", [SHARES, (0.5, 0.25, 0.25), (0.34, 0.33, 0.33)])
+def test_every_class_is_split_by_the_shares(shares):
+    samples = samples_of(np.repeat([0, 1, 2], (200, 60, 17)))
+    places, dropped = split(samples, shares, 0)
+    assert dropped == 0
+    assert sorted(np.concatenate(list(places.values()))) == list(range(277))
+    for label, size in enumerate((200, 60, 17)):
+        counts = np.array([(samples.labels[places[part]] == label).sum() for part in PARTS])
+        assert counts.sum() == size
+        np.testing.assert_allclose(counts, np.array(shares) * size, atol=1)
+    assert all((np.diff(found) > 0).all() for found in places.values())
+
+
+def test_another_seed_of_the_split_is_another_split():
+    samples = samples_of(np.arange(90) % 3)
+    assert parts_of(samples) == parts_of(samples)
+    assert parts_of(samples)[0]["test"] != parts_of(samples, seed=1)[0]["test"]
+
+
+def test_the_seed_of_a_run_orders_batches_and_splits_nothing():
+    runs = []
+    for seed in (0, 1):
+        data = Given(samples_of(np.arange(90) % 3), batch_size=8)
+        data.seed = seed
+        data.setup("fit")
+        runs.append(data)
+    assert all(np.array_equal(runs[0].places[part], runs[1].places[part]) for part in PARTS)
+    first, second = ([label.tolist() for _, label in data.train_dataloader()] for data in runs)
+    assert first != second
+    for data in runs:
+        for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+            label, places = data.actual(part)
+            assert torch.cat([found for _, found in loader]).tolist() == label.tolist()
+            assert np.array_equal(data.loaded.labels[places], label)
+
+
+def test_twins_of_a_drawn_split_are_on_one_side():
+    """Each picture three times, under labels of its own: all three go where the first goes."""
+    values = np.random.default_rng(1).integers(0, 200, (60, 4, 4))
+    order = np.random.default_rng(2).permutation(np.tile(np.arange(60), 3))
+    samples = samples_of(np.random.default_rng(3).integers(0, 3, 180), values[order])
+    places, dropped = split(samples, (0.5, 0.25, 0.25), 0)
+    assert dropped == 0
+    sides = {part: set(order[found].tolist()) for part, found in places.items()}
+    assert not (sides["train"] & sides["val"] or sides["train"] & sides["test"] or sides["val"] & sides["test"])
+    assert [len(sides[part]) for part in PARTS] == pytest.approx([30, 15, 15], abs=2)
+    assert sum(map(len, places.values())) == 180
+
+
+def test_twins_of_a_given_split_stay_in_the_last_part():
+    """Test before validation before training, so that a test set stays what it is."""
+    values = np.arange(10).repeat(16).reshape(10, 4, 4)
+    values[1] = values[0]  # train, val
+    values[3] = values[2]  # val, test
+    values[5] = values[4]  # test, train
+    values[7] = values[6]  # train, train
+    parts = np.array([0, 1, 1, 2, 2, 0, 0, 0, 1, 2], dtype=np.int8)
+    places, dropped = parts_of(samples_of(np.zeros(10), values, parts=parts))
+    assert places == {"train": [6, 7], "val": [1, 8], "test": [3, 4, 9]}
+    assert dropped == 3
+
+
+def test_validation_is_drawn_where_the_source_has_none():
+    """From the training part, as its share of training and validation asks; twins in the test part leave it first."""
+    labels = np.arange(100) % 2
+    parts = np.repeat([0, 2], (80, 20)).astype(np.int8)
+    samples = samples_of(labels, parts=parts)
+    places, dropped = parts_of(samples, (0.6, 0.2, 0.2))
+    assert places["test"] == list(range(80, 100))
+    assert (len(places["train"]), len(places["val"]), dropped) == (60, 20, 0)
+    assert labels[places["val"]].sum() == 10
+    assert sorted(places["train"] + places["val"]) == list(range(80))
+    assert np.array_equal(parts, np.repeat([0, 2], (80, 20)))  # the source's own are left alone
+    twin = samples.values.copy()
+    twin[3] = twin[90]
+    places, dropped = parts_of(samples_of(labels, twin, parts=parts), (0.6, 0.2, 0.2))
+    assert dropped == 1
+    assert places["test"] == list(range(80, 100))
+    assert 3 not in places["train"] + places["val"]
+
+
+def test_parts_without_a_test_are_drawn_anew():
+    samples = samples_of(np.arange(90) % 3)
+    assert parts_of(samples_of(np.arange(90) % 3, parts=np.zeros(90, dtype=np.int8))) == parts_of(samples)
+
+
+# What is told
+
+
+def test_classes_are_told(caplog):
+    values = np.random.default_rng(0).integers(0, 200, (60, 4, 4))
+    values[0] = values[59]
+    labels = np.repeat([0, 1, 2], (36, 16, 8))
+    parts = np.full(60, 0, dtype=np.int8)
+    parts[[1, 36, 52]], parts[[2, 37, 59]] = 1, 2
+    with caplog.at_level(logging.INFO, logger="adlx"):
+        data = set_up(samples_of(labels, values, parts=parts))
+    assert caplog.messages == [
+        "1 samples left out: the same ones are in the validation or test part",
+        "classes: a 62.3%, b 26.4%, c 11.3%; the commonest is 5.5 times as common as c, "
+        "and guessing it always is right in 62.3%",
+    ]
+    assert data.class_counts("train").tolist() == [33, 14, 6]
+    assert (data.majority, data.tested()) == (0, "3 samples")
+    about = data.about()
+    assert about["samples"] == {"train": 53, "val": 3, "test": 3}
+    assert about["classes"] == {"a": 33, "b": 14, "c": 6}
+    assert about["left_out"] == 1
+
+
+def test_the_fingerprint_is_of_the_training_part():
+    labels, values = np.arange(60) % 3, np.random.default_rng(0).integers(0, 200, (60, 4, 4))
+    parts = np.repeat([0, 1, 2], 20).astype(np.int8)
+    prints = [set_up(samples_of(labels, values, parts=parts)).about()["fingerprint"]]
+    for place in (5, 25, 45):  # train, val, test
+        other = values.copy()
+        other[place, 0, 0] += 1
+        prints.append(set_up(samples_of(labels, other, parts=parts)).about()["fingerprint"])
+    assert [found == prints[0] for found in prints] == [True, False, True, True]
+
+
+def test_a_listing_says_part_and_label(tmp_path):
+    parts = np.repeat([0, 1, 2], 20).astype(np.int8)
+    values = np.random.default_rng(0).integers(0, 200, (60, 4, 4))
+    values[7] = values[50]
+    data = set_up(samples_of(np.arange(60) % 3, values, parts=parts, names=tuple(f"{n}.png" for n in range(60))))
+    frame = data.listing()
+    assert frame["sample"].tolist() == [f"{n}.png" for n in range(60)]
+    assert frame["label"].tolist() == [CLASSES[n % 3] for n in range(60)]
+    expected = np.repeat(PARTS, 20).astype(object)
+    expected[7] = "left out"
+    assert frame["part"].tolist() == expected.tolist()
+    codes, book = np.arange(240).reshape(60, 2, 2) % 8, np.eye(8, dtype=np.float32)
+    data.write_codes(tmp_path / "codes.npz", codes, book)
+    written, count = read_code_maps(tmp_path / "codes.npz")
+    kept = np.delete(np.arange(60), 7)
+    assert count == 8
+    for found, wanted in ((written.values, codes), (written.labels, data.loaded.labels), (written.parts, parts)):
+        assert np.array_equal(found, wanted[kept])
+    assert np.array_equal(written.codebook, book)
+    assert written.names == tuple(f"{n}.png" for n in kept)
+
+
+def test_a_few_labelled_samples_need_no_split():
+    """What is to be predicted may be too little to be cut into parts."""
+    data = Given(samples_of([0, 1, 2]))
+    data.trained_spec = {"classes": CLASSES}
+    data.read()
+    frame = data.listing()
+    assert frame["label"].tolist() == list(CLASSES)
+    assert "part" not in frame
+
+
+# Classes that a trained model knows
+
+
+def test_classes_come_in_the_order_of_the_trained_model():
+    found = conform(samples_of([0, 1, 2, -1]), {"classes": ["z", "c", "a", "b"]})
+    assert found.classes == ("z", "c", "a", "b")
+    assert found.labels.tolist() == [2, 3, 1, -1]
+    same = samples_of([0, 1])
+    assert conform(same, None) is same
+    assert conform(same, {"classes": list(CLASSES)}) is same
+    with pytest.raises(UserError) as caught:
+        conform(same, {"classes": ["b", "a"]})
+    assert str(caught.value) == "the run knows the classes b, a; made up has c, which it does not"
+
+
+# Batches
+
+
+class Places(BatchLoader):
+    def gather(self, places):
+        return places.tolist()
+
+
+@pytest.mark.parametrize(("count", "world"), [(10, 2), (11, 2), (11, 3), (12, 3), (13, 3), (2, 3), (1, 3)])
+@pytest.mark.parametrize("seed", [None, 4])
+def test_ranks_share_a_pass(count, world, seed):
+    """All have as many batches, and without their surplus they have each sample once."""
+    loaders = [Places(torch.arange(count), 2, seed, rank=rank, world_size=world) for rank in range(world)]
+    passes = [[place for batch in loader for place in batch] for loader in loaders]
+    assert {len(found) for found in passes} == {-(-count // world)}
+    assert sum(loader.surplus for loader in loaders) == -count % world
+    own = [found[: len(found) - loader.surplus] for found, loader in zip(passes, loaders, strict=True)]
+    assert sorted(place for found in own for place in found) == list(range(count))
+
+
+def test_a_pass_goes_on_where_it_was_stopped():
+    whole = Places(torch.arange(11), 3, seed=5, repeat=2)
+    for epoch in (0, 3):
+        whole.set_epoch(epoch)
+        batches = list(whole)
+        assert len(batches) == len(whole) == 8
+        for step in (0, 1, 4, 7):
+            part = Places(torch.arange(11), 3, seed=5, repeat=2)
+            part.set_epoch(epoch)
+            part.start_at(epoch, step)
+            assert list(part) == batches[step:]
+            assert list(part) == batches  # the next time from the start
+
+
+def test_what_models_see():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    assert as_input(images).tolist() == pytest.approx([0, 0.2, 1])
+    assert as_input(images).dtype == torch.float32
+    codes = torch.tensor([[3, 31_000]], dtype=torch.int16)
+    assert torch.equal(as_input(codes), torch.tensor([[3, 31_000]], dtype=torch.int64))
+    loader = SampleLoader(codes.repeat(5, 1), torch.arange(5), torch.tensor([4, 0, 2]), batch_size=2)
+    assert [label.tolist() for _, label in loader] == [[4, 0], [2]]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Labelled(batch_size=0), "data.batch_size=0: must be at least 1"),
+        (lambda: Labelled(split=(0.5, 0.5, 0.1)), "data.split=[0.5, 0.5, 0.1]: three positive shares that sum to 1"),
+        (lambda: Labelled(split=(1.0, 0.0, 0.0)), "data.split=[1.0, 0.0, 0.0]: three positive shares that sum to 1"),
+        (lambda: Labelled(split=(0.5, 0.5)), "data.split=[0.5, 0.5]: three positive shares that sum to 1"),
+        (
+            lambda: set_up(samples_of([0, -1, 2, -1])),
+            "made up: 2 of 4 samples have no label, and a split needs them; without labels there is adlx predict",
+        ),
+        (
+            lambda: set_up(samples_of([0, 0, 0, 0])),
+            "made up: no sample for the test part (data.split=[0.8, 0.1, 0.1] of 4): give more samples, or change "
+            "data.split",
+        ),
+        (lambda: Faces(path="x"), "data.source=simulated reads no data.path"),
+        (lambda: Faces("fer2013"), "data.source=fer2013 needs data.path=FILE"),
+        (lambda: Faces("folder"), "data.source=folder needs data.path=FOLDER"),
+        (lambda: Faces(size=32), "data.size=32: the faces of data.source=simulated have 48 x 48 pixels"),
+        (lambda: Faces(count=0), "data.count=0: must be at least 1"),
+        (
+            lambda: Codes("/no/where").load(),
+            "data.path=/no/where does not exist; check the spelling and the folder you",
+        ),
+    ],
+)
+def test_errors_are_one_line(make, message):
+    with pytest.raises(UserError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,167 @@
+"""The last words of a run."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adlx.reporting.terminal import brief, console, frame_table, number, readable, report, signed, verdict
+from adlx.runs.folder import Run
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (NAN, "-"),
+        (0.0, "0"),
+        (1.0, "1"),
+        (1.23456, "1.235"),
+        (-0.00123456, "-0.001235"),
+        (0.00099, "9.90e-04"),
+        (-1e-12, "-1.00e-12"),
+        (12345.6, "1.235e+04"),
+        (99999.0, "1e+05"),
+        (123456.7, "123,457"),
+        (-2.5e9, "-2,500,000,000"),
+    ],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+def test_number_and_sign_with_digits_of_choice():
+    assert number(0.123456, 2) == "0.12"
+    assert [signed(value) for value in (0.01234, -0.5, 0.0, NAN)] == ["+0.0123", "-0.5000", "+0.0000", "-"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"test/skill": 0.2, "test/dm_pvalue": 0.001234}, "better than the baseline (p = 0.0012)"),
+        ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.05)"),
+        ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.05)"),
+        ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.61)"),
+        ({"test/skill": 0.9}, "too few windows to tell it from the baseline"),
+        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few windows to tell it from the baseline"),
+        (
+            {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
+            "in-sample, so it says nothing of data the model has not seen",
+        ),
+    ],
+)
+def test_verdict(metrics, words):
+    assert verdict(metrics) == words
+
+
+def made(tmp_path, metrics: dict, **data) -> Run:
+    info = {"status": "finished", "seed": 4, "choices": {"model": "naive", "data": "crypto"}, "data": data}
+    run = Run(tmp_path, info)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    return run
+
+
+METRICS = {
+    "test/mase": 1.5,
+    "baseline/mase": 2.0,
+    "test/mae/BTC": 100.0,
+    "baseline/mae/BTC": 400.0,
+    "test/skill": 0.25,
+    "test/skill/BTC": 0.75,
+    "test/dm_pvalue": 0.5,
+    "fit/seconds": 1.0,
+}
+
+
+def told(capsys) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_report(tmp_path, capsys):
+    report(made(tmp_path, METRICS, simulated=False))
+    lines = told(capsys)
+    assert lines[0] == "naive on crypto: test"
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert cells == [["mase", "1.5", "2", "+0.2500"], ["mae/BTC", "100", "400", "+0.7500"]]
+    assert lines[-2:] == [
+        "skill +0.2500: no significant difference from the baseline (p = 0.5)",
+        f"run: {tmp_path}",
+    ]
+
+
+def test_simulated_data_are_never_silent(tmp_path, capsys):
+    run = made(tmp_path, METRICS, simulated=True)
+    report(run)
+    lines = told(capsys)
+    assert lines[0] == "naive on crypto (simulated): test"
+    assert lines[-2:] == ["data: simulated", f"run: {tmp_path}"]
+    assert brief(run) == f"naive on crypto (simulated), seed 4: skill 0.25, mase 1.5; run: {tmp_path}"
+
+
+def test_an_in_sample_score_says_so(tmp_path, capsys):
+    scores = {"insample/mse": 0.0123456, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
+    report(made(tmp_path, {**METRICS, **scores}, simulated=False))
+    out = capsys.readouterr().out
+    assert "in-sample: trained and scored on the same window." in out
+    assert "0.01235 fed the truth at every step, as the notebook scored it; 0.5 fed its own output; 1.25 naive" in out
+    assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out
+
+
+def test_the_honest_score_stands_beside_it(tmp_path, capsys):
+    scores = {"insample/mse": 0.5, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
+    unseen = {"unseen/skill": -8.5, "unseen/mase": 19.0, "unseen/naive_mase": 2.0, "unseen/windows": 1000}
+    report(made(tmp_path, {**METRICS, **scores, **unseen}, simulated=False))
+    out = capsys.readouterr().out
+    assert "MSE in the model's units: 0.5; 1.25 naive\n" in out
+    assert (
+        "honest: on the 1,000 windows before it, which it has not seen, the skill is -8.5000 (MASE 19, naive 2)\n"
+        in out
+    )
+
+
+def test_quantiles_are_told_by_a_skill_of_their_own(tmp_path, capsys):
+    scores = {"test/crps": 0.4, "baseline/crps": 0.5, "test/crps_skill": 0.2, "test/crps_dm_pvalue": 0.01}
+    run = made(tmp_path, {**METRICS, **scores, "test/coverage_80": 0.79, "baseline/coverage_80": 0.9}, simulated=False)
+    report(run)
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert rows == [
+        ["mase", "1.5", "2", "+0.2500"],
+        ["crps", "0.4", "0.5", "+0.2000"],
+        ["coverage_80", "0.79", "0.9", ""],
+        ["mae/BTC", "100", "400", "+0.7500"],
+    ]
+    assert "CRPS skill +0.2000: better than the baseline (p = 0.01)\n" in out
+    assert "skill 0.25, crps_skill 0.2, mase 1.5" in brief(run)
+
+
+def test_a_frame_for_a_terminal(capsys):
+    frame = pd.DataFrame({"month": ["2024-01"], "windows": [720], "crps_skill": [-0.01234], "mase": [0.123456]})
+    console().print(frame_table(frame, "by month"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "by month"
+    assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
+    assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
+
+
+def test_a_deviation_stands_beside_its_mean():
+    nan = float("nan")
+    frame = pd.DataFrame({"run": ["a", "b", "c"], "u": [0.2634, 0.5, -np.inf], "u_std": [0.0123, nan, nan]})
+    told = readable(frame.assign(v_reduction=[0.1234, -12.5, nan], v_reduction_std=[0.021, nan, nan]))
+    assert told.columns.tolist() == ["run", "u", "v"]
+    assert told.to_numpy().tolist() == [
+        ["a", "0.263 ± 0.012", "+12.3 ± 2.1 %"],
+        ["b", "0.5000", "-1,250.0 %"],
+        ["c", "\N{EN DASH}", "-"],
+    ]
+    pd.testing.assert_frame_equal(readable(told), told)
+
+
+def test_a_series_that_is_called_like_a_deviation_is_one_of_its_own():
+    frame = pd.DataFrame({"MASE by series": ["a"], "x": [0.5], "x_std": [0.25], "cost_reduction": [0.1]})
+    assert readable(frame).to_numpy().tolist() == [["a", "0.5", "0.25", "0.1"]]
+    assert readable(frame).columns.tolist() == frame.columns.tolist()

@@ -1,0 +1,154 @@
+"""Multiruns: the plan, a job that fails, the table at the end, and running what is missing."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from adlx.cli import train as train_verb
+from adlx.errors import RunFailed, UserError
+from adlx.runs.folder import Run
+from adlx.runs.train import start as honest_start
+from adlx.sweeps.jobs import entries, failures
+from adlx.sweeps.multirun import Once, log, planned, resume_sweep
+
+
+def test_planned():
+    assert planned(["model=a,b", "seed=0,1", "x=[1,2]"]) == [
+        ["model=a", "seed=0", "x=[1,2]"],
+        ["model=a", "seed=1", "x=[1,2]"],
+        ["model=b", "seed=0", "x=[1,2]"],
+        ["model=b", "seed=1", "x=[1,2]"],
+    ]
+    assert planned(["seed=range(3)"]) == [["seed=0"], ["seed=1"], ["seed=2"]]
+    assert planned([]) == [[]]
+
+
+@pytest.fixture
+def sweep(small_words, tmp_path, monkeypatch):
+    """Four jobs, of which `model.season=99` fails, since the context is 12."""
+    monkeypatch.chdir(tmp_path)
+    words = [word for word in small_words if not word.startswith("model=")]
+    grid = ["model=seasonal_naive", "model.season=3,99", "seed=0,1"]
+    with pytest.raises(SystemExit) as caught:
+        train_verb.main(["-m", *grid, *words, "data.split=[0.6,0.2,0.2]", "output_dir=out"])
+    assert caught.value.code == 1
+    (folder,) = (tmp_path / "out" / "multirun").iterdir()
+    return folder
+
+
+LINE = "model.season=99 must lie within data.context=12"
+
+
+def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
+    jobs = entries(sweep)
+    assert list(jobs) == [0, 1, 2, 3]
+    assert [jobs[number]["error"] for number in range(4)] == [None, None, LINE, LINE]
+    assert failures(sweep) == 2
+    assert [job["overrides"][:3] for job in jobs.values()] == [
+        ["model=seasonal_naive", f"model.season={season}", f"seed={seed}"] for season in (3, 99) for seed in (0, 1)
+    ]
+    runs = [Run.open(jobs[number]["run"]) for number in (0, 1)]
+    assert [(run.status, run.info["seed"], run.name) for run in runs] == [
+        ("finished", 0, "seasonal_naive-csv"),
+        ("finished", 1, "seasonal_naive-csv"),
+    ]
+    assert jobs[2]["run"] is jobs[3]["run"] is None
+    assert len(list((tmp_path / "out" / "seasonal_naive-csv").iterdir())) == 2
+    plan = json.loads((sweep / "multirun.json").read_text())
+    assert plan["jobs"] == [job["overrides"] for job in jobs.values()]
+
+    summary = pd.read_csv(sweep / "summary.csv")
+    assert summary[["label", "n"]].to_numpy().tolist() == [["seasonal_naive", 2]]
+    assert summary.loc[0, "mean"] == pytest.approx(runs[0].metrics["test/skill"])
+    assert (summary.loc[0, "std"], runs[1].metrics["test/skill"]) == (0, runs[0].metrics["test/skill"])
+    assert (sweep / "summary.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(RunFailed, match=r"^2 of 4 jobs failed$"):  # again, for the same reason
+        resume_sweep(sweep)
+    assert len(list((tmp_path / "out" / "seasonal_naive-csv").iterdir())) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "test/skill on csv, 2 runs"
+    assert lines[-3:] == [
+        *(f"job {number} ({' '.join(jobs[number]['overrides'])}) failed: {LINE}" for number in (2, 3)),
+        f"multirun: {sweep}",
+    ]
+    assert "data.split=[0.6,0.2,0.2]" in lines[-2]  # brackets are no markup
+
+
+def test_a_resume_runs_what_is_missing_and_only_that(sweep, tmp_path, monkeypatch):
+    """Job 0 was lost before it was noted, job 1 was interrupted, 2 and 3 can now be done."""
+    jobs = entries(sweep)
+    (sweep / "jobs" / "0.json").unlink()
+    stopped = Run.open(jobs[1]["run"])
+    scores = dict(stopped.metrics)
+    stopped.update(status="interrupted")
+    (stopped.path / "metrics.json").unlink()
+    plan = json.loads((sweep / "multirun.json").read_text())
+    for words in plan["jobs"]:
+        words[1] = words[1].replace("99", "4")
+    (sweep / "multirun.json").write_text(json.dumps(plan))
+    started = []
+
+    def start(composition, created):
+        started.append(composition.overrides[1:3])
+        return honest_start(composition, created)
+
+    monkeypatch.setattr("adlx.runs.train.start", start)
+    resume_sweep(sweep)
+    assert started == [
+        ["model.season=3", "seed=0"],
+        ["model.season=4", "seed=0"],
+        ["model.season=4", "seed=1"],
+    ]
+    after = entries(sweep)
+    assert failures(sweep) == 0
+    assert after[1]["run"] == jobs[1]["run"]
+    assert after[0]["run"] != jobs[0]["run"]
+    assert Run.open(after[1]["run"]).metrics["test/mase"] == scores["test/mase"]
+    assert all(Run.open(entry["run"]).status == "finished" for entry in after.values())
+    assert pd.read_csv(sweep / "summary.csv")["n"].tolist() == [2, 2]
+    files = {path: path.read_bytes() for path in (tmp_path / "out" / "seasonal_naive-csv").rglob("metrics.json")}
+
+    started.clear()
+    resume_sweep(sweep)
+    assert started == []  # nothing is missing
+    assert files == {path: path.read_bytes() for path in files}
+
+
+def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
+    """A plan that a stranger wrote may name what it likes to allow."""
+    plan = json.loads((sweep / "multirun.json").read_text())
+    evil = ["allow=[evil_pkg]", "model=naive", "model._target_=evil_pkg.model.Evil"]
+    plan["jobs"][2] = [*evil, *plan["jobs"][2][2:]]
+    (sweep / "multirun.json").write_text(json.dumps(plan))
+    with pytest.raises(UserError) as caught:
+        resume_sweep(sweep)
+    assert str(caught.value) == f"job 2 of {sweep} wants to trust evil_pkg: add allow=[evil_pkg] if yours"
+    with pytest.raises(UserError, match=r"^seed=1: a resumed sweep keeps its jobs as planned"):
+        resume_sweep(sweep, ["seed=1"])
+    assert canary.silent
+    with pytest.raises(RunFailed, match=r"^1 of 4 jobs failed$"):  # the other season that is too long
+        resume_sweep(sweep, ["allow=[evil_pkg]"])
+    assert Run.open(entries(sweep)[2]["run"]).status == "finished"
+
+
+def test_jobs_of_another_sweeper_are_not_known(tmp_path):
+    (tmp_path / "multirun.json").write_text(json.dumps({"words": [], "jobs": []}))
+    with pytest.raises(UserError) as caught:
+        resume_sweep(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the jobs of this sweeper are not known beforehand; resume its runs one by one"
+    )
+
+
+@pytest.fixture
+def listening(caplog):
+    caplog.set_level("INFO", logger="adlx")
+    return caplog
+
+
+def test_what_all_jobs_have_to_say_is_said_once(listening, sweep):
+    lines = [record.getMessage() for record in listening.get_records("setup")]
+    assert sum(line.startswith("data: ") for line in lines) == 1
+    assert sum(line.startswith("job ") and "skill" in line for line in lines) == 2
+    assert not [entry for entry in log.filters if isinstance(entry, Once)]
