@@ -1,0 +1,93 @@
+"""What the test of a run leaves behind: predictions beside the truth, which know their scores and how runs compare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from adlx.errors import UserError
+from adlx.metrics.declaration import Metric
+
+
+class Result:
+    """Base of all results. A subclass is a dataclass of arrays, with its metrics declared beside it.
+
+    Attributes:
+        metrics: the declarations of all that `scores` gives, headlines in their order.
+        same_samples: names of the parts of a result that are equal where two are of the same samples.
+        tables_by: kinds of parts (`Metric.parts`) that have a table of their own in the report of a run.
+        sizes: keys of the metrics that a comparison shows as the size of a model.
+        comparison_figures: dotted name of a module with a function `compared(results, labels, where, title)` that
+            draws runs side by side; empty: there is nothing to draw.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    same_samples: ClassVar[tuple[str, ...]] = ()
+    tables_by: ClassVar[tuple[str, ...]] = ()
+    sizes: ClassVar[tuple[str, ...]] = ("model/parameters", "model/trainable_parameters", "fit/checkpoint_kb")
+    comparison_figures: ClassVar[str] = ""
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, or a result of another kind.
+        """
+        raise NotImplementedError
+
+    def scores(self) -> dict[str, float]:
+        """The numbers of `metrics.json`, flat: each is declared in `metrics`."""
+        raise NotImplementedError
+
+    @classmethod
+    def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
+        """Sentences that belong under the table of a run.
+
+        Args:
+            scores: the run's metrics.
+            notes: what the task noted in `run.json` on how the scores came about.
+        """
+        return []
+
+    # How runs compare. Results of several configurations come by label, each with one result a run (a seed).
+
+    @classmethod
+    def on_common_samples(cls, results: dict[str, list[Self]]) -> dict[str, list[Self]] | None:
+        """The results, cut to what they have in common; None where they are not of the same samples."""
+        first, *others = [one for group in results.values() for one in group]
+        return results if all(first.is_of_same_samples(other) for other in others) else None
+
+    def is_of_same_samples(self, other: Self) -> bool:
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.same_samples)
+
+    @property
+    def block(self) -> int:
+        """How many neighbouring samples have errors that are correlated."""
+        return 1
+
+    def mean_errors(self, metric: Metric) -> dict[str, float]:
+        """The mean loss that goes with a metric: of `all`, and by name of its parts; empty where there is none."""
+        return {} if metric.loss is None else {"all": float(metric.loss(self).mean())}
+
+    @classmethod
+    def comparison_tables(
+        cls, results: dict[str, list[Self]], labels: Sequence[str], metric: Metric
+    ) -> dict[str, pd.DataFrame]:
+        """Further tables of a comparison by name, a row a configuration, in the order of `labels`."""
+        return {}
+
+
+def load_all(kind: type[Result], paths: dict[str, list[Path]]) -> dict[str, list[Any]] | None:
+    """The results of each configuration's runs on their common samples; None where there are none."""
+    try:
+        results = {label: [kind.load(path) for path in group] for label, group in paths.items()}
+    except UserError:
+        return None
+    return kind.on_common_samples(results)
