@@ -6,41 +6,24 @@ run.metrics["test/skill"]
 adlx.open_run(run.path).predict()
 """
 
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adlx.comparison.compare import Comparison
-    from adlx.runs.folder import Run
+    from adlx.api import Run, compare, open_run, train
 
-__all__ = ["compare", "open_run", "train"]
+__all__ = ["Run", "compare", "open_run", "train"]
 
 try:
     __version__ = version("adlx")
 except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
 
-# The bodies import late: `import adlx` and the command's help cost nothing.
 
+def __getattr__(name: str) -> Any:
+    """Imports the public names when they are first used: `import adlx` and the command's help cost nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module adlx has no attribute {name}")
+    from adlx import api
 
-def train(words: Sequence[str]) -> "Run":
-    """Fits and tests what `adlx train WORDS...` would; see `adlx.runs.train.train`."""
-    from adlx.runs.train import train as run_train
-
-    return run_train(words)
-
-
-def open_run(path: str | Path) -> "Run":
-    """Opens a run folder; see `adlx.runs.folder.Run`."""
-    from adlx.runs.folder import Run
-
-    return Run.open(path)
-
-
-def compare(paths: Sequence[str | Path], metric: str | None = None, reference: str | None = None) -> "Comparison":
-    """Compares runs; see `adlx.comparison.compare.compare`."""
-    from adlx.comparison.compare import compare as run_compare
-
-    return run_compare(paths, metric, reference=reference)
+    return getattr(api, name)

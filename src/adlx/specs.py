@@ -1,12 +1,27 @@
 """What data tells a model about itself, so that no config repeats a dimension."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
+
+
+class Spec:
+    """Base of all specs: frozen dataclasses of plain values.
+
+    Attributes:
+        words: what data with such a spec are, in a message.
+    """
+
+    words: ClassVar[str]
+
+    def plain(self) -> dict[str, Any]:
+        """The values by name, and the class under `_target_`, as a checkpoint holds them."""
+        kind = type(self)
+        return {"_target_": f"{kind.__module__}.{kind.__qualname__}", **asdict(self)}  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
-class SeriesSpec:
+class SeriesSpec(Spec):
     """Shape of a forecasting problem.
 
     Args:
@@ -17,6 +32,8 @@ class SeriesSpec:
             spread around it.
     """
 
+    words = "series"
+
     series: tuple[str, ...]
     context: int
     horizon: int
@@ -24,7 +41,7 @@ class SeriesSpec:
 
 
 @dataclass(frozen=True)
-class ImageSpec:
+class ImageSpec(Spec):
     """Shape of a set of images, with values from 0 to 1.
 
     Args:
@@ -33,13 +50,15 @@ class ImageSpec:
         classes: names of what is shown, in the order of the labels; empty where nothing is labelled.
     """
 
+    words = "images"
+
     channels: int
     size: tuple[int, int]
     classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class CodeSpec:
+class CodeSpec(Spec):
     """Shape of a set of code maps: whole numbers on a grid, each naming a vector of a codebook.
 
     Args:
@@ -49,6 +68,8 @@ class CodeSpec:
         classes: names of what is shown, in the order of the labels.
     """
 
+    words = "code maps"
+
     grid: tuple[int, int]
     codebook: int
     dimension: int | None = None
@@ -56,7 +77,7 @@ class CodeSpec:
 
 
 @dataclass(frozen=True)
-class FieldSpec:
+class FieldSpec(Spec):
     """Shape of physical fields on fixed cells.
 
     Args:
@@ -68,6 +89,8 @@ class FieldSpec:
         parameters: names of the numbers that a trajectory has, such as its Reynolds number.
     """
 
+    words = "fields"
+
     fields: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...]
     cells: int
@@ -76,16 +99,7 @@ class FieldSpec:
     parameters: tuple[str, ...] = ()
 
 
-SPECS: dict[type, str] = {SeriesSpec: "series", ImageSpec: "images", CodeSpec: "code maps", FieldSpec: "fields"}
-
-
-def told(kind: type | UnionType) -> str:
+def describe_spec(kind: type | UnionType) -> str:
     """What a spec, or one of several, is the shape of: `images or code maps`."""
     kinds: tuple[Any, ...] = get_args(kind) or (kind,)
-    return " or ".join(SPECS[spec] for spec in kinds)
-
-
-def spec_of(plain: dict[str, Any]) -> Any:
-    """The spec that `dataclasses.asdict` made these values of."""
-    kind = next(kind for kind in SPECS if plain.keys() <= {field.name for field in fields(kind)})
-    return kind(**plain)
+    return " or ".join(spec.words for spec in kinds)

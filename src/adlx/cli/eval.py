@@ -17,6 +17,8 @@ def main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(HELP, end="")
         sys.exit(0 if words else 2)
-    from adlx.runs.folder import Run
+    from adlx.reporting.outcomes import report_evaluation
+    from adlx.runs.evaluate import evaluate
+    from adlx.runs.folder import RunFolder
 
-    Run.open(words[0]).evaluate(words[1:])
+    report_evaluation(evaluate(RunFolder.open(words[0]), words[1:]))

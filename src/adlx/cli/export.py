@@ -24,7 +24,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="where to; by default a new folder in the run's exports/")
     given = parser.parse_args(words)
     from adlx.runs.export import export_merged, export_peft
-    from adlx.runs.folder import Run
+    from adlx.runs.folder import RunFolder
 
-    path = (export_merged if given.merged else export_peft)(Run.open(given.run), given.out, given.base)
+    path = (export_merged if given.merged else export_peft)(RunFolder.open(given.run), given.out, given.base)
     print(f"export: {path}")

@@ -23,6 +23,8 @@ def main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(HELP, end="")
         sys.exit(0 if words else 2)
-    from adlx.runs.folder import Run
+    from adlx.reporting.outcomes import report_prediction
+    from adlx.runs.folder import RunFolder
+    from adlx.runs.predict import predict
 
-    Run.open(words[0]).predict(words[1:])
+    report_prediction(predict(RunFolder.open(words[0]), words[1:]))

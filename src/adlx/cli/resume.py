@@ -19,14 +19,22 @@ def main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print(HELP, end="")
         sys.exit(0 if words else 2)
-    from adlx.runs.folder import Run
+    from adlx.reporting.outcomes import report_sweep
+    from adlx.reporting.terminal import brief, report
 
     folder, *overrides = words
     if (Path(folder) / "multirun.json").is_file():
-        from adlx.sweeps.multirun import resume_sweep
+        from adlx.errors import RunFailed
+        from adlx.sweeps.multirun import summarize
+        from adlx.sweeps.resume import resume_sweep
 
-        resume_sweep(Path(folder), overrides)
+        count = resume_sweep(Path(folder), overrides, brief)
+        summary = summarize(Path(folder))
+        report_sweep(summary.path, summary.comparison, summary.failed)
+        if summary.failed:
+            raise RunFailed(f"{len(summary.failed)} of {count} jobs failed")
         return
-    from adlx.reporting.terminal import report
+    from adlx.runs.folder import RunFolder
+    from adlx.runs.resume import resume
 
-    report(Run.open(folder).resume(overrides))
+    report(resume(RunFolder.open(folder), overrides))

@@ -36,8 +36,8 @@ def main(words: list[str]) -> None:
     import hydra
     from omegaconf import DictConfig
 
-    from adlx.config.catalog import config_folder
-    from adlx.config.compose import composition, loosen, readable_errors
+    from adlx.config.catalog import config_folder, extensions
+    from adlx.config.compose import composition, loosen, readable_errors, search_path
 
     errors: list[Exception] = []
 
@@ -46,9 +46,8 @@ def main(words: list[str]) -> None:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
-        from adlx.reporting.terminal import report
+        from adlx.reporting.terminal import brief, report
         from adlx.runs.train import start
-        from adlx.sweeps.multirun import run_job
 
         hydra_cfg = HydraConfig.get()
         task = [word.removeprefix("++") for word in hydra_cfg.overrides.task]
@@ -60,8 +59,10 @@ def main(words: list[str]) -> None:
             except Exception as error:  # Hydra would add a line of its own to it
                 errors.append(error)
             return
+        from adlx.sweeps.multirun import run_job
+
         number, folder = int(hydra_cfg.job.num), Path(hydra_cfg.sweep.dir)
-        run_job(folder, number, task, lambda created: start(composition(cfg), created))
+        run_job(folder, number, task, lambda created: start(composition(cfg), created), brief)
 
     # Hydra would print tracebacks of its own; told to leave errors alone, it lets them through to adlx.cli.main.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -69,8 +70,8 @@ def main(words: list[str]) -> None:
     overrides = [word for word in words if ("=" in word and word[:1] != "-") or word[:1] == "~"]
     flags = [word for word in words if word not in overrides]
     sweep = _sweep_folder(words)
-    place = [] if sweep is None else [f"hydra.sweep.dir={sweep}"]
-    given, sys.argv = sys.argv, ["adlx", *loosen(overrides), *place, *flags]
+    own = [*([] if sweep is None else [f"hydra.sweep.dir={sweep}"]), *search_path(list(extensions().values()))]
+    given, sys.argv = sys.argv, ["adlx", *loosen(overrides), *own, *flags]
     try:
         with readable_errors(words):
             job()
@@ -79,9 +80,12 @@ def main(words: list[str]) -> None:
     if errors:
         raise errors[0]
     if sweep is not None:
-        from adlx.sweeps.jobs import failures
+        from adlx.reporting.outcomes import report_sweep
+        from adlx.sweeps.multirun import summarize
 
-        sys.exit(1 if failures(sweep) else 0)
+        summary = summarize(sweep)
+        report_sweep(summary.path, summary.comparison, summary.failed)
+        sys.exit(1 if summary.failed else 0)
 
 
 def _config_dir(words: list[str]) -> list[str]:

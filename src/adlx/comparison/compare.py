@@ -11,10 +11,10 @@ from adlx.comparison.comparison import Comparison
 from adlx.comparison.evidence import deviation, is_crps
 from adlx.comparison.evidence_kinds import evidence
 from adlx.comparison.reduction import named, reductions
-from adlx.config.compose import nearest
+from adlx.config.nearest import nearest
 from adlx.errors import UserError
 from adlx.reporting.terminal import HEADLINES, PVALUES, SKILLS
-from adlx.runs.folder import Run
+from adlx.runs.folder import RunFolder as Run
 from adlx.runs.loggers import flatten
 from adlx.sweeps.jobs import entries
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from adlx.errors import UserError
 from adlx.metrics.significance import confidence_set
-from adlx.runs.folder import Run
+from adlx.runs.folder import RunFolder as Run
 
 
 class Evidence:

@@ -20,7 +20,7 @@ from adlx.metrics.fields import losses as field_losses
 from adlx.metrics.forecast import ForecastResult, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.reconstruction import ReconstructionResult, losses
 from adlx.metrics.significance import block_length
-from adlx.runs.folder import Run
+from adlx.runs.folder import RunFolder as Run
 
 
 class Forecasts(Evidence):

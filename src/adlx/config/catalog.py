@@ -1,12 +1,18 @@
 """The choices a user can make, read from the config files themselves; imports nothing heavy."""
 
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
-NODES = ("model", "data", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
+NODES = ("model", "data", "task", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
 """The nodes of a config that hold settings of their own."""
 
 GROUPS = (*NODES, "optimizer/schedule", "experiment")
 """What a user chooses from."""
+
+ENTRY_POINTS = "adlx.configs"
+"""Entry points by which an installed package adds config files: `name = "package.folder"`."""
 
 
 def config_folder() -> Path:
@@ -15,9 +21,30 @@ def config_folder() -> Path:
     return package if package.is_dir() else Path(__file__).parents[3] / "configs"
 
 
-def options(group: str, folder: Path | None = None) -> dict[str, Path]:
-    """The choices of a group, by name."""
-    return {path.stem: path for path in sorted(((folder or config_folder()) / group).glob("*.yaml"))}
+@cache
+def extensions() -> dict[str, Path]:
+    """The config folders of installed packages, by the package's name. Nothing of a package is imported."""
+    folders: dict[str, Path] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        package, _, inner = point.value.partition(".")
+        spec = find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            folders[package] = Path(spec.submodule_search_locations[0]).joinpath(*inner.split("."))
+    return folders
+
+
+def config_folders() -> list[Path]:
+    """Where config files are looked for: adlx's own folder, then those of installed packages."""
+    return [config_folder(), *extensions().values()]
+
+
+def options(group: str, folders: list[Path] | None = None) -> dict[str, Path]:
+    """The choices of a group, by name; the first folder that has one is where it comes from."""
+    paths: dict[str, Path] = {}
+    for folder in config_folders() if folders is None else folders:
+        for path in sorted((folder / group).glob("*.yaml")):
+            paths.setdefault(path.stem, path)
+    return dict(sorted(paths.items()))
 
 
 def description(path: Path) -> str:

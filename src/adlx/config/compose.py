@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from adlx.config.catalog import GROUPS, NODES, config_folder, options
+from adlx.config.catalog import GROUPS, NODES, config_folder, config_folders, extensions, options
+from adlx.config.nearest import nearest
 from adlx.errors import UserError
 
 
@@ -29,6 +29,7 @@ class Config:
 
     model: dict[str, Any] = MISSING
     data: dict[str, Any] = MISSING
+    task: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
     finetune: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +66,11 @@ class Composition:
         return shlex.join(["adlx", "train", *self.overrides])
 
     @property
+    def user_folders(self) -> list[Path]:
+        """Folders of config files that neither adlx nor an installed package brings: the user's `--config-dir`."""
+        return [folder for folder in self.folders if folder not in config_folders()]
+
+    @property
     def name(self) -> str:
         return f"{self.choices['model']}-{self.choices['data']}"
 
@@ -95,6 +101,11 @@ def loosen(words: Sequence[str]) -> list[str]:
     return [re.sub(rf"^(?=({'|'.join(NODES)})\.[\w./]+=)", "++", word) for word in words]
 
 
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """The word by which Hydra looks into further config folders too; no word where there are none."""
+    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+
+
 def compose(words: Sequence[str]) -> Composition:
     """Composes the config that `adlx train WORDS...` would run.
 
@@ -104,7 +115,8 @@ def compose(words: Sequence[str]) -> Composition:
     with readable_errors(words):
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            return composition(hydra_compose("train", overrides=loosen(words), return_hydra_config=True))
+            overrides = [*loosen(words), *search_path(list(extensions().values()))]
+            return composition(hydra_compose("train", overrides=overrides, return_hydra_config=True))
 
 
 def composition(cfg: DictConfig) -> Composition:
@@ -127,8 +139,15 @@ def composition(cfg: DictConfig) -> Composition:
     return Composition(tree, chosen, words, folders)
 
 
-def apply(config: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+def apply(
+    config: dict[str, Any], words: Sequence[str], folders: Sequence[Path] = ()
+) -> tuple[dict[str, Any], list[str]]:
     """A stored config with `k=v` words applied: keys of its nodes, or another choice of data by `data=NAME`.
+
+    Args:
+        config: plain.
+        words: overrides.
+        folders: of config files, beside those of adlx and of installed packages.
 
     Returns:
         the new config, and the packages that the words allow.
@@ -146,7 +165,7 @@ def apply(config: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any],
             if key == "allow":
                 allow = [str(name) for name in (value if isinstance(value, list) else [value])]
             elif key in NODES:
-                tree[key] = _option(key, str(value))
+                tree[key] = _option(key, str(value), folders)
             elif key in Config.__dataclass_fields__ or group in NODES:
                 OmegaConf.update(tree, key, value, force_add=True)
             else:
@@ -156,11 +175,12 @@ def apply(config: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any],
     return {str(key): value for key, value in plain.items()}, allow
 
 
-def _option(group: str, name: str) -> DictConfig:
+def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
     """The composed node of one choice, by itself."""
     GlobalHydra.instance().clear()
+    overrides = search_path([*extensions().values(), *folders])
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return hydra_compose(f"{group}/{name}")[group]
+        return hydra_compose(f"{group}/{name}", overrides=overrides)[group]
 
 
 @contextmanager
@@ -203,17 +223,12 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
 
 
 def _file_with(key: str) -> str:
-    for path in sorted(config_folder().rglob("*.yaml")):
-        if re.search(rf"^\s*{re.escape(key)}:", path.read_text(encoding="utf-8"), re.MULTILINE):
-            return f"in {path.relative_to(config_folder())}"
+    for folder in config_folders():
+        for path in sorted(folder.rglob("*.yaml")):
+            if re.search(rf"^\s*{re.escape(key)}:", path.read_text(encoding="utf-8"), re.MULTILINE):
+                return f"in {path.relative_to(folder)}"
     return "in a config file"
 
 
 def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def nearest(name: str, valid: Any) -> str:
-    """`; did you mean X?` for the closest of the valid names, or nothing."""
-    close = get_close_matches(name, [str(v) for v in valid], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -5,9 +5,9 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any, get_type_hints
 
+from adlx.config.catalog import extensions
 from adlx.errors import UserError
 
 _TRUSTED = {
@@ -34,8 +34,8 @@ def trust(packages: list[str]) -> None:
             sys.path.append(os.getcwd())
 
 
-def _is_trusted(dotted: str) -> bool:
-    return any(dotted == package or dotted.startswith(package + ".") for package in _TRUSTED)
+def _is_trusted(path: str) -> bool:
+    return any(path == package or path.startswith(package + ".") for package in {*_TRUSTED, *extensions()})
 
 
 def resolve(target: object, kind: type, where: str) -> type:
@@ -59,26 +59,25 @@ def resolve(target: object, kind: type, where: str) -> type:
         )
     module_name, _, name = target.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        named = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{where}._target_={target} cannot be found: {error}") from None
     # A trusted module's own imports are not trusted: adlx.x.os.system is a path that starts well.
-    if not inspect.isclass(found) or not _is_trusted(found.__module__):
+    if not inspect.isclass(named) or not _is_trusted(named.__module__):
         raise UserError(f"{where}._target_={target} is refused: it is no class of a trusted package")
-    if not issubclass(found, kind):
+    if not issubclass(named, kind):
         raise UserError(f"{where}._target_={target} is refused: {where} must be a {kind.__name__}")
-    return found
+    return named
 
 
-def build(node: Mapping[str, Any], kind: type, where: str, *args: Any, **extra: Any) -> Any:
-    """Calls the class that `node` names with the node's other keys as arguments, after `args` and `extra`."""
-    keys = {key: value for key, value in node.items() if key != "_target_"}
-    return resolve(node.get("_target_"), kind, where)(*args, **extra, **keys)
+def dotted(target: type) -> str:
+    """The path by which `resolve` imports a class again."""
+    return f"{target.__module__}.{target.__qualname__}"
 
 
 def parameters(target: type) -> dict[str, tuple[Any, Any]]:
-    """The arguments of a class, with annotation and default; what it passes on by `**kwargs`, its bases tell."""
-    found: dict[str, tuple[Any, Any]] = {}
+    """The arguments of a class, with annotation and default; those that it passes on by `**kwargs` are its bases'."""
+    arguments: dict[str, tuple[Any, Any]] = {}
     for cls in target.__mro__:
         init = cls.__dict__.get("__init__")
         if init is None:
@@ -91,7 +90,7 @@ def parameters(target: type) -> dict[str, tuple[Any, Any]]:
         for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
             passes_on |= parameter.kind is parameter.VAR_KEYWORD
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(name, (hints.get(name, Any), parameter.default))
+                arguments.setdefault(name, (hints.get(name, Any), parameter.default))
         if not passes_on:
             break
-    return found
+    return arguments

@@ -4,13 +4,15 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 
+from adlx.specs import Spec
+
 
 class DataModule(pl.LightningDataModule):
     """A data set: it loads itself in `setup`, tells models their dimensions by `spec` and runs what it is by `about`.
 
     Attributes:
         seed: seeds the order of training batches; the run sets it.
-        trained_spec: the spec, as a dict, of a trained model that these data are for; they conform to it or refuse.
+        expected_spec: the spec of a trained model that these data are for; they conform to it or refuse.
         model_keys: arguments that a trained model depends on; other data keep the run's values for them.
         view_keys: arguments that choose how the same data are cut and served; all others choose other data.
     """
@@ -18,12 +20,15 @@ class DataModule(pl.LightningDataModule):
     model_keys: ClassVar[tuple[str, ...]] = ()
     view_keys: ClassVar[tuple[str, ...]] = ()
     seed: int = 0
-    trained_spec: dict[str, Any] | None = None
+    expected_spec: Spec | None = None
 
     @property
-    def spec(self) -> Any:
+    def spec(self) -> Spec:
         """The dimensions a model is built from; its return annotation says which kind of model fits."""
         raise NotImplementedError
+
+    def check_training_part(self) -> None:
+        """Refuses, by UserError, a training part that a model cannot be trained on, and logs what is in it."""
 
     def read(self) -> None:
         """Loads what a prediction needs, without splits."""

@@ -73,9 +73,7 @@ def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
 
     A part may have any name, with slashes too: the longest declared key that fits is the one.
     """
-    fitting = [
-        metric for metric in metrics if metric.key == key or (metric.parts and key.startswith(f"{metric.key}/"))
-    ]
+    fitting = [metric for metric in metrics if metric.key == key or (metric.parts and key.startswith(f"{metric.key}/"))]
     if not fitting:
         return None
     metric = max(fitting, key=lambda metric: len(metric.key))

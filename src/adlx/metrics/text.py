@@ -1,6 +1,5 @@
 """Numbers as a person writes them."""
 
-import math
 from typing import Literal
 
 MINUS = "\N{MINUS SIGN}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adlx.figures.style import mean_and_deviation
-from adlx.runs.folder import Run
+from adlx.runs.folder import RunFolder as Run
 
 HEADLINES = (
     "test/accuracy",

@@ -11,7 +11,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.tasks.task import Diverged, batches_done
+from adlx.tasks.lightning_internals import batches_done, is_last_batch
+from adlx.tasks.task import Diverged
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -78,11 +79,7 @@ class Checkpoint(callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         every = self.every_n_train_steps
-        if (
-            every
-            and batches_done(trainer) % every == 0
-            and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        ):
+        if every and batches_done(trainer) % every == 0 and not is_last_batch(trainer):
             trainer.save_checkpoint(self.folder / "last.ckpt")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -4,22 +4,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from adlx.atomic import replacing
-from adlx.reporting.terminal import console, frame_table, tell
-from adlx.runs.folder import Run, new_folder, write_json, write_yaml
+from adlx.metrics.result import Result
+from adlx.runs.folder import RunFolder, new_folder, write_json, write_yaml
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores, and the folder inside the run where they were written."""
+    """Scores of a test, and what they are of.
+
+    Args:
+        metrics: as in `metrics.json`.
+        path: the folder inside the run where they were written.
+        title: model and data; says `simulated` where the data are.
+        result: the kind of result, which knows the metrics.
+        tables: further tables by name, which lie in the folder as CSV.
+        tested: how much the test part holds, in a few words.
+        simulated: whether the data are.
+    """
 
     metrics: dict[str, float]
     path: Path
+    title: str
+    result: type[Result]
+    tables: dict[str, pd.DataFrame]
+    tested: str
+    simulated: bool
 
 
-def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
+def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
     """Scores the best checkpoint of a run by its own saved config; without overrides, as `metrics.json` has it.
 
     Args:
@@ -30,21 +47,22 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
         UserError: the data do not fit the run.
     """
     trained = open_trained(run, words, "test")
-    trainer = trained.config["trainer"]
-    score(trained.task, trained.data, trainer.get("accelerator", "auto"), trainer.get("precision"))
-    metrics = trained.task.results
+    task, trainer = trained.task, trained.config.trainer.arguments
+    score(task, trained.data, trainer.get("accelerator", "auto"), trainer.get("precision"))
     path = new_folder(run.path / "evaluations")
-    write_json(path / "metrics.json", metrics)
-    write_yaml(path / "config.yaml", trained.config)
-    trained.task.save_predictions(path / "predictions.npz")
-    out = console()
-    tell(metrics, trained.title, out)
-    for name, frame in trained.task.tables().items():
-        out.print(frame_table(frame, f"{trained.title}: {name}"))
+    write_json(path / "metrics.json", task.results)
+    write_yaml(path / "config.yaml", trained.config.plain)
+    task.save_predictions(path / "predictions.npz")
+    tables = task.tables()
+    for name, frame in tables.items():
         with replacing(path / f"{name}.csv") as file:
             file.write(frame.to_csv(index=False, lineterminator="\n").encode())
-    out.print(trained.data.tested())
-    if trained.data.about().get("simulated"):
-        out.print("data: simulated")
-    out.print(f"evaluation: {path}")
-    return Evaluation(metrics, path)
+    return Evaluation(
+        metrics=task.results,
+        path=path,
+        title=trained.title,
+        result=task.result_kind,
+        tables=tables,
+        tested=trained.data.tested(),
+        simulated=bool(trained.data.about().get("simulated")),
+    )

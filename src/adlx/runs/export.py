@@ -8,13 +8,13 @@ from adlx.errors import UserError
 from adlx.models.forecasting.forecaster import Readout
 from adlx.models.lora import adapters, to_peft
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
-from adlx.runs.finetune import located, opened, restored, weights_file
-from adlx.runs.folder import Run, new_folder, write_json
+from adlx.runs.folder import RunFolder, new_folder, write_json
+from adlx.runs.restore import restore_model
 
 KEPT = ("metrics.json", "metrics.csv", "predictions.npz")
 
 
-def export_merged(run: Run, out: str | Path | None = None, base: str | None = None) -> Path:
+def export_merged(run: RunFolder, out: str | Path | None = None, base: str | None = None) -> Path:
     """Writes a run folder that needs no base: the updates of a LoRA run are in its weights.
 
     Args:
@@ -25,27 +25,27 @@ def export_merged(run: Run, out: str | Path | None = None, base: str | None = No
     Raises:
         UserError: the base of the run is not there, or `out` is.
     """
-    _require_finished(run)
-    model, card = restored(run, base)
-    held = load_checkpoint(weights_file(run))["state_dict"]
-    scaler = {key: value for key, value in held.items() if not key.startswith("model.")}
-    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
-    config = {**card["config"], "finetune": {}}
-    whole = {"state_dict": {**scaler, **weights}, "adlx": {**card, "config": config}}
-    path = _made(run, out)
+    run.require_finished()
+    restored = restore_model(run, base)
+    stored = load_checkpoint(run.checkpoint)["state_dict"]
+    statistics = {key: value for key, value in stored.items() if not key.startswith("model.")}
+    weights = {f"model.{key}": value for key, value in restored.model.state_dict().items()}
+    config = {**restored.card["config"], "finetune": {}}
+    whole = {"state_dict": {**statistics, **weights}, "adlx": {**restored.card, "config": config}}
+    path = _new_export_folder(run, out)
     (path / "checkpoints").mkdir()
     AtomicCheckpointIO().save_checkpoint(whole, path / "checkpoints" / "best.ckpt")
     for name in KEPT:
         if (run.path / name).is_file():
             shutil.copy(run.path / name, path / name)
-    copy = Run(path, {**run.info, "merged": run.info.get("finetune", {})})
+    copy = RunFolder(path, {**run.info, "merged": run.info.get("finetune", {})})
     copy.info.pop("finetune", None)
     copy.store({**run.config, "finetune": {}})
     copy.update()
     return path
 
 
-def export_peft(run: Run, out: str | Path | None = None, base: str | None = None) -> Path:
+def export_peft(run: RunFolder, out: str | Path | None = None, base: str | None = None) -> Path:
     """Writes the adapter of a LoRA run as `adapter_model.safetensors` and `adapter_config.json`.
 
     `peft.PeftModel.from_pretrained(base, path)` puts it onto the base network, a plain `nn.Module` of `adlx.models`.
@@ -55,8 +55,8 @@ def export_peft(run: Run, out: str | Path | None = None, base: str | None = None
     """
     from safetensors.torch import save
 
-    _require_finished(run)
-    model = opened(run, {**run.config, "finetune": located(run, run.config["finetune"], base)})
+    run.require_finished()
+    model = restore_model(run, base, merged=False).model
     if not any(adapters(model)):
         raise UserError(f"{run.path} has no adapter: --peft is for runs with finetune=lora")
     for name, layer in adapters(model):
@@ -69,19 +69,14 @@ def export_peft(run: Run, out: str | Path | None = None, base: str | None = None
         tensors, settings = to_peft(model)
     except ValueError as error:
         raise UserError(f"{run.path}: {error}") from None
-    path = _made(run, out)
+    path = _new_export_folder(run, out)
     with replacing(path / "adapter_model.safetensors") as file:
         file.write(save({name: value.contiguous() for name, value in tensors.items()}, {"format": "pt"}))
     write_json(path / "adapter_config.json", settings)
     return path
 
 
-def _require_finished(run: Run) -> None:
-    if run.status != "finished":
-        raise UserError(f"{run.path} is {run.status}, not finished: adlx resume {run.path}")
-
-
-def _made(run: Run, out: str | Path | None) -> Path:
+def _new_export_folder(run: RunFolder, out: str | Path | None) -> Path:
     if out is None:
         return new_folder(run.path / "exports")
     path = Path(out)

@@ -2,17 +2,14 @@
 
 import json
 import os
-import platform
 import secrets
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
@@ -21,14 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 from adlx.atomic import replacing
 from adlx.config.catalog import NODES
 from adlx.errors import UserError
+from adlx.runs.provenance import git_commit, machine, versions
 
 if TYPE_CHECKING:
     from adlx.config.compose import Composition
 
-LIBRARIES = ("adlx", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "numpy", "pandas", "torchmetrics")
 
-
-class Run:
+class RunFolder:
     """A run on disk.
 
     Attributes:
@@ -40,12 +36,20 @@ class Run:
         self.path, self.info = path, info
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.status})"
+        return f"{type(self).__name__}({str(self.path)!r}, {self.status})"
 
     @classmethod
-    def create(cls, composition: "Composition", data: dict[str, Any]) -> "Run":
-        """Makes a new folder `output_dir/<model>-<data>/<date>_<time>_<id>` with `config.yaml` and `run.json` in it."""
-        config = composition.config
+    def create(
+        cls, composition: "Composition", config: dict[str, Any], data: dict[str, Any], result: str
+    ) -> Self:
+        """Makes a new folder `output_dir/<model>-<data>/<date>_<time>_<id>` with `config.yaml` and `run.json` in it.
+
+        Args:
+            composition: the words of the command and the choices they made.
+            config: the resolved config.
+            data: facts on the data.
+            result: dotted name of the class of what the test will predict, which knows its metrics.
+        """
         path = new_folder(Path(config["output_dir"]) / composition.name)
         info = {
             "status": "running",
@@ -55,8 +59,10 @@ class Run:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_commit": git_commit(),
             "versions": versions(),
-            "machine": {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()},
+            "machine": machine(),
             "data": data,
+            "result": result,
+            "config_folders": [str(folder) for folder in composition.user_folders],
         }
         run = cls(path, info)
         run.store(config)
@@ -64,7 +70,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
+    def open(cls, path: str | Path) -> Self:
         """Opens a run folder.
 
         Raises:
@@ -104,7 +110,6 @@ class Run:
             raise UserError(f"{self.path}/config.yaml is no YAML: {str(error).splitlines()[0]}") from None
         if not isinstance(tree, dict) or "${" in json.dumps(tree, default=str):
             raise UserError(f"{self.path}/config.yaml is not a resolved config")
-        tree.setdefault("finetune", {})  # a run of before there was any
         if lacking := [node for node in NODES if node not in tree]:
             raise UserError(f"{self.path}/config.yaml is not a config of adlx: it lacks {', '.join(lacking)}")
         return {str(key): value for key, value in tree.items()}
@@ -112,6 +117,12 @@ class Run:
     @property
     def status(self) -> str:
         return self.info["status"]
+
+    def require_finished(self, name: str = "") -> None:
+        """Raises UserError where the run has not finished; `name` is the setting that named it."""
+        if self.status != "finished":
+            named = f"{name}={self.path}" if name else str(self.path)
+            raise UserError(f"{named} is {self.status}, not finished: adlx resume {self.path}")
 
     @property
     def name(self) -> str:
@@ -122,6 +133,11 @@ class Run:
         """The final numbers; empty before the run has finished."""
         path = self.path / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint; the last one where none is the best yet."""
+        return self.best if self.best.is_file() else self.last
 
     @property
     def best(self) -> Path:
@@ -156,23 +172,6 @@ class Run:
         with suppress(OSError):
             self.path.parent.rmdir()
 
-    # The verbs, for notebooks; each is a function of its own module.
-
-    def resume(self, overrides: Sequence[str] = ()) -> "Run":
-        from adlx.runs.resume import resume
-
-        return resume(self, overrides)
-
-    def evaluate(self, overrides: Sequence[str] = ()) -> dict[str, float]:
-        from adlx.runs.evaluate import evaluate
-
-        return evaluate(self, overrides).metrics
-
-    def predict(self, overrides: Sequence[str] = ()) -> Any:
-        from adlx.runs.predict import predict
-
-        return predict(self, overrides).product
-
 
 def is_main_process() -> bool:
     """Whether this is the process the user started, not one that Lightning started for another device."""
@@ -199,23 +198,3 @@ def write_yaml(path: Path, config: dict[str, Any]) -> None:
 def write_json(path: Path, content: Any) -> None:
     with replacing(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
-
-
-def git_commit() -> str | None:
-    """The commit of the working folder, with `-dirty` where it has changes; None outside git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from adlx.atomic import replacing
-from adlx.runs.folder import Run, is_main_process
+from adlx.runs.folder import RunFolder, is_main_process
 
 FINAL = ("test/", "baseline/", "insample/")  # these go to metrics.json
 
@@ -100,7 +100,7 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.flush()
 
     @rank_zero_only
-    def log_run(self, run: Run, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
+    def log_run(self, run: RunFolder, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
         """Adds what a finished run has to show: its config as text, choices and final metrics as hparams, figures."""
         writer = self.experiment
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
@@ -115,7 +115,7 @@ class TensorBoard(TensorBoardLogger):
 HEADLINE = re.compile(r"test/\w+|insample/\w+|fit/seconds|model/parameters")
 
 
-def hyperparameters(run: Run) -> dict[str, Any]:
+def hyperparameters(run: RunFolder) -> dict[str, Any]:
     """A run's choices, then the settings by which runs may differ, flat."""
     nodes = ("data", "loss", "model", "optimizer", "trainer")
     choices = {f"choice.{node}": run.info["choices"][node] for node in nodes}

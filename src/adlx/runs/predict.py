@@ -8,24 +8,36 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
-from adlx.config.check import describe, fits
-from adlx.config.compose import nearest
+from adlx.config.nearest import nearest
+from adlx.config.values import describe, fits
 from adlx.errors import UserError
-from adlx.reporting.terminal import console
-from adlx.runs.folder import Run, new_folder
+from adlx.runs.folder import RunFolder, new_folder
 from adlx.runs.trained import open_trained
 from adlx.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The product, and the folder inside the run where it was written."""
+    """The product of a run's task.
+
+    Args:
+        product: a forecast, classes, samples, whatever the task makes.
+        path: the folder inside the run where it was written.
+        summary: the product in a few lines.
+        simulated: whether the data are.
+    """
 
     product: Any
     path: Path
+    summary: str
+    simulated: bool
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(file.name for file in self.path.iterdir())
 
 
-def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
+def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:
     """Makes the product of a run's task: the steps after the end of the data, a class for each sample, code maps.
 
     Args:
@@ -37,7 +49,7 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
     """
     own = [word for word in words if word.startswith(("predict.", "seed="))]
     trained = open_trained(run, [word for word in words if word not in own], "predict")
-    options = chosen(trained.task, own)
+    options = product_options(trained.task, own)
     path = new_folder(run.path / "predict")
     try:
         product = trained.task.predict_into(path, trained.data, trained.title, **options)
@@ -45,16 +57,11 @@ def predict(run: Run, words: Sequence[str] = ()) -> Prediction:
         if not any(path.iterdir()):
             path.rmdir()
         raise
-    out = console()
-    out.print(trained.task.shown(product))
-    if trained.data.about().get("simulated"):
-        out.print("data: simulated")
-    out.print("files: " + ", ".join(sorted(file.name for file in path.iterdir())))
-    out.print(f"predict: {path}")
-    return Prediction(product, path)
+    simulated = bool(trained.data.about().get("simulated"))
+    return Prediction(product, path, trained.task.shown(product), simulated)
 
 
-def chosen(task: Task, words: Sequence[str]) -> dict[str, Any]:
+def product_options(task: Task, words: Sequence[str]) -> dict[str, Any]:
     """The options of a task's product from words such as `predict.n=64` and `seed=1`.
 
     Raises:

@@ -3,20 +3,21 @@
 import logging
 from collections.abc import Sequence
 
-from adlx.config.check import check
 from adlx.config.compose import apply
 from adlx.config.targets import trust
 from adlx.errors import UserError
-from adlx.runs.assembly import assemble
-from adlx.runs.finetune import located
-from adlx.runs.folder import Run
+from adlx.runs.build import build_data, check_pair
+from adlx.runs.folder import RunFolder
+from adlx.runs.groups import checked
 from adlx.runs.progress import quiet_lightning
+from adlx.runs.restore import locate_base, restore_task
+from adlx.runs.start import new_task
 from adlx.runs.train import execute
 
 log = logging.getLogger("adlx")
 
 
-def resume(run: Run, words: Sequence[str] = ()) -> Run:
+def resume(run: RunFolder, words: Sequence[str] = ()) -> RunFolder:
     """Trains on from `last.ckpt` to where the run would have got, bit for bit on one CPU.
 
     Args:
@@ -36,16 +37,20 @@ def resume(run: Run, words: Sequence[str] = ()) -> Run:
         )
     if run.status == "finished" and not run.last.is_file():
         raise UserError(f"{run.path} holds no state to go on from: start a new run with finetune.run={run.path}")
-    config, allow = apply(run.config, words)
+    plain, allow = apply(run.config, words)
     trust(allow)
-    config["finetune"] = located(run, config["finetune"])
-    check(config, lambda key: f"in {run.path}/config.yaml")
+    plain["finetune"] = locate_base(run, plain["finetune"])
+    config = checked(plain, lambda key: f"in {run.path}/config.yaml")
     quiet_lightning()
-    data, task = assemble(config, pinned=run.info["data"], trained=run.last.is_file())
-    found, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]
-    if found != expected:
+    data = build_data(config, pinned=run.info["data"])
+    check_pair(config, data)
+    data.setup("fit")
+    data.check_training_part()
+    task = restore_task(config, data) if run.last.is_file() else new_task(config, data)
+    fingerprint, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]
+    if fingerprint != expected:
         raise UserError(
-            f"the data changed since {run.path} was started (fingerprint {found[:12]}, was {expected[:12]}): "
+            f"the data changed since {run.path} was started (fingerprint {fingerprint[:12]}, was {expected[:12]}): "
             "start a new run, or evaluate this one"
         )
     log.info(f"resuming {run.path}")

@@ -7,29 +7,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
-
-from adlx.config.check import check
 from adlx.config.compose import Composition, compose
-from adlx.config.targets import trust
+from adlx.config.nodes import CheckedConfig
+from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed
-from adlx.figures.curves import training_curves
-from adlx.figures.style import save, save_film
-from adlx.models.lora import merge
-from adlx.reporting.terminal import report
-from adlx.runs.assembly import assemble
+from adlx.runs.build import build_data, check_pair
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.finetune import adopt, beside
-from adlx.runs.folder import Run, write_json
+from adlx.runs.finish import finish
+from adlx.runs.folder import RunFolder
+from adlx.runs.groups import checked
 from adlx.runs.interruption import Interrupted, Interruptible
-from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
-from adlx.runs.parts import read_parts
+from adlx.runs.parts import identify_parts
 from adlx.runs.processes import FOLDER_VARIABLE, leave_processes, own_environment
-from adlx.runs.progress import peak_memory_mb, quiet_lightning
-from adlx.runs.score import score
+from adlx.runs.progress import quiet_lightning
+from adlx.runs.restore import relative_path
+from adlx.runs.start import new_task, with_base_arguments
 from adlx.runs.threads import set_threads
 from adlx.runs.trainer import make_trainer
 from adlx.tasks.task import Task
@@ -37,54 +31,62 @@ from adlx.tasks.task import Task
 log = logging.getLogger("adlx")
 
 
-def train(words: Sequence[str]) -> Run:
+def train(words: Sequence[str]) -> RunFolder:
     """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
 
     Raises:
         UserError: a word, a file or the data are not as they must be; nothing was written.
         RunFailed: the run could not go on; its folder says why.
     """
-    run = start(compose(words))
-    report(run)
-    return run
+    return start(compose(words))
 
 
-def start(composition: Composition, created: Callable[[Run], None] = lambda run: None) -> Run:
+def start(composition: Composition, created: Callable[[RunFolder], None] = lambda run: None) -> RunFolder:
     """Trains a composed config in a new run folder, and calls `created` with it once it is there."""
-    config = composition.config
-    if config["data"].get("path"):  # the run will be evaluated from other folders
-        config["data"]["path"] = str(Path(config["data"]["path"]).absolute())
-    trust(config["allow"])
-    check(config, composition.origin)
-    if config["finetune"]:
-        adopt(config, composition.overrides)
-        check(config, lambda key: f"as the base run has it ({config['finetune']['run']})")
-    read_parts(config)
+    config = prepare(composition)
     quiet_lightning()
-    data, task = assemble(config)
-    if task.finetune:
-        config["finetune"]["sha256"] = task.finetune["sha256"]
+    data = build_data(config)
+    check_pair(config, data)
+    config = checked(identify_parts(config), composition.origin)
+    data.setup("fit")
+    data.check_training_part()
+    task = new_task(config, data)
     facts = data.about()
     log.info(f"data: {facts['source']}, {facts['detail']}")
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder is not None:
-        run = Run.open(folder)
+        run = RunFolder.open(folder)
     else:
-        run = Run.create(composition, facts)
+        run = RunFolder.create(composition, config.plain, facts, dotted(task.result_kind))
         created(run)
     return execute(run, config, data, task)
 
 
-def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resumed: bool = False) -> Run:
+def prepare(composition: Composition) -> CheckedConfig:
+    """The checked config of a new run; with the arguments of the base's model where it is fine-tuned."""
+    plain = composition.config
+    if plain["data"].get("path"):  # the run will be evaluated from other folders
+        plain["data"]["path"] = str(Path(plain["data"]["path"]).absolute())
+    trust(plain["allow"])
+    config = checked(plain, composition.origin)
+    if config.finetune is None:
+        return config
+    plain = with_base_arguments(config, composition.overrides)
+    return checked(plain, lambda key: f"as the base run has it ({plain['finetune']['run']})")
+
+
+def execute(run: RunFolder, config: CheckedConfig, data: DataModule, task: Task, resumed: bool = False) -> RunFolder:
     """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
     checkpoint = run.last if resumed and run.last.is_file() else None
     first_step = load_checkpoint(checkpoint)["adlx"]["steps"] if checkpoint else 0
     started_here = FOLDER_VARIABLE not in os.environ
     with run.locked() if started_here else nullcontext(), own_environment():
         try:
+            if checkpoint is None:  # else it brings the statistics
+                task.fit_statistics(data)
             trainer = make_trainer(run, config, task, first_step)
-            threads = config["trainer"].get("threads", "auto")
-            if threads == "auto":  # a resumed run keeps to what was found for it: another number rounds differently
+            threads = config.trainer.arguments.get("threads", "auto")
+            if threads == "auto":  # a resumed run keeps the number chosen for it: another one rounds differently
                 threads = run.info.get("threads", "auto")
             batch = next(iter(data.train_dataloader()))
             threads = set_threads(threads, task, batch, trainer.strategy.root_device, trainer.num_devices)
@@ -94,9 +96,9 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             raise
         run.update(threads=threads, status="running")
         if task.finetune:  # again where a run goes on: its base may have moved
-            run.update(finetune={**task.finetune, "beside": beside(run, task.finetune["run"])})
-        if resumed and config != run.config:
-            run.store(config)
+            run.update(finetune={**task.finetune, "relative_path": relative_path(run, task.finetune["run"])})
+        if resumed and config.plain != run.config:
+            run.store(config.plain)
         with Interruptible(trainer) as interruptible, recorded(run):
             seconds = fit(run, interruptible, data, task, checkpoint)
             leave_processes()
@@ -107,7 +109,7 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
 
 
 @contextmanager
-def recorded(run: Run) -> Iterator[None]:
+def recorded(run: RunFolder) -> Iterator[None]:
     """Writes to `run.json` how the run ended, if not well."""
     os.environ[FOLDER_VARIABLE] = str(run.path.resolve())
     try:
@@ -124,7 +126,7 @@ def recorded(run: Run) -> Iterator[None]:
         raise
 
 
-def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
+def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
     """Trains; returns the seconds it took. A model without parameters is only validated."""
     trainer = interruptible.trainer
     started = time.perf_counter()
@@ -136,38 +138,3 @@ def fit(run: Run, interruptible: Interruptible, data: DataModule, task: Task, ch
         for path in (run.best, run.last):
             trainer.save_checkpoint(path)
     return time.perf_counter() - started
-
-
-def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float) -> None:
-    """Tests the best checkpoint and writes the numbers, predictions and figures."""
-    chosen = run.best if run.best.is_file() else run.last
-    task.load_weights(load_checkpoint(chosen))
-    steps = task.steps_done - first_step
-    facts = {
-        "fit/seconds": task.seconds_before + seconds,
-        "fit/steps_per_second": steps / seconds if steps else 0.0,
-        "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
-        "fit/checkpoint_kb": chosen.stat().st_size / 1000,
-        **task.facts(),
-    }
-    merge(task.model)
-    accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
-    score(task, data, accelerator, trainer.precision)
-    metrics = {**task.results, **facts}
-    task.save_predictions(run.path / "predictions.npz")
-    figures = task.figures(run.title)
-    if (run.path / "metrics.csv").is_file():
-        figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)
-    for name, figure in figures.items():
-        save(figure, run.path / "figures" / f"{name}.png")
-    for name, frames in task.animations(run.title).items():
-        save_film(frames, run.path / "figures" / f"{name}.gif")
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoard):
-            logger.log_run(run, metrics, figures, task.steps_done)
-        elif not isinstance(logger, Curves):  # a service of the user's
-            logger.log_hyperparams(hyperparameters(run))
-            logger.log_metrics(metrics, step=task.steps_done)
-    write_json(run.path / "metrics.json", metrics)
-    ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
-    run.update(status="finished", **ended, **task.notes())

@@ -6,27 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adlx.runs.folder import Run, write_json
+from adlx.runs.folder import RunFolder, write_json
 
 
-def record(folder: Path, number: int, words: Sequence[str], run: Run | None, error: str | None) -> None:
+def record(folder: Path, number: int, words: Sequence[str], run: RunFolder | None, error: str | None) -> None:
     """Notes how job `number` went."""
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
     # Relative, so that outputs can move; an absolute path joins to itself.
-    place = os.path.relpath(run.path, folder) if run else None
-    entry = {"overrides": list(words), "run": place, "error": error}
+    path = os.path.relpath(run.path, folder) if run is not None and run.path.is_dir() else None
+    entry = {"overrides": list(words), "run": path, "error": error}
     write_json(folder / "jobs" / f"{number}.json", entry)
 
 
 def entries(folder: Path) -> dict[int, dict[str, Any]]:
     """What `record` noted, by job number; `run` is a path that can be opened, or None."""
-    found: dict[int, dict[str, Any]] = {}
+    jobs: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem)):
         entry = json.loads(path.read_text(encoding="utf-8"))
-        found[int(path.stem)] = {**entry, "run": str(folder / entry["run"]) if entry["run"] else None}
-    return found
-
-
-def failures(folder: Path) -> int:
-    """How many jobs of a sweep failed."""
-    return sum(entry["error"] is not None for entry in entries(folder).values())
+        jobs[int(path.stem)] = {**entry, "run": str(folder / entry["run"]) if entry["run"] else None}
+    return jobs

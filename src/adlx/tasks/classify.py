@@ -4,20 +4,19 @@ Shapes: B batch, K classes, N samples.
 """
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult, by_class, scores
 from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
-from adlx.tasks.task import Task
+from adlx.tasks.task import Optimization, Task
 
 Batch = tuple[Tensor, Tensor]
 
@@ -27,22 +26,25 @@ class Classify(Task):
 
     model_kind = Classifier
     spec_kind = ImageSpec | CodeSpec
+    result_kind = ClassResult
     model: Classifier
     majority: Tensor
 
     def __init__(
-        self, model: Classifier, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self, model: Classifier, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
+        super().__init__(model, loss, optimization, data, seed)
         self.classes = model.spec.classes
         self.check_loss()
         self.register_buffer("majority", torch.tensor(0))
-        if data.trained_spec is None:
-            self.majority.fill_(data.majority)
-            codebook = data.codebook
-            model.fit_inputs(data.training(), None if codebook is None else torch.from_numpy(codebook))
         self.outputs: list[Tensor] = []
         self.result: ClassResult | None = None
+
+    def fit_statistics(self, data: Any) -> None:
+        """Notes the commonest class, and fits how the model sees its inputs."""
+        self.majority.fill_(data.majority)
+        codebook = data.codebook
+        self.model.fit_inputs(data.training(), None if codebook is None else torch.from_numpy(codebook))
 
     def check_loss(self) -> None:
         try:

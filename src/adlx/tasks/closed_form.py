@@ -6,7 +6,7 @@ Shapes: B batch, L features, K classes, R readouts, A strengths of a penalty tha
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from adlx.models.classification.elm import ELM
 from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
 from adlx.tasks.readouts import Solution, grid, solve
+from adlx.tasks.task import Optimization
 
 log = logging.getLogger("adlx")
 
@@ -25,7 +26,11 @@ log = logging.getLogger("adlx")
 class ClosedForm(Classify):
     """Classification by an `ELM`. It validates every strength of every readout, and keeps the best of each.
 
-    Arguments as `Task`; the loss is the mean squared error that the readout is solved for.
+    Arguments as `Task`, of which the loss is the mean squared error that the readout is solved for, and:
+
+    Args:
+        alpha: strength of the penalty as in scikit-learn (there is none in `none`); `auto`: the best in validation.
+        l1_ratio: of `elasticnet`, as in scikit-learn.
     """
 
     model_kind = ELM
@@ -34,9 +39,21 @@ class ClosedForm(Classify):
     alphas: Tensor
 
     def __init__(
-        self, model: ELM, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self,
+        model: ELM,
+        loss: nn.Module,
+        optimization: Optimization,
+        data: Any,
+        seed: int = 0,
+        alpha: float | Literal["auto"] = "auto",
+        l1_ratio: float = 0.5,
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
+        super().__init__(model, loss, optimization, data, seed)
+        if alpha != "auto" and alpha <= 0:
+            raise ValueError(f"task.alpha={alpha}: above 0, or auto; without a penalty it is model.readout=none")
+        if not 0 < l1_ratio <= 1:
+            raise ValueError(f"task.l1_ratio={l1_ratio}: above 0 and at most 1")
+        self.alpha, self.l1_ratio = alpha, l1_ratio
         self.automatic_optimization = False
         self.register_buffer("alphas", torch.zeros(len(model.readouts), dtype=torch.float64))
         self.accumulator = Accumulator(model, len(self.classes))
@@ -98,7 +115,7 @@ class ClosedForm(Classify):
         self.candidates = []
         with blas_threads():
             for readout in self.model.readouts:
-                alpha, ratio = self.model.alpha, self.model.l1_ratio
+                alpha, ratio = self.alpha, self.l1_ratio
                 strengths = grid(sums, readout, ratio) if isinstance(alpha, str) else [alpha]
                 self.candidates.append(list(solve(sums, readout, strengths, ratio)))
         found = [torch.from_numpy(solution.beta) for solutions in self.candidates for solution in solutions]
@@ -107,7 +124,7 @@ class ClosedForm(Classify):
     def on_train_epoch_end(self) -> None:
         if not self.settled:  # there was no validation
             if any(len(solutions) > 1 for solutions in self.candidates):
-                raise UserError("model.alpha=auto is chosen in validation, and there is none: set model.alpha")
+                raise UserError("task.alpha=auto is chosen in validation, and there is none: set task.alpha")
             self.keep(torch.zeros(len(self.stacked), 2))
         self.trainer.should_stop = True  # type: ignore[union-attr]
 

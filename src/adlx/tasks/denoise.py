@@ -3,29 +3,30 @@
 Shapes: B batch, C channels, H x W pixels.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
 from adlx.metrics.denoising import DenoisingResult, scores
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
-from adlx.models.diffusion.denoiser import Denoiser, KidFeatures
+from adlx.models.diffusion.denoiser import Denoiser
 from adlx.models.diffusion.features import Features
-from adlx.models.diffusion.process import image_of, noisy, rates, sample
+from adlx.models.diffusion.process import image_of, noisy, rates
+from adlx.models.diffusion.samplers import DDIM, SAMPLERS, Ancestral, SamplerName
 from adlx.specs import ImageSpec
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
+from adlx.tasks.extractors import KidFeatures
 from adlx.tasks.images import as_bytes, from_bytes
-from adlx.tasks.task import Task
+from adlx.tasks.lightning_internals import forward_context
+from adlx.tasks.task import Optimization, Task
 
 Batch = tuple[Tensor, Tensor]
 SHOWN, STEPS = 64, 20
@@ -33,28 +34,62 @@ SHOWN, STEPS = 64, 20
 
 
 class Denoise(Averaged, Task):
-    """Arguments as `Task`; the brightness of the training part becomes part of it and of its checkpoints."""
+    """Arguments as `Task`, and:
+
+    Args:
+        ema: decay of the moving average of the weights, which samples are drawn with and scores are of.
+        kid_features: whose features the kernel inception distance goes by, see `extractors.KidFeatures`.
+        kid_images: how many images of each kind it compares.
+        kid_steps: in how many steps they are drawn.
+        sampler: how images are drawn, `ddim` or `ancestral`.
+    """
 
     model_kind = Denoiser
     spec_kind = ImageSpec
+    result_kind = DenoisingResult
     model: Denoiser
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, model: Denoiser, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self,
+        model: Denoiser,
+        loss: nn.Module,
+        optimization: Optimization,
+        data: Any,
+        seed: int = 0,
+        ema: float = 0.999,
+        kid_features: KidFeatures = "auto",
+        kid_images: int = 256,
+        kid_steps: int = 5,
+        sampler: SamplerName = "ddim",
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
-        self.decay = model.ema
+        super().__init__(model, loss, optimization, data, seed)
+        if not 0 <= ema < 1:
+            raise ValueError(f"task.ema={ema}: from 0, the weights themselves, to below 1")
+        if kid_images < 2 or kid_steps < 1:
+            raise ValueError(f"task.kid_images={kid_images}, kid_steps={kid_steps}: at least 2 images and 1 step")
+        self.decay = ema
+        self.kid_images, self.kid_steps = kid_images, kid_steps
+        self.sampler = SAMPLERS[sampler]()
         for name in ("mean", "std"):
             self.register_buffer(name, torch.ones(model.spec.channels, 1, 1))
-        self.kid_features: KidFeatures = extractors.settled(model.kid_features, len(model.spec.classes))
-        self.features = self.extractor(data)
-        if data.trained_spec is None:
-            self.fit_brightness(data.training())
+        self.kid_features: KidFeatures = extractors.resolve_auto(kid_features, len(model.spec.classes))
+        self.features: Features | None = None
+        if self.kid_features == "inception":
+            self.inception = (extractors.inception(),)  # in a tuple, which keeps it out of checkpoints
+        else:
+            self.features = extractors.untrained(model.spec.channels).requires_grad_(False)
         self.real: dict[str, Tensor] = {}  # features of images that exist, by part
         self.errors: list[Tensor] = []  # (4, B): of noise and image, own and of no noise, and the times
         self.result: DenoisingResult | None = None
+
+    def fit_statistics(self, data: Any) -> None:
+        """Fits the brightness of the images, and the network whose features they are compared by."""
+        if self.features is not None:
+            fitted = extractors.fitted(self.kid_features, self.model.spec.channels, data)
+            self.features.load_state_dict(fitted.state_dict())
+        self.fit_brightness(data.training())
 
     def fit_brightness(self, images: Tensor) -> None:
         """Mean and deviation of each channel of the training images (N, C, H, W), bytes."""
@@ -64,35 +99,25 @@ class Denoise(Averaged, Task):
         self.mean.copy_(mean[:, None, None])
         self.std.copy_((squares - mean.square()).clamp(min=1e-12).sqrt()[:, None, None])
 
-    def extractor(self, data: Any) -> Features | None:
-        """The network that the distance goes by; None for one from elsewhere, which no checkpoint holds."""
-        if self.kid_features == "inception":
-            self.foreign = (extractors.inception(),)  # in a tuple, which keeps it out of checkpoints
-            return None
-        channels = self.model.spec.channels
-        known = data.trained_spec is not None  # then a checkpoint brings the weights
-        network = Features(channels) if known else extractors.fitted(self.kid_features, channels, data)
-        return network.requires_grad_(False)
-
     def notes(self) -> dict[str, Any]:
-        features = extractors.told(self.kid_features, len(self.model.spec.classes))
-        return {"kid": {"features": features, "images": self.model.kid_images, "steps": self.model.kid_steps}}
+        features = extractors.describe(self.kid_features, len(self.model.spec.classes))
+        return {"kid": {"features": features, "images": self.kid_images, "steps": self.kid_steps}}
 
     @torch.no_grad()
     def features_of(self, images: Tensor) -> Tensor:
         """(N, D) features of images (N, C, H, W), bytes."""
-        network = self.foreign[0].to(self.device) if self.features is None else self.features
+        network = self.inception[0].to(self.device) if self.features is None else self.features
         return torch.cat([network(from_bytes(part.to(self.device))) for part in images.split(64)])
 
     def features_of_part(self, part: str) -> Tensor:
         if part not in self.real:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.real[part] = self.features_of(extractors.some(data, part, self.model.kid_images)[0])
+            self.real[part] = self.features_of(extractors.some(data, part, self.kid_images)[0])
         return self.real[part]
 
     def features_drawn(self) -> Tensor:
         """Of images drawn in few steps."""
-        return self.features_of(torch.from_numpy(self.draw(self.model.kid_images, self.model.kid_steps, seed=1)))
+        return self.features_of(torch.from_numpy(self.draw(self.kid_images, self.kid_steps, seed=1)))
 
     def standardized(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
@@ -127,12 +152,14 @@ class Denoise(Averaged, Task):
         return torch.stack([*(error.flatten(1).mean(dim=1) for error in errors), time.flatten()])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        noise, image, _, _ = self.batch_errors(batch, batch_idx).mean(dim=1)
+        with self.averaged():
+            noise, image, _, _ = self.batch_errors(batch, batch_idx).mean(dim=1)
         scores = {"val/loss": noise, "val/noise_mae": noise, "val/image_mae": image}
         self.validation_sums.append((scores, self.batch_length(batch)))
 
     def log_validation(self, means: dict[str, Tensor], count: int) -> None:
-        distance = kid(self.features_of_part("val"), self.features_drawn())[0]
+        with self.averaged():
+            distance = kid(self.features_of_part("val"), self.features_drawn())[0]
         super().log_validation({**means, "val/kid": means["val/loss"].new_tensor(distance)}, count)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -144,7 +171,7 @@ class Denoise(Averaged, Task):
         samples = self.draw(SHOWN, STEPS, seed=0)
         training = data.training()
         places, distance = nearest(torch.from_numpy(samples), training)
-        held_out, _ = extractors.some(data, "test", self.model.kid_images)
+        held_out, _ = extractors.some(data, "test", self.kid_images)
         real = self.features_of_part("test")
         chance = torch.randn(held_out.shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
         noise_alone = self.features_of(torch.from_numpy(self.pixels(chance)))
@@ -168,19 +195,31 @@ class Denoise(Averaged, Task):
         """What the model finds, in the precision of the images whatever it computes in."""
         return self.model(images, variance).to(images.dtype)
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """That of the trainer, where there is one: Lightning enters it for steps, and drawing is none."""
-        return self.trainer.precision_plugin.forward_context() if self._trainer else nullcontext()
-
     def pixels(self, images: Tensor) -> np.ndarray:
         """Bytes of standardised images."""
         return as_bytes((images * self.std + self.mean).clamp(0, 1))
 
     @torch.no_grad()
     def draw(
-        self, count: int, steps: int, seed: int, eta: float = 0.0, batch_size: int = 64, trajectory: bool = False
+        self,
+        count: int,
+        steps: int,
+        seed: int,
+        sampler: DDIM | None = None,
+        batch_size: int = 64,
+        trajectory: bool = False,
     ) -> np.ndarray:
-        """New images (N, C, H, W), bytes; with `trajectory` (steps, N, C, H, W), what each step took them for."""
+        """New images (N, C, H, W), bytes; with `trajectory` (steps, N, C, H, W), the image that each step predicts.
+
+        Args:
+            count: N.
+            steps: of the sampler.
+            seed: of the starting noise, and of the sampler's own.
+            sampler: None: the task's.
+            batch_size: images drawn at once.
+            trajectory: keep every step.
+        """
+        sampler = sampler or self.sampler
         spec = self.model.spec
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(count, spec.channels, *spec.size, generator=generator)
@@ -188,8 +227,8 @@ class Denoise(Averaged, Task):
         for number, part in enumerate(start.split(batch_size)):
             fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
             kept = []
-            with self.precision():
-                for _, image in sample(self.noise_in, part.to(self.mean), steps, eta, fresh):
+            with forward_context(self):
+                for _, image in sampler.sample(self.noise_in, part.to(self.mean), steps, fresh):
                     kept = [*kept, self.pixels(image)] if trajectory else [image]
             found.append(np.stack(kept if trajectory else [self.pixels(kept[0])]))
         drawn = np.concatenate(found, axis=1)
@@ -214,12 +253,15 @@ class Denoise(Averaged, Task):
         *,
         n: int = 64,
         steps: int = 20,
-        eta: float = 0.0,
+        sampler: SamplerName | None = None,
+        eta: float | None = None,
         seed: int = 0,
         batch_size: int = 64,
         pictures: bool = False,
     ) -> np.ndarray:
         """Draws n images (N, C, H, W): `samples.npz`, a grid, and with `pictures` a PNG of each.
+
+        `sampler` is the task's where none is given; `eta` is that of `ddim`.
 
         Raises:
             UserError: an option is out of range.
@@ -227,8 +269,7 @@ class Denoise(Averaged, Task):
         for name, count in (("n", n), ("steps", steps), ("batch_size", batch_size)):
             if count < 1:
                 raise UserError(f"predict.{name}={count}: must be at least 1")
-        if not 0 <= eta <= 1:
-            raise UserError(f"predict.eta={eta}: from 0, deterministic, to 1, ancestral")
+        chosen = sampler_of(self.sampler if sampler is None else SAMPLERS[sampler](), eta)
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 
@@ -237,7 +278,7 @@ class Denoise(Averaged, Task):
         fabric = Fabric(accelerator=kind, devices=1, precision=precision)
         self.eval().to(fabric.device)
         with fabric.autocast():
-            drawn = self.draw(n, steps, seed, eta, batch_size)
+            drawn = self.draw(n, steps, seed, chosen, batch_size)
         with replacing(folder / "samples.npz") as file:
             np.savez_compressed(file, allow_pickle=False, samples=drawn)
         save(grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
@@ -253,3 +294,15 @@ class Denoise(Averaged, Task):
     def shown(self, product: np.ndarray) -> str:
         count, _, height, width = product.shape
         return f"{count:,} images of {height} x {width}"
+
+
+def sampler_of(sampler: DDIM, eta: float | None) -> DDIM:
+    """The sampler with another `eta`. Raises UserError where it has none, or it is out of range."""
+    if eta is None:
+        return sampler
+    if isinstance(sampler, Ancestral):
+        raise UserError(f"predict.eta={eta} is of predict.sampler=ddim; the ancestral sampler has none")
+    try:
+        return DDIM(eta)
+    except ValueError as error:
+        raise UserError(f"predict.{error}") from None

@@ -7,7 +7,7 @@ the same features; checkpoints hold it too, and so a run is judged alike whereve
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,28 +16,30 @@ from torch import Tensor, nn
 from adlx.atomic import replacing
 from adlx.caching import cache_folder
 from adlx.errors import UserError
-from adlx.models.diffusion.denoiser import KidFeatures
 from adlx.models.diffusion.features import Features
 from adlx.tasks.images import from_bytes
 
 log = logging.getLogger("adlx")
 
+KidFeatures = Literal["auto", "trained", "random", "inception"]
+"""Of a small network `trained` on the labels or with `random` weights, by `auto` whichever can be; or of Inception."""
+
 EPOCHS, BATCH, MOST = 15, 64, 10_000
 """Of the training on labels; at most so many images are taken."""
 
 
-def settled(choice: KidFeatures, classes: int) -> KidFeatures:
+def resolve_auto(choice: KidFeatures, classes: int) -> KidFeatures:
     """What `auto` stands for: `trained` where there are labels, `random` where there are none.
 
     Raises:
         ValueError: `trained`, and there is nothing to learn.
     """
     if choice == "trained" and classes < 2:
-        raise ValueError("model.kid_features=trained needs images of two classes at least; choose random, or auto")
+        raise ValueError("task.kid_features=trained needs images of two classes at least; choose random, or auto")
     return ("trained" if classes >= 2 else "random") if choice == "auto" else choice
 
 
-def told(choice: KidFeatures, classes: int) -> str:
+def describe(choice: KidFeatures, classes: int) -> str:
     """The name of an extractor, for whoever compares distances: two of different ones do not compare."""
     names = {
         "trained": f"small CNN trained on {classes} classes",
@@ -45,6 +47,12 @@ def told(choice: KidFeatures, classes: int) -> str:
         "inception": "Inception-v3",
     }
     return names[choice]
+
+
+def untrained(channels: int) -> Features:
+    """A network of ours as it is before `fitted`; leaves the global generator alone."""
+    with torch.random.fork_rng(devices=[]):
+        return Features(channels)
 
 
 def fitted(choice: KidFeatures, channels: int, data: Any) -> Features:
@@ -118,15 +126,13 @@ def inception() -> nn.Module:
     Raises:
         UserError: its package is not installed, or its weights cannot be fetched.
     """
-    other = "or choose model.kid_features=auto"
+    other = "or choose task.kid_features=auto"
     try:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         network = NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"])
     except ModuleNotFoundError:
-        raise UserError(
-            f"model.kid_features=inception needs a package more: pip install 'adlx[kid]', {other}"
-        ) from None
+        raise UserError(f"task.kid_features=inception needs a package more: pip install 'adlx[kid]', {other}") from None
     except (OSError, RuntimeError) as error:
         raise UserError(f"the weights of Inception cannot be fetched ({error}): try again online, {other}") from None
     return Inception(network)

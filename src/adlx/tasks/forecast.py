@@ -5,7 +5,6 @@ With a loss over quantiles (one that has `levels`) the forecast is a point and a
 Shapes: B batch, T context, H horizon, S series, Q levels.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
-from adlx.config.targets import build
 from adlx.metrics.forecast import ForecastResult, Quantiles, scores, skill
 from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.tasks.quantiles import Spread
-from adlx.tasks.task import Task
+from adlx.tasks.task import Optimization, Task
 
 Batch = tuple[Tensor, Tensor]
 ERRORS = 20_000_000
@@ -35,12 +33,13 @@ class Forecast(Task):
 
     model_kind = Forecaster
     spec_kind = SeriesSpec
+    result_kind = ForecastResult
     model: Forecaster
 
     def __init__(
-        self, model: Forecaster, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self, model: Forecaster, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
+        super().__init__(model, loss, optimization, data, seed)
         self.scaler = data.scaler
         self.in_sample = data.in_sample
         self.forecasts: list[Tensor] = []
@@ -53,12 +52,16 @@ class Forecast(Task):
             shape = (self.levels, model.spec.horizon, len(model.spec.series))
             self.spread, self.naive_spread = Spread(*shape), Spread(*shape)
             self.refits = False
-            if data.trained_spec is None:
-                self.fit_spreads(data)
+
+    def fit_statistics(self, data: Any) -> None:
+        """Fits the scaler and, where quantiles are forecast, the spread of the training errors."""
+        self.scaler.fit(data.training())
+        if self.levels is not None:
+            self.fit_spreads(data)
 
     @classmethod
-    def model_spec(cls, spec: SeriesSpec, loss: Mapping[str, Any]) -> SeriesSpec:
-        levels = levels_of(build(loss, nn.Module, "loss"))
+    def model_spec(cls, spec: SeriesSpec, loss: nn.Module) -> SeriesSpec:
+        levels = levels_of(loss)
         return spec if levels is None else replace(spec, outputs=len(levels))
 
     def forecast(self, past: Tensor) -> Tensor:

@@ -3,18 +3,17 @@
 Shapes: B batch, C channels, H x W pixels, h x w cells.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlx.metrics.reconstruction import ReconstructionResult, scores
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
 from adlx.tasks.images import as_bytes
-from adlx.tasks.task import Task
+from adlx.tasks.task import Optimization, Task
 
 Batch = tuple[Tensor, Tensor]
 SHOWN = 64
@@ -26,26 +25,28 @@ class Reconstruct(Task):
 
     model_kind = Autoencoder
     spec_kind = ImageSpec
+    result_kind = ReconstructionResult
     model: Autoencoder
     mean: Tensor
     std: Tensor
     mean_image: Tensor
 
     def __init__(
-        self, model: Autoencoder, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self, model: Autoencoder, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
+        super().__init__(model, loss, optimization, data, seed)
         spec = model.spec
         self.check_loss()
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("mean_image", torch.zeros(spec.channels, *spec.size))
-        if data.trained_spec is None:
-            self.fit_brightness(data.training())
         self.errors: list[Tensor] = []  # (2, B): own, and that of the mean image
         self.codes: list[Tensor] = []
         self.images: list[Tensor] = []
         self.result: ReconstructionResult | None = None
+
+    def fit_statistics(self, data: Any) -> None:
+        self.fit_brightness(data.training())
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.trainer.world_size > 1:  # type: ignore[union-attr]

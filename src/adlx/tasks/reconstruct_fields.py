@@ -3,18 +3,17 @@
 Shapes: B batch, T time steps, F fields, G groups of fields, L latent numbers of each.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
-from adlx.tasks.task import Task
+from adlx.tasks.task import Optimization, Task
 
 _TOGETHER = 8  # frames of a trajectory that are read at one go, and looked at one by one
 
@@ -24,24 +23,27 @@ class ReconstructFields(Task):
 
     model_kind = FieldAutoencoder
     spec_kind = FieldSpec
+    result_kind = FieldResult
     model: FieldAutoencoder
     mean_frame: Tensor
 
     def __init__(
-        self, model: FieldAutoencoder, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self, model: FieldAutoencoder, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
-        data.suit(_TOGETHER, overlapping=False)
+        super().__init__(model, loss, optimization, data, seed)
+        data.use_windows(_TOGETHER, overlapping=False)
         spec = model.spec
         self.register_buffer("mean_frame", torch.zeros(spec.cells, len(spec.fields)))
-        if data.trained_spec is None:
-            model.fit_scale(*(torch.from_numpy(found).float() for found in data.moments()))
-            count, total = 0, 0.0
-            for _, frames in data.training():
-                count, total = count + len(frames), total + frames.sum(axis=0, dtype=np.float64)
-            self.mean_frame.copy_(torch.as_tensor(total / count))
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
+
+    def fit_statistics(self, data: Any) -> None:
+        """Fits the scale of each field, and the mean frame, which is the baseline."""
+        self.model.fit_scale(*(torch.from_numpy(statistic).float() for statistic in data.moments()))
+        count, total = 0, 0.0
+        for _, frames in data.training():
+            count, total = count + len(frames), total + frames.sum(axis=0, dtype=np.float64)
+        self.mean_frame.copy_(torch.as_tensor(total / count))
 
     def batch_loss(self, batch: Batch) -> Tensor:
         fields, _, bodies, _ = batch

@@ -3,14 +3,13 @@
 Shapes: B batch, T time steps, k seed frames, F fields, P parameters.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adlx.errors import UserError
 from adlx.metrics.fields import FieldResult, scores
@@ -26,7 +25,7 @@ from adlx.tasks.field_errors import (
     volume_fraction,
     vrmse,
 )
-from adlx.tasks.task import Task
+from adlx.tasks.task import Optimization, Task
 
 
 class Rollout(Task):
@@ -34,21 +33,24 @@ class Rollout(Task):
 
     model_kind = FieldForecaster
     spec_kind = FieldSpec
+    result_kind = FieldResult
     model: FieldForecaster
 
     def __init__(
-        self, model: FieldForecaster, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
+        self, model: FieldForecaster, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
-        super().__init__(model, loss, optimizer, data, seed)
+        super().__init__(model, loss, optimization, data, seed)
         self.prepares = type(model).prepare is not FieldForecaster.prepare
-        data.suit(model.window, overlapping=True, reading=not self.prepares)
-        if data.trained_spec is None:
-            check_lengths(model, data)
-            model.solve(data)
+        data.use_windows(model.window, overlapping=True, load_fields=not self.prepares)
         self.trajectories = data.loaded
         self.memory: dict[int, Tensor] = {}
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
+
+    def fit_statistics(self, data: Any) -> None:
+        """Fits what the model takes from the training part: scales, or all of a model that does not train."""
+        check_lengths(self.model, data)
+        self.model.solve(data)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         fields, parameters, _, where = batch

@@ -3,7 +3,8 @@
 import inspect
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar
@@ -15,44 +16,64 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from torch import Tensor, nn
 
-from adlx.config.targets import build
 from adlx.errors import RunFailed
+from adlx.metrics.result import Result
+from adlx.specs import Spec
+from adlx.tasks.lightning_internals import CURRENT_HOOK, batches_done
 
 
 class Diverged(RunFailed):
     """The loss became infinite or not a number."""
 
 
-APART = 2_654_435_769
+SEED_STRIDE = 2_654_435_769
 """Between the seeds of two processes: 2^32 by the golden ratio, for a generator that takes seeds modulo 2^32."""
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the optimizer is made, once the weights that train are known.
+
+    Args:
+        make_optimizer: from a list of parameters.
+        make_schedule: from the optimizer, and `total_steps` of the whole training; None: a constant rate.
+    """
+
+    make_optimizer: Callable[..., torch.optim.Optimizer]
+    make_schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
 
 
 class Task(pl.LightningModule):
     """An objective for a model. A subclass says what the loss of a batch is and how the test set is scored.
 
+    Its settings are keyword arguments behind those below, with their only defaults; `configs/task/` shows them.
+
     Args:
         model: the network.
-        loss: config of an `nn.Module` of two tensors.
-        optimizer: config of a `torch.optim.Optimizer`; its key `schedule`, if any, of an `LRScheduler`.
-        data: the data module, for what it fitted on the training part.
+        loss: of two tensors.
+        optimization: how the optimizer is made.
+        data: the loaded data module, for its dimensions; statistics come from `fit_statistics` or a checkpoint.
         seed: of what is random in a training pass.
+
+    Attributes:
+        model_kind: the kind of model it trains.
+        spec_kind: the spec that data give such a model, or several of them.
+        result_kind: what its test predicts; knows its metrics.
+        follows_gradient: whether weights change little by little, so that training can start from those of a run.
+        result: of the last test.
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
-    spec_kind: ClassVar[type | UnionType]
-    """The dataclass of the dimensions that data give a model, or several of them."""
-    result: Any = None
-    """What the last test predicted, of the class of `adlx.metrics` that scores it."""
+    spec_kind: ClassVar[type[Spec] | UnionType]
+    result_kind: ClassVar[type[Result]]
     follows_gradient: ClassVar[bool] = True
-    """Whether weights change little by little, so that training can start from those of another run."""
+    result: Any = None
 
-    def __init__(
-        self, model: nn.Module, loss: Mapping[str, Any], optimizer: Mapping[str, Any], data: Any, seed: int = 0
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0) -> None:
         super().__init__()
         self.model = model
-        self.loss: nn.Module = build(loss, nn.Module, "loss")
-        self.optimizer_config = optimizer
+        self.loss = loss
+        self.optimization = optimization
         self.seed = seed
         self.validation_sums: list[tuple[dict[str, Tensor], int]] = []
         self.results: dict[str, float] = {}  # scores of the last test
@@ -63,16 +84,28 @@ class Task(pl.LightningModule):
         self.started = time.monotonic()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes here which hook runs, 45 times a step; nn.Module would search its parameters each time.
-        if name == "_current_fx_name":
+        # Set 45 times a step; nn.Module would search its parameters each time.
+        if name == CURRENT_HOOK:
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
 
     @classmethod
-    def model_spec(cls, spec: Any, loss: Mapping[str, Any]) -> Any:
+    def model_spec(cls, spec: Any, loss: nn.Module) -> Any:
         """The dimensions a model is built from: those of the data, and what the loss asks of its output."""
         return spec
+
+    def fit_statistics(self, data: Any) -> None:
+        """Computes what the task and its model need to know of the training part before they train.
+
+        Called once for a new run, and never where a checkpoint brings the statistics.
+
+        Args:
+            data: the loaded data module.
+
+        Raises:
+            UserError or ValueError: the training part does not allow it.
+        """
 
     @classmethod
     def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
@@ -133,7 +166,7 @@ class Task(pl.LightningModule):
         step = int(self.current_epoch * trainer.num_training_batches) + batch_idx
         # Dropout, noise and scheduled sampling depend on (seed, step, process) alone: a resumed run draws what the
         # killed one would, and no two processes draw the same.
-        seed_generators(self.seed * 1_000_003 + step + self.global_rank * APART, self.device)
+        seed_generators(self.seed * 1_000_003 + step + self.global_rank * SEED_STRIDE, self.device)
         loss = self.batch_loss(batch)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         due = (step + 1) % min(every, trainer.num_training_batches) == 0  # at least once an epoch
@@ -257,24 +290,12 @@ class Task(pl.LightningModule):
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not trainable:
             return None
-        config = dict(self.optimizer_config)
-        schedule = config.pop("schedule", None)
-        optimizer = build(config, torch.optim.Optimizer, "optimizer", trainable)
-        if not schedule:
+        optimizer = self.optimization.make_optimizer(trainable)
+        if self.optimization.make_schedule is None:
             return optimizer
-        scheduler = build(
-            schedule,
-            torch.optim.lr_scheduler.LRScheduler,
-            "optimizer.schedule",
-            optimizer,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-        )
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.optimization.make_schedule(optimizer, total_steps=total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def batches_done(trainer: pl.Trainer) -> int:
-    """Batches of this epoch whose step is complete; one that failed half-way does not count."""
-    return trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

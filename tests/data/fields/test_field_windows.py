@@ -33,7 +33,7 @@ def data_of(**windows) -> Given:
 )
 def test_windows_suit_the_model_where_none_are_given(given, window, overlapping, cut):
     data = data_of(**given)
-    data.suit(window, overlapping)
+    data.use_windows(window, overlapping)
     assert (data.window, data.stride) == cut
     starts = data.windows("train")[:, 1]
     assert sorted(set(starts.tolist())) == list(range(0, 48 - cut[0] + 1, cut[1]))
@@ -41,7 +41,7 @@ def test_windows_suit_the_model_where_none_are_given(given, window, overlapping,
 
 def test_what_keeps_its_own_of_the_fields_reads_none():
     data = data_of()
-    data.suit(None, True, reading=False)
+    data.use_windows(None, True, load_fields=False)
     for lean, full in zip(data.train_dataloader(), data_of().train_dataloader(), strict=True):
         assert lean[0].shape == (*full[0].shape[:2], 0, full[0].shape[3])
         assert all(torch.equal(a, b) for a, b in zip(lean[1:], full[1:], strict=True))

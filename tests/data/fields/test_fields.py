@@ -12,7 +12,7 @@ from adlx.data.fields.fields import Fields, draw
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well, write_well
 from adlx.data.fields.well import Well
-from adlx.data.images.sources.samples import PARTS
+from adlx.data.splits import PARTS
 from adlx.specs import FieldSpec
 
 CELLS = ROWS * COLUMNS

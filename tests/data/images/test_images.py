@@ -14,7 +14,8 @@ from told import error_of
 from adlx.data.images.images import Images
 from adlx.data.images.labelled import SampleLoader, conform
 from adlx.data.images.sources.code_maps import read_code_maps
-from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import PARTS
 from adlx.data.images.splits import split
 from adlx.specs import ImageSpec
 

@@ -11,7 +11,8 @@ from adlx.data.images.codes import Codes
 from adlx.data.images.faces import Faces
 from adlx.data.images.labelled import Labelled, SampleLoader, as_input, conform, split
 from adlx.data.images.sources.code_maps import read_code_maps
-from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import PARTS
 from adlx.errors import UserError
 
 SHARES = (0.8, 0.1, 0.1)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from generators import walk_frame
 
-from adlx.data.series.series import PARTS, Series
+from adlx.data.splits import PARTS
+from adlx.data.series.series import Series
 from adlx.data.series.sources.table import Table
 from adlx.errors import UserError
 

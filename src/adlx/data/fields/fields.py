@@ -15,7 +15,7 @@ from adlx.data.datamodule import DataModule
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import write_well
 from adlx.data.fields.windows import FieldLoader
-from adlx.data.images.sources.samples import PARTS
+from adlx.data.splits import PARTS, check_shares
 from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
@@ -29,8 +29,8 @@ class Fields(DataModule):
 
     Args:
         batch_size: windows a batch.
-        window: time steps a training window holds; None: as many as suit the model, see `suit`.
-        stride: steps from the start of one training window to the next; None: what suits the model.
+        window: time steps a training window holds; None: as many as the model needs, see `use_windows`.
+        stride: steps from the start of one training window to the next; None: what the model needs.
         horizon: time steps of a trajectory that are tested, from its first; None: all.
         split: shares of the trajectories for training, validation and test, where the source does not say which are
             which.
@@ -38,6 +38,7 @@ class Fields(DataModule):
         repeat: passes over the training windows an epoch.
     """
 
+    expected_spec: FieldSpec | None = None
     view_keys = ("batch_size", "stride", "horizon", "repeat")
     model_keys = ("window",)
 
@@ -57,11 +58,10 @@ class Fields(DataModule):
         for name, value in given.items():
             if value is not None and value < least[name]:
                 raise UserError(f"data.{name}={value}: must be at least {least[name]}")
-        if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
-            raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
+        check_shares(split)
         self.batch_size, self.window, self.stride, self.horizon = batch_size, window, stride, horizon
         self.split, self.split_seed, self.repeat = split, split_seed, repeat
-        self.reading = True
+        self.load_fields = True
         self.trajectories: Trajectories | None = None
         self.places: dict[str, np.ndarray] = {}
 
@@ -98,8 +98,8 @@ class Fields(DataModule):
         if self.places:
             return
         data = self.trajectories = self.trajectories or self.load()
-        if self.trained_spec is not None:
-            check_known(data, self.trained_spec)
+        if self.expected_spec is not None:
+            check_known(data, self.expected_spec)
         parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
         places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
         if empty := [part for part in PARTS if not len(places[part])]:
@@ -107,10 +107,13 @@ class Fields(DataModule):
                 f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
                 "give more, or change data.split"
             )
-        longest = int(data.lengths[places["train"]].max())
-        if self.window and longest < self.window and self.trained_spec is None:  # what is trained needs none
-            raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
         self.places = places
+
+    def check_training_part(self) -> None:
+        data = self.loaded
+        longest = int(data.lengths[self.places["train"]].max())
+        if self.window and longest < self.window:
+            raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
 
     def origin(self) -> str:
         return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
@@ -164,17 +167,17 @@ class Fields(DataModule):
         """(N, P) of the training trajectories."""
         return self.loaded.parameters[self.places["train"]]
 
-    def suit(self, window: int | None, overlapping: bool, reading: bool = True) -> None:
-        """Takes what suits a model: window and stride, where none was given.
+    def use_windows(self, window: int | None, overlapping: bool, load_fields: bool = True) -> None:
+        """Sets what a model needs of training windows: their length and stride, where the config gives none.
 
         Args:
-            window: time steps of a training window; None: three quarters of the shortest training trajectory, since
-                what has learnt how a flow goes on for that long holds out in a rollout.
+            window: time steps of a training window; None: three quarters of the shortest training trajectory, since a
+                model that has learnt how a flow goes on for that long holds out in a rollout.
             overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
-            reading: whether training batches hold fields, or only say where they are, since the task keeps what it
+            load_fields: whether training batches hold fields, or only where they are, since the task keeps what it
                 makes of them.
         """
-        self.reading = reading
+        self.load_fields = load_fields
         if not len(self.places["train"]):
             return
         shortest = int(self.loaded.lengths[self.places["train"]].min())
@@ -186,7 +189,7 @@ class Fields(DataModule):
     def windows(self, part: str) -> np.ndarray:
         """(W, 3) trajectory, first step and end: windows of the training part, whole trajectories of the others."""
         if part == "train":
-            self.suit(None, overlapping=True, reading=self.reading)
+            self.use_windows(None, overlapping=True, load_fields=self.load_fields)
         rows = []
         for place in self.places[part].tolist():
             length = int(self.loaded.lengths[place])
@@ -199,7 +202,7 @@ class Fields(DataModule):
         return np.array(rows, dtype=np.int64)
 
     def train_dataloader(self) -> FieldLoader:
-        return self.loader("train", self.batch_size, seed=self.seed, repeat=self.repeat, reading=self.reading)
+        return self.loader("train", self.batch_size, seed=self.seed, repeat=self.repeat, load_fields=self.load_fields)
 
     def val_dataloader(self) -> FieldLoader:
         return self.loader("val", 1)
@@ -256,22 +259,22 @@ def chunks(length: int, most: int = 64) -> Iterator[tuple[int, int]]:
         yield first, min(first + most, length)
 
 
-def check_known(data: Trajectories, trained: dict[str, Any]) -> None:
+def check_known(data: Trajectories, expected: FieldSpec) -> None:
     """Raises UserError where a trained model knows other fields, other groups of them, or other cells."""
-    known = (tuple(trained["fields"]), tuple(trained["grid"]) if trained["grid"] else None, trained["cells"])
+    known = (expected.fields, expected.grid, expected.cells)
     found = (data.fields, data.grid, len(data.coordinates))
-    if known != found or tuple(trained["parameters"]) != data.parameter_names:
+    if known != found or expected.parameters != data.parameter_names:
         told = [
             f"{', '.join(fields)} on {' x '.join(map(str, grid)) if grid else f'{cells:,} cells'}"
             for fields, grid, cells in (known, found)
         ]
         raise UserError(
-            f"the run knows {told[0]} with {', '.join(trained['parameters']) or 'no parameter'}; "
+            f"the run knows {told[0]} with {', '.join(expected.parameters) or 'no parameter'}; "
             f"{data.detail} has {told[1]} with {', '.join(data.parameter_names) or 'no parameter'}"
         )
-    if trained["groups"] != data.groups:
-        raise UserError(f"the run knows the fields in groups {trained['groups']}; {data.detail} has {data.groups}")
-    if (places := trained["coordinates"]) is not None:
+    if expected.groups != data.groups:
+        raise UserError(f"the run knows the fields in groups {expected.groups}; {data.detail} has {data.groups}")
+    if (places := expected.coordinates) is not None:
         extent = float(np.ptp(data.coordinates))
         if not np.allclose(places, data.coordinates, rtol=0, atol=1e-5 * extent):
             raise UserError(f"the run knows {len(places):,} cells; {data.detail} has as many at other places")

@@ -25,7 +25,7 @@ class FieldLoader(BatchLoader):
         windows: (W, 3) int64: trajectory, first step, end.
         places: of the windows.
         batch_size, order: as in `BatchLoader`.
-        reading: False leaves the fields of all cells out, (B, T, 0, F).
+        load_fields: False leaves the fields of all cells out, (B, T, 0, F).
     """
 
     def __init__(
@@ -34,16 +34,16 @@ class FieldLoader(BatchLoader):
         windows: np.ndarray,
         places: Tensor,
         batch_size: int,
-        reading: bool = True,
+        load_fields: bool = True,
         **order: Any,
     ) -> None:
         super().__init__(places, batch_size, **order)
-        self.data, self.windows, self.reading = data, windows, reading
+        self.data, self.windows, self.load_fields = data, windows, load_fields
 
     def gather(self, places: Tensor) -> Batch:
         rows = self.windows[places.numpy()]
         trajectories, starts, ends = rows.T
-        if self.reading:
+        if self.load_fields:
             fields = np.stack([self.data.frames.read(*row) for row in rows.tolist()])
         else:
             fields = np.zeros((len(rows), (ends - starts).max(), 0, len(self.data.fields)), np.float32)

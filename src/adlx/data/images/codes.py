@@ -17,8 +17,8 @@ class Codes(Labelled):
             and `labels.npy` (N,) or one-hot (N, K).
     """
 
-    def __init__(self, path: str, **samples: Any) -> None:
-        super().__init__(**samples)
+    def __init__(self, path: str, batch_size: int = 500, **samples: Any) -> None:
+        super().__init__(batch_size=batch_size, **samples)
         self.path = path
         self.codes = 0
 
@@ -28,31 +28,31 @@ class Codes(Labelled):
 
     def read(self) -> None:
         super().read()
-        if self.trained_spec is not None:
-            self.codes = check_codes(self.loaded, self.codes, self.trained_spec)
+        if isinstance(self.expected_spec, CodeSpec):
+            self.codes = check_codes(self.loaded, self.codes, self.expected_spec)
 
     @property
     def spec(self) -> CodeSpec:
         _, height, width = self.loaded.values.shape
         codebook = self.codebook
         dimension = None if codebook is None else codebook.shape[1]
-        if self.trained_spec is not None:  # what a model is does not depend on whether the codebook came along again
-            dimension = self.trained_spec["dimension"]
+        if isinstance(self.expected_spec, CodeSpec):  # the model does not depend on whether the codebook came again
+            dimension = self.expected_spec.dimension
         return CodeSpec((height, width), self.codes, dimension, self.loaded.classes)
 
 
-def check_codes(samples: Samples, codes: int, trained: dict[str, Any]) -> int:
+def check_codes(samples: Samples, codes: int, expected: CodeSpec) -> int:
     """Holds code maps against those a model was trained on; returns the size of its codebook."""
-    grid, known = tuple(trained["grid"]), int(trained["codebook"])
+    grid, known = expected.grid, expected.codebook
     if samples.values.shape[1:] != grid:
         height, width = samples.values.shape[1:]
         raise UserError(f"the run knows code maps of {grid[0]} x {grid[1]}; {samples.detail} has {height} x {width}")
     if codes != known and int(samples.values.max()) >= known:
         raise UserError(f"the run knows {known} codes; {samples.detail} has code {samples.values.max()}")
     shape = None if samples.codebook is None else samples.codebook.shape
-    if None not in (trained["dimension"], shape) and shape != (known, trained["dimension"]):
+    if None not in (expected.dimension, shape) and shape != (known, expected.dimension):
         raise UserError(
-            f"the run knows a codebook of {known} x {trained['dimension']}; that of {samples.detail} has "
+            f"the run knows a codebook of {known} x {expected.dimension}; that of {samples.detail} has "
             f"{' x '.join(map(str, shape or ()))}"
         )
     return known

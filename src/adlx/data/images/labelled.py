@@ -14,9 +14,11 @@ from torch import Tensor
 from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
 from adlx.data.images.sources.code_maps import write_code_maps
-from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split
+from adlx.data.splits import PARTS, check_shares
 from adlx.errors import UserError
+from adlx.specs import CodeSpec, ImageSpec
 
 log = logging.getLogger("adlx")
 
@@ -72,6 +74,7 @@ class Labelled(DataModule):
         needs_labels: whether a sample without a label is refused, where no trained model knows classes.
     """
 
+    expected_spec: ImageSpec | CodeSpec | None = None
     view_keys = ("batch_size", "repeat")
     needs_labels: ClassVar[bool] = True
 
@@ -86,8 +89,7 @@ class Labelled(DataModule):
         for name, count in (("batch_size", batch_size), ("repeat", repeat)):
             if count < 1:
                 raise UserError(f"data.{name}={count}: must be at least 1")
-        if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
-            raise UserError(f"data.split={list(split)}: three positive shares that sum to 1")
+        check_shares(split)
         self.batch_size, self.repeat = batch_size, repeat
         self.split, self.split_seed = split, split_seed
         self.samples: Samples | None = None
@@ -107,7 +109,7 @@ class Labelled(DataModule):
 
     def read(self) -> None:
         if self.samples is None:
-            self.samples = conform(self.load(), self.trained_spec)
+            self.samples = conform(self.load(), self.expected_spec)
 
     def setup(self, stage: str) -> None:
         """Loads and splits, once.
@@ -129,15 +131,13 @@ class Labelled(DataModule):
                 f"{self.loaded.detail}: no sample for the {empty[0]} part (data.split={list(self.split)} of "
                 f"{len(self.loaded):,}): give more samples, or change data.split"
             )
-        if self.trained_spec is None:
-            self.tell_classes()
 
     def unlabelled(self) -> int:
         """How many samples lack a label that a split, or what was trained on labels, asks for."""
         asked = self.needs_labels or len(self.loaded.classes) > 0
         return int((self.loaded.labels < 0).sum()) if asked else 0
 
-    def tell_classes(self) -> None:
+    def check_training_part(self) -> None:
         """Logs how the classes of the training part are balanced, and what was left out."""
         if self.dropped:
             log.info(f"{self.dropped:,} samples left out: the same ones are in the validation or test part")
@@ -259,13 +259,13 @@ class Labelled(DataModule):
         return self.loaded.labels[self.places[part]], self.places[part]
 
 
-def conform(samples: Samples, trained: dict[str, Any] | None) -> Samples:
+def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
     """Puts the classes into the order that a trained model knows; one that knows none sees none.
 
     Raises:
         UserError: there are others.
     """
-    known = tuple(trained["classes"]) if trained else samples.classes
+    known = samples.classes if expected is None else expected.classes
     if samples.classes == known:
         return samples
     if not known:

@@ -4,7 +4,8 @@ import hashlib
 
 import numpy as np
 
-from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import PARTS
 
 
 def split(samples: Samples, shares: tuple[float, float, float], seed: int) -> tuple[dict[str, np.ndarray], int]:

@@ -50,10 +50,8 @@ class SeriesScaler(nn.Module):
             UserError: a series is constant in the training part, or not positive under log scaling.
         """
         self.check_domain(train)
+        self.check_varies(train)
         inner = np.log(train) if self.kind == "log" else train
-        for name, values in zip(self.names, inner.T, strict=True):
-            if np.ptp(values) == 0:
-                raise UserError(f"series {name} is constant in the training part: leave it out or change data.split")
         shift, scale = {
             "none": (np.zeros(inner.shape[1]), np.ones(inner.shape[1])),
             "minmax": (inner.min(axis=0), np.ptp(inner, axis=0)),
@@ -68,6 +66,13 @@ class SeriesScaler(nn.Module):
         }
         for name, value in statistics.items():
             getattr(self, name).copy_(torch.from_numpy(value))
+
+    def check_varies(self, train: np.ndarray) -> None:
+        """Refuses a series that is constant in the training part `train` (N, S), also after the logarithm."""
+        inner = np.log(train) if self.kind == "log" else train
+        for name, values in zip(self.names, inner.T, strict=True):
+            if np.ptp(values) == 0:
+                raise UserError(f"series {name} is constant in the training part: leave it out or change data.split")
 
     def check_domain(self, values: np.ndarray) -> None:
         """Refuses what has no logarithm."""

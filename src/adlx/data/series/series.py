@@ -12,12 +12,12 @@ from adlx.data.datamodule import DataModule
 from adlx.data.series.scaling import Scaling, SeriesScaler
 from adlx.data.series.sources.table import Table
 from adlx.data.series.windows import WindowLoader
+from adlx.data.splits import PARTS, check_shares
 from adlx.errors import UserError
 from adlx.specs import SeriesSpec
 
 log = logging.getLogger("adlx")
 
-PARTS = ("train", "val", "test")
 UNSEEN = 1000
 """Windows before an in-sample span that are scored beside it, at most."""
 
@@ -41,6 +41,7 @@ class Series(DataModule):
         train_windows: train on this many windows, the last ones before validation; None: all there are.
     """
 
+    expected_spec: SeriesSpec | None = None
     model_keys = ("context", "horizon", "scaling", "instance_norm")
     view_keys = ("stride", "batch_size", "repeat", "split", "train_windows")
 
@@ -64,8 +65,8 @@ class Series(DataModule):
         for name, count in {**counts, "last": last, "train_windows": train_windows}.items():
             if count is not None and count < 1:
                 raise UserError(f"data.{name}={count}: must be at least 1")
-        if split is not None and (len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1)):
-            raise UserError(f"data.split={list(split)}: three positive shares that sum to 1, or null for in-sample")
+        if split is not None:
+            check_shares(split, ", or null for in-sample")
         if split is None and train_windows is not None:
             raise UserError(f"data.train_windows={train_windows} needs data.split: in-sample, every part is the whole")
         self.context, self.horizon, self.stride = context, horizon, stride
@@ -82,10 +83,10 @@ class Series(DataModule):
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Loads, checks, splits and fits the scaler, once.
+        """Loads, checks and splits, once.
 
         Raises:
-            UserError: a part holds no whole window, or the series do not suit the scaling.
+            UserError: a part holds no whole window, or a series has values that the scaling cannot take.
         """
         if self.table is not None:
             return
@@ -97,14 +98,19 @@ class Series(DataModule):
                     f"data.context + data.horizon = {self.context + self.horizon} rows do not fit into the {part} part "
                     f"({len(rows)} of {len(self.values)} rows): lower them, change data.split, or give more rows"
                 )
-        if self.trained_spec is None:
-            if self.train_windows is not None and len(self.starts("train")) < self.train_windows:
-                raise UserError(
-                    f"data.train_windows={self.train_windows}: the training part has {len(self.starts('train'))}"
-                )
-            train = self.rows("train")
-            self.scaler.fit(self.values[train.start : train.stop])
         self.scaler.check_domain(self.values)
+
+    def check_training_part(self) -> None:
+        if self.train_windows is not None and len(self.starts("train")) < self.train_windows:
+            raise UserError(
+                f"data.train_windows={self.train_windows}: the training part has {len(self.starts('train'))}"
+            )
+        self.scaler.check_varies(self.training())
+
+    def training(self) -> np.ndarray:
+        """(N, S) the rows of the training part, in original units."""
+        rows = self.rows("train")
+        return self.values[rows.start : rows.stop]
 
     def read(self) -> None:
         """Loads the series between `start` and `end` without splitting them: enough to forecast what comes next."""
@@ -114,8 +120,8 @@ class Series(DataModule):
         earlier, frame = frame.iloc[:unused], frame.iloc[unused:]
         if len(frame) < self.context:
             raise UserError(f"{len(frame)} rows of {table.detail} are left: data.context={self.context} needs more")
-        if self.trained_spec is not None:
-            known = tuple(self.trained_spec["series"])
+        if self.expected_spec is not None:
+            known = self.expected_spec.series
             frame, earlier = self._conform(frame, known, table.detail), earlier.reindex(columns=list(known))
         self.table = Table(frame, table.source, table.detail)
         self.values = np.ascontiguousarray(frame.to_numpy(np.float64))

@@ -43,8 +43,6 @@ class ELM(Classifier):
             the shorter side of the input.
         readout: how beta is solved for: `none`, least squares of minimum norm, `ridge`, `lasso` or `elasticnet`; a
             list solves each from one pass, and the best in validation is what classifies.
-        alpha: strength of the penalty as in scikit-learn (there is none in `none`); `auto`: the best in validation.
-        l1_ratio: of `elasticnet`, as in scikit-learn.
         input: how a sample becomes numbers, see `Inputs`.
     """
 
@@ -63,25 +61,19 @@ class ELM(Classifier):
         scale: float = 1.0,
         field: int | Literal["auto"] | None = "auto",
         readout: Readout | list[Readout] = "ridge",
-        alpha: float | Literal["auto"] = "auto",
-        l1_ratio: float = 0.5,
         input: Input = "auto",
     ) -> None:
         super().__init__(spec, input)
         self.readouts: list[Readout] = [readout] if isinstance(readout, str) else list(readout)
         if not self.readouts or len(set(self.readouts)) < len(self.readouts):
             raise ValueError(f"model.readout={self.readouts}: each readout once")
-        if alpha != "auto" and alpha <= 0:
-            raise ValueError(f"model.alpha={alpha}: above 0, or auto; without a penalty it is model.readout=none")
-        if not 0 < l1_ratio <= 1:
-            raise ValueError(f"model.l1_ratio={l1_ratio}: above 0 and at most 1")
         if hidden < 1 or scale <= 0:
             raise ValueError(f"model.hidden={hidden} and model.scale={scale} must be above 0")
         shorter = min(self.inputs.grid)
         side = max(1, shorter // 4) if field == "auto" else field
         if side is not None and not 1 <= side <= shorter:
             raise ValueError(f"model.field={field}: from 1 to {shorter}, or null for the whole input")
-        self.hidden, self.weights, self.alpha, self.l1_ratio = hidden, weights, alpha, l1_ratio
+        self.hidden, self.weights = hidden, weights
         self.activate = {"tanh": torch.tanh_, "sigmoid": torch.sigmoid_, "relu": torch.relu_}[activation]
         self.register_buffer("fields", squares(self.inputs.grid, side), persistent=False)  # (S, F F)
         places, seen = map(int, self.fields.shape)

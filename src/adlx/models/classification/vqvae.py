@@ -58,7 +58,7 @@ class VQVAE(Autoencoder):
             nn.Conv2d(hidden // 2, hidden, kernel_size=4, stride=2, padding=1),
             nn.ReLU(),
             nn.Conv2d(hidden, hidden, kernel_size=3, padding=1),
-            *(Residual(hidden) for _ in range(blocks)),
+            *(VQVAEResidual(hidden) for _ in range(blocks)),
             nn.ReLU(),
             nn.Conv2d(hidden, dimension, kernel_size=1),
         )
@@ -75,7 +75,7 @@ class VQVAE(Autoencoder):
         self.quantizer = VectorQuantize(**self.quantizer_arguments)
         self.decoder = nn.Sequential(
             nn.Conv2d(dimension, hidden, kernel_size=3, padding=1),
-            *(Residual(hidden) for _ in range(blocks)),
+            *(VQVAEResidual(hidden) for _ in range(blocks)),
             nn.ReLU(),
             nn.ConvTranspose2d(hidden, hidden // 2, kernel_size=4, stride=2, padding=1),
             nn.ReLU(),
@@ -104,7 +104,7 @@ class VQVAE(Autoencoder):
         return Reconstruction(self.decoder(quantized.to(cells.dtype)), codes, penalty.sum())
 
 
-class Residual(nn.Module):
+class VQVAEResidual(nn.Module):
     """x + conv1x1(relu(conv3x3(relu(x)))), section 4.1."""
 
     def __init__(self, width: int) -> None:

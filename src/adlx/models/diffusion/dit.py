@@ -25,7 +25,7 @@ from adlx.specs import ImageSpec
 EMBEDDING = 32
 
 
-class ViT(Denoiser):
+class DiT(Denoiser):
     """The network.
 
     Args:
@@ -43,13 +43,13 @@ class ViT(Denoiser):
     def __init__(
         self,
         spec: ImageSpec,
-        patch: int,
-        width: int,
-        blocks: int,
-        heads: int,
-        positions: Literal["sinusoidal", "learned"],
-        conditioning: Literal["adaln", "input"],
-        convolutions: int = 0,
+        patch: int = 4,
+        width: int = 192,
+        blocks: int = 8,
+        heads: int = 12,
+        positions: Literal["sinusoidal", "learned"] = "sinusoidal",
+        conditioning: Literal["adaln", "input"] = "adaln",
+        convolutions: int = 32,
     ) -> None:
         super().__init__(spec)
         height, across = spec.size
@@ -72,8 +72,8 @@ class ViT(Denoiser):
         self.level = nn.Sequential(nn.Linear(EMBEDDING, width), nn.SiLU(), nn.Linear(width, width))
         self.conditioning = conditioning
         adaptive = conditioning == "adaln"
-        self.blocks = nn.ModuleList(Block(width, heads, adaptive) for _ in range(blocks))
-        self.norm = Norm(width) if adaptive else nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(DiTBlock(width, heads, adaptive) for _ in range(blocks))
+        self.norm = PlainLayerNorm(width) if adaptive else nn.LayerNorm(width)
         self.modulation = nn.Linear(width, 2 * width) if adaptive else None
         self.to_pixels = nn.Linear(width, channels * patch * patch)
         self.patch, self.channels = patch, channels
@@ -107,16 +107,16 @@ def two_convolutions(given: int, between: int, out: int) -> nn.Sequential:
     return nn.Sequential(first, nn.SiLU(), second)
 
 
-class Block(nn.Module):
+class DiTBlock(nn.Module):
     """Attention and a two-layer MLP of four times the width, each with a residual."""
 
     def __init__(self, width: int, heads: int, adaptive: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.norm_attention = Norm(width) if adaptive else nn.LayerNorm(width)
+        self.norm_attention = PlainLayerNorm(width) if adaptive else nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.norm_mlp = Norm(width) if adaptive else nn.LayerNorm(width)
+        self.norm_mlp = PlainLayerNorm(width) if adaptive else nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.modulation = nn.Linear(width, 6 * width) if adaptive else None
         if self.modulation is not None:
@@ -139,7 +139,7 @@ class Block(nn.Module):
         return tokens + gate_2 * self.mlp(self.norm_mlp(tokens) * (1 + scale_2) + shift_2)
 
 
-class Norm(nn.Module):
+class PlainLayerNorm(nn.Module):
     """Layer norm without weights. PyTorch's kernel for the CPU is twice as fast with ones and zeros as with None."""
 
     one: Tensor

@@ -28,7 +28,7 @@ class UNet(Denoiser):
         depth: residual blocks at each size, down and up.
     """
 
-    def __init__(self, spec: ImageSpec, widths: Sequence[int], depth: int) -> None:
+    def __init__(self, spec: ImageSpec, widths: Sequence[int] = (32, 64, 96, 128), depth: int = 2) -> None:
         super().__init__(spec)
         shrinks = 2 ** (len(widths) - 1)
         if any(side % shrinks for side in spec.size):
@@ -73,10 +73,10 @@ class UNet(Denoiser):
 
 
 def blocks(before: int, width: int, depth: int, skip: int = 0) -> list[nn.Module]:
-    return [Residual((width if at else before) + skip, width) for at in range(depth)]
+    return [UNetResidual((width if at else before) + skip, width) for at in range(depth)]
 
 
-class Residual(nn.Module):
+class UNetResidual(nn.Module):
     """x + conv(silu(conv(norm(x)))), with a 1 x 1 convolution on x where the width changes."""
 
     def __init__(self, before: int, width: int) -> None:

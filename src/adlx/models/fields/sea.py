@@ -2,8 +2,8 @@
 
 Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2a. A frozen
 autoencoder makes latents z_i (T, L) of each group of fields. In a block each group attends to its own past, the groups
-exchange what they know (`adlx.models.fields.exchange`), the numbers of the trajectory c, such as its Reynolds number, come in
-(figure 2b), and a perceptron follows,
+exchange what they know (`adlx.models.fields.exchange`), the numbers of the trajectory c, such as its Reynolds number,
+come in (figure 2b), and a perceptron follows,
 
     h_i = z_i E_i
     h_i = h_i + attention(norm(h_i)),   h_i = h_i + exchange(h),   h_i = h_i + mlp(norm(h_i) (1 + scale(c)) + shift(c))
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from adlx.models.fields.causal import Cache, once
 from adlx.models.fields.exchange import Addition, Exchange, Pooling, StateExchange
 from adlx.models.fields.interfaces import FieldAutoencoder, TrainingPart
-from adlx.models.fields.sea_block import Attend, Block, Conditioning, Feed, zero
+from adlx.models.fields.sea_block import Attend, Conditioning, Feed, SEABlock, zero
 from adlx.models.fields.stepwise import Stepwise, check_stepwise
 from adlx.specs import FieldSpec
 
@@ -74,7 +74,7 @@ class SEA(Stepwise):
         order: Literal["parallel", "sequential"] = "parallel",
         conditioning: Conditioning = "adaln",
         seed_frames: int = 1,
-        noise: float = 0.0,
+        noise: float = 0.1,
         pushforward: int = 0,
         dropout: float = 0.0,
     ) -> None:
@@ -103,10 +103,10 @@ class SEA(Stepwise):
             kinds = {"addition": Addition, "pool": Pooling}
             return None if exchange == "none" else kinds[exchange](groups, order == "sequential", width)
 
-        def block() -> Block:
+        def block() -> SEABlock:
             attention = [Attend(width, heads, dropout) for _ in range(groups)]
             inner, way = feedforward or 4 * width, conditioning if told else None
-            return Block(attention, exchanged(), [Feed(width, inner, way, dropout) for _ in range(groups)])
+            return SEABlock(attention, exchanged(), [Feed(width, inner, way, dropout) for _ in range(groups)])
 
         self.blocks = nn.ModuleList(block() for _ in range(blocks))
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))

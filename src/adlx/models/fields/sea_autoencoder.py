@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from adlx.models.diffusion.dit import grid_sinusoids
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.models.fields.partition import Partition
-from adlx.models.forecasting.transformer import Block
+from adlx.models.forecasting.transformer import TransformerBlock
 from adlx.specs import FieldSpec
 
 
@@ -104,5 +104,5 @@ def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 def attention_blocks(count: int, width: int, heads: int) -> nn.Sequential:
     """So many blocks, LayerNorm before each layer and once at the end; none: nothing."""
-    blocks = [Block(width, heads, width // heads, 4 * width, dropout=0.0, norm="pre") for _ in range(count)]
+    blocks = [TransformerBlock(width, heads, width // heads, 4 * width, dropout=0.0, norm="pre") for _ in range(count)]
     return nn.Sequential(*blocks, *[nn.LayerNorm(width)] * bool(count))

@@ -1,4 +1,5 @@
-"""A block of `adlx.models.fields.sea`: attention along time, exchange between groups, a perceptron told of the trajectory.
+"""A block of `adlx.models.fields.sea`: attention along time, exchange between groups, and a perceptron that knows the
+parameters of the trajectory.
 
 Shapes: B batch, T time, D width.
 """
@@ -13,7 +14,7 @@ from adlx.models.fields.exchange import Exchange
 Conditioning = Literal["adaln", "added"]
 
 
-class Block(nn.Module):
+class SEABlock(nn.Module):
     """Each group attends to its past, the groups exchange, each goes through its perceptron."""
 
     def __init__(self, attention: list["Attend"], exchange: Exchange | None, feed: list["Feed"]) -> None:

@@ -48,7 +48,7 @@ class Seq2Seq(Forecaster):
         teacher_forcing: float = 1.0,
         teacher_forcing_final: float | None = None,
         teacher_forcing_steps: int = 0,
-        zero_init: bool = False,
+        zero_init: bool = True,
     ) -> None:
         super().__init__(spec)
         if not all(0 <= ratio <= 1 for ratio in (teacher_forcing, teacher_forcing_final or 0.0)):

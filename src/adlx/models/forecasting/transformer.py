@@ -56,7 +56,7 @@ class Transformer(Forecaster):
         dropout: float = 0.0,
         norm: Norm = "post",
         readout: Literal["last", "flatten"] = "last",
-        zero_init: bool = False,
+        zero_init: bool = True,
     ) -> None:
         super().__init__(spec)
         sizes = {"hidden": hidden, "blocks": blocks, "heads": heads, "head_dim": head_dim, "feedforward": feedforward}
@@ -74,7 +74,9 @@ class Transformer(Forecaster):
         self.register_buffer("positions", positional_encoding(spec.context, hidden), persistent=False)
         self.dropout = nn.Dropout(dropout)
         head_dim = head_dim or hidden // heads
-        self.blocks = nn.ModuleList(Block(hidden, heads, head_dim, feedforward, dropout, norm) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(hidden, heads, head_dim, feedforward, dropout, norm) for _ in range(blocks)
+        )
         self.norm = nn.LayerNorm(hidden) if norm == "pre" else nn.Identity()  # post-norm blocks end in one
         self.flatten = readout == "flatten"
         self.head = Readout(spec.context * hidden, spec, spec.horizon) if self.flatten else Readout(hidden, spec)
@@ -92,7 +94,7 @@ class Transformer(Forecaster):
         return self.head(x.flatten(1) if self.flatten else x)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Self-attention and a feed-forward layer, each added to its input and normalised after or before.
 
     With `last` only so many positions at the end come out: the rest need no queries where nothing reads them.

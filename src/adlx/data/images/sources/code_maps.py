@@ -11,7 +11,8 @@ import numpy as np
 
 from adlx.atomic import replacing
 from adlx.data.images.sources.expressions import EXPRESSIONS
-from adlx.data.images.sources.samples import PARTS, Samples
+from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import PARTS
 from adlx.errors import UserError
 
 STUDY_CODES = 256  # in the codebook of the studies' VQ-VAE, whose maps come without it

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-PARTS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Samples:

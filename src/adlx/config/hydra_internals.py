@@ -1,0 +1,15 @@
+"""What adlx needs of Hydra beyond its public interface, in one place.
+
+A test holds it against the installed version: where an upgrade removes it, it says so.
+"""
+
+from collections.abc import Sequence
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+
+def grid_jobs(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a grid sweep, in the order in which Hydra's own sweeper runs them."""
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(words)), max_batch_size=None)
+    return [job for batch in batches for job in batch]

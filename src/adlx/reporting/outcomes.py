@@ -1,0 +1,41 @@
+"""What the commands that work with a run print: an evaluation, a prediction, a sweep."""
+
+from pathlib import Path
+from typing import Any
+
+from adlx.comparison.comparison import Comparison, shown
+from adlx.reporting.terminal import console, frame_table, tell
+from adlx.runs.evaluate import Evaluation
+from adlx.runs.predict import Prediction
+
+
+def report_evaluation(evaluation: Evaluation) -> None:
+    """Prints the scores and tables of a test; the last line is `evaluation: <folder>`."""
+    out = console()
+    tell(evaluation.metrics, evaluation.title, out)
+    for name, frame in evaluation.tables.items():
+        out.print(frame_table(frame, f"{evaluation.title}: {name}"))
+    out.print(evaluation.tested)
+    if evaluation.simulated:
+        out.print("data: simulated")
+    out.print(f"evaluation: {evaluation.path}")
+
+
+def report_prediction(prediction: Prediction) -> None:
+    """Prints a product in a few lines; the last line is `predict: <folder>`."""
+    out = console()
+    out.print(prediction.summary)
+    if prediction.simulated:
+        out.print("data: simulated")
+    out.print("files: " + ", ".join(prediction.files))
+    out.print(f"predict: {prediction.path}")
+
+
+def report_sweep(path: Path, comparison: Comparison | None, failed: dict[int, dict[str, Any]]) -> None:
+    """Prints the table of a sweep and the jobs that failed; the last line is `multirun: <folder>`."""
+    out = console()
+    if comparison is not None:
+        out.print(shown(comparison)[0])
+    for number, entry in failed.items():
+        out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
+    out.print(f"multirun: {path}")

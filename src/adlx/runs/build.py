@@ -1,0 +1,115 @@
+"""Data, model and task from a checked config: their structure, with weights as they are drawn."""
+
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+import pytorch_lightning as pl
+from torch import nn
+
+from adlx.config.nodes import CheckedConfig, Node, Part
+from adlx.data.datamodule import DataModule
+from adlx.errors import UserError
+from adlx.specs import Spec, describe_spec
+from adlx.tasks.task import Optimization, Task
+
+
+def build_data(config: CheckedConfig, pinned: Mapping[str, Any] | None = None) -> DataModule:
+    """The data module, not loaded yet.
+
+    Args:
+        config: of the run.
+        pinned: `run.json`'s facts on the data of an earlier run, to load the same again.
+    """
+    data: DataModule = config.data.build()
+    for key, value in data.pinned(dict(pinned)).items() if pinned is not None else ():
+        setattr(data, key, value)
+    data.seed = config.seed
+    return data
+
+
+def check_pair(config: CheckedConfig, data: DataModule) -> None:
+    """Raises UserError where task, model and data do not go together; needs nothing loaded."""
+    task, model = config.task.target, config.model.target
+    if not issubclass(model, task.model_kind):
+        raise UserError(
+            f"task and model do not fit: {task.__name__} trains a {task.model_kind.__name__}, and {model.__name__} is "
+            "none; the model's own config file chooses its task"
+        )
+    if not issubclass(spec_kind(data), task.spec_kind):
+        raise UserError(
+            f"model and data do not fit: {model.__name__} is for {describe_spec(task.spec_kind)}, and "
+            f"{type(data).__name__} gives {describe_spec(spec_kind(data))}"
+        )
+    if config.finetune and not task.follows_gradient:
+        raise UserError(f"finetune: {model.__name__} is solved, not trained; it starts from nothing")
+
+
+def spec_kind(data: DataModule) -> type[Spec]:
+    """The kind of spec that data have, known before they are loaded."""
+    return get_type_hints(type(data).spec.fget)["return"]
+
+
+def build_loss(config: CheckedConfig) -> nn.Module:
+    try:
+        return config.loss.build()
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def model_spec(config: CheckedConfig, spec: Spec) -> Spec:
+    """The dimensions that the model is built from: those of the data, and what the loss asks of its output."""
+    return config.task.target.model_spec(spec, build_loss(config))
+
+
+def build_model(node: Node, spec: Spec, parts: Mapping[str, nn.Module] | None = None) -> nn.Module:
+    """A model with its parts.
+
+    Args:
+        node: of a checked config.
+        spec: of the data.
+        parts: models of other runs, by argument; those not given are built with fresh weights.
+
+    Raises:
+        UserError: arguments that do not go together, in the model's own words.
+    """
+    given = dict(parts or {})
+    for name, part in node.arguments.items():
+        if isinstance(part, Part) and name not in given:
+            assert part.model is not None
+            given[name] = build_model(part.model, spec)
+    try:
+        return node.build(spec, **given)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def build_task(config: CheckedConfig, data: DataModule, model: nn.Module) -> Task:
+    """The task around a model; it has no statistics of the training part yet.
+
+    Args:
+        config: of the run.
+        data: loaded.
+        model: built for these data.
+    """
+    kind = config.task.target
+    try:
+        kind.check_trainer(config.trainer.arguments)
+        return config.task.build(
+            model=model, loss=build_loss(config), optimization=optimization(config), data=data, seed=config.seed
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def optimization(config: CheckedConfig) -> Optimization:
+    """How the optimizer and its schedule are made, once there are weights."""
+    schedule: Node | None = config.optimizer.arguments.get("schedule")
+    return Optimization(
+        make_optimizer=config.optimizer.without("schedule").build,
+        make_schedule=None if schedule is None else schedule.build,
+    )
+
+
+def seed_everything(config: CheckedConfig) -> None:
+    """Seeds all generators, so that fresh weights follow from the config's seed alone."""
+    pl.seed_everything(config.seed, verbose=False)

@@ -1,0 +1,59 @@
+"""The end of a run: the best checkpoint is tested; numbers, predictions and figures are written."""
+
+import pytorch_lightning as pl
+
+from adlx.data.datamodule import DataModule
+from adlx.figures.curves import training_curves
+from adlx.figures.style import save, save_film
+from adlx.models.lora import merge
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.folder import RunFolder, write_json
+from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
+from adlx.runs.progress import peak_memory_mb
+from adlx.runs.score import score
+from adlx.tasks.task import Task
+
+
+def finish(run: RunFolder, data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float) -> None:
+    """Tests the checkpoint that counts and marks the run finished.
+
+    Args:
+        run, data, task, trainer: after the fit.
+        first_step: the step that this process went on from.
+        seconds: that it trained.
+    """
+    task.load_weights(load_checkpoint(run.checkpoint))
+    steps, device = task.steps_done - first_step, trainer.strategy.root_device
+    facts = {
+        "fit/seconds": task.seconds_before + seconds,
+        "fit/steps_per_second": steps / seconds if steps else 0.0,
+        "fit/peak_memory_mb": peak_memory_mb(device),
+        "fit/checkpoint_kb": run.checkpoint.stat().st_size / 1000,
+        **task.facts(),
+    }
+    merge(task.model)  # sizes are those of the adapters, scores those of the whole
+    score(task, data, {"cpu": "cpu", "mps": "mps"}.get(device.type, "gpu"), trainer.precision)
+    metrics = {**task.results, **facts}
+    task.save_predictions(run.path / "predictions.npz")
+    figures = draw(run, task)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.log_run(run, metrics, figures, task.steps_done)
+        elif not isinstance(logger, Curves):  # a service of the user's
+            logger.log_hyperparams(hyperparameters(run))
+            logger.log_metrics(metrics, step=task.steps_done)
+    write_json(run.path / "metrics.json", metrics)
+    ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
+    run.update(status="finished", **ended, **task.notes())
+
+
+def draw(run: RunFolder, task: Task) -> dict:
+    """Writes the figures of the last test, and of the training. Returns them by name."""
+    figures = task.figures(run.title)
+    if (run.path / "metrics.csv").is_file():
+        figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)
+    for name, figure in figures.items():
+        save(figure, run.path / "figures" / f"{name}.png")
+    for name, frames in task.animations(run.title).items():
+        save_film(frames, run.path / "figures" / f"{name}.gif")
+    return figures

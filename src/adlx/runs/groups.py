@@ -1,0 +1,73 @@
+"""What each node of a run's config may be, and which settings contradict each other."""
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import Profiler
+from pytorch_lightning.strategies import Strategy
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from adlx.config.check import check
+from adlx.config.nodes import CheckedConfig, Group, Origin
+from adlx.data.datamodule import DataModule
+from adlx.errors import UserError
+from adlx.runs.finetune import Finetune
+from adlx.tasks.task import Task
+
+# Arguments by which callbacks and loggers ask for the run's folder and for the step that it goes on from. A config may
+# set them, but need not.
+_OFFERED = frozenset({"dirpath", "folder", "save_dir", "first_step"})
+# What the run itself passes to the trainer, or another group sets.
+_TRAINER_OWN = {"self", "logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "max_time"}
+
+GROUPS: dict[str, Group] = {
+    "model": Group(nn.Module, given=frozenset({"spec"})),
+    "data": Group(DataModule),
+    "task": Group(Task, given=frozenset({"model", "loss", "optimization", "data", "seed"})),
+    "loss": Group(nn.Module),
+    "optimizer": Group(
+        Optimizer,
+        given=frozenset({"params"}),
+        nested={"schedule": Group(LRScheduler, given=frozenset({"optimizer", "total_steps"}))},
+    ),
+    "finetune": Group(Finetune),
+    "callbacks": Group(pl.Callback, offered=_OFFERED),
+    "logger": Group(Logger, offered=_OFFERED),
+    "trainer": Group(
+        pl.Trainer,
+        fixed=pl.Trainer,
+        forbidden=frozenset(_TRAINER_OWN),
+        extra={"threads": Literal["auto"] | int},
+        nested={"strategy": Group(Strategy), "profiler": Group(Profiler)},
+    ),
+}
+
+
+def checked(config: dict[str, Any], origin: Origin) -> CheckedConfig:
+    """A run's config, checked against `GROUPS`.
+
+    Raises:
+        UserError: one line on the first mistake.
+    """
+    result = check(config, GROUPS, origin)
+    _check_contradictions(config)
+    return result
+
+
+def _check_contradictions(config: dict[str, Any]) -> None:
+    """Settings that each make sense and together do not; the one place for them."""
+    trainer, optimizer = config["trainer"], config["optimizer"]
+    if str(trainer.get("precision")) == "16-mixed" and optimizer.get("fused") and trainer.get("gradient_clip_val"):
+        raise UserError(
+            "trainer.precision=16-mixed cannot clip gradients of a fused optimizer: "
+            "set optimizer.fused=false, trainer.gradient_clip_val=null or trainer.precision=bf16-mixed"
+        )
+    monitored = {name for name, node in config["callbacks"].items() if node.get("monitor") == "val/loss"}
+    if monitored and trainer.get("limit_val_batches") == 0:
+        raise UserError(
+            f"trainer.limit_val_batches=0 leaves no val/loss for callbacks.{sorted(monitored)[0]}: "
+            "validate, or monitor something else"
+        )

@@ -1,0 +1,142 @@
+"""A model out of a checkpoint, with its parts and its base: what resuming, evaluating, exporting and fine-tuning share.
+
+Shapes of what is stored: a checkpoint's card (`checkpoint["adlx"]`) holds the `config`, the `spec` of the data as
+`Spec.plain` gives it, and library `versions`.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from adlx.config.nodes import CheckedConfig
+from adlx.config.targets import resolve
+from adlx.data.datamodule import DataModule
+from adlx.errors import UserError
+from adlx.models.lora import merge
+from adlx.runs.build import build_model, build_task, model_spec
+from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.finetune import Base
+from adlx.runs.folder import RunFolder
+from adlx.runs.groups import checked
+from adlx.runs.provenance import versions
+from adlx.specs import Spec
+from adlx.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A model with its best weights, whole (adapters merged), and the card of its checkpoint."""
+
+    model: nn.Module
+    card: dict[str, Any]
+
+    @property
+    def spec(self) -> Spec:
+        return spec_from(self.card["spec"])
+
+
+def spec_from(plain: dict[str, Any]) -> Spec:
+    """The spec that `Spec.plain` made these values of."""
+    values = {key: value for key, value in plain.items() if key != "_target_"}
+    return resolve(plain.get("_target_"), Spec, "spec")(**values)
+
+
+def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) -> Restored:
+    """The model of a run with its best weights; needs no data.
+
+    Args:
+        run: finished.
+        base: the run it was fine-tuned from, if that is no longer where it was.
+        merged: fold adapters into the weights.
+    """
+    checkpoint = load_checkpoint(run.checkpoint)
+    card = checkpoint["adlx"]
+    plain = {**card["config"], "finetune": locate_base(run, card["config"]["finetune"], base)}
+    config = checked(plain, lambda key: f"in {run.checkpoint}")
+    model = build_model(config.model, model_spec(config, spec_from(card["spec"])))
+    prepare_to_load(model, config)
+    stored = checkpoint["state_dict"].items()
+    weights = {key.removeprefix("model."): value for key, value in stored if key.startswith("model.")}
+    model.load_state_dict(weights, strict=config.finetune is None or not config.finetune.target.keeps_adapters_alone)
+    if merged:
+        merge(model)
+    return Restored(model, card)
+
+
+def restore_task(config: CheckedConfig, data: DataModule) -> Task:
+    """The task of a run around a model of the right structure, for a checkpoint that brings weights and statistics."""
+    model = build_model(config.model, model_spec(config, data.spec))
+    facts = prepare_to_load(model, config)
+    task = build_task(config, data, model)
+    return with_facts(task, config, data, facts)
+
+
+def prepare_to_load(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
+    """Puts adapters in place where the checkpoint of a fine-tuned run holds some. Returns facts for `run.json`."""
+    if config.finetune is None:
+        return {}
+    strategy = config.finetune.build()
+    try:
+        return strategy.prepare_to_load(model, lambda: open_base(strategy.run, strategy.sha256))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def with_facts(task: Task, config: CheckedConfig, data: DataModule, finetune: dict[str, Any]) -> Task:
+    """The task, knowing what its checkpoints must say of themselves."""
+    task.finetune = finetune
+    task.strict_loading = config.finetune is None or not config.finetune.target.keeps_adapters_alone
+    task.card = {"config": config.plain, "spec": data.spec.plain(), "versions": versions()}
+    return task
+
+
+def open_base(path: str, sha256: str | None) -> Base:
+    """Opens a base run as data: its own config, its weights and nothing that runs code.
+
+    Raises:
+        UserError: it is absent, unfinished, or not the one with this `sha256`.
+    """
+    run = open_base_folder(path, sha256)
+    run.require_finished("finetune.run")
+    digest = checkpoint_digest(run)
+    if sha256 is not None and digest != sha256:
+        raise UserError(
+            f"finetune.run={path} is not the run this one started from: its weights are {digest[:12]}..., "
+            f"not {sha256[:12]}... (sha256 of {run.checkpoint.name})"
+        )
+    restored = restore_model(run)
+    return Base(run, digest, restored.model, restored.card)
+
+
+def open_base_folder(path: str, sha256: str | None = None) -> RunFolder:
+    if not Path(path).is_dir():
+        known = f" (sha256 {sha256[:12]}...)" if sha256 else ""
+        raise UserError(f"finetune.run={path} is not there{known}: say where the base run is with finetune.run=RUN")
+    return RunFolder.open(path)
+
+
+def locate_base(run: RunFolder, node: dict[str, Any] | None, base: str | None = None) -> dict[str, Any]:
+    """`config.finetune` of a run, with its base where it is now: both may have moved together, or `base` names it."""
+    node = dict(node or {})
+    if node and base is not None:
+        node["run"] = base
+    if isinstance(path := node.get("run"), str):
+        relative = run.info.get("finetune", {}).get("relative_path")
+        if not Path(path).is_dir() and relative and (run.path / relative / "run.json").is_file():
+            path = str((run.path / relative).resolve())
+        node["run"] = str(Path(path).absolute())
+    return node
+
+
+def relative_path(run: RunFolder, base: str) -> str:
+    """The way from a run to its base."""
+    return os.path.relpath(base, run.path.absolute())
+
+
+def checkpoint_digest(run: RunFolder) -> str:
+    """SHA-256 of the checkpoint that counts."""
+    return hashlib.sha256(run.checkpoint.read_bytes()).hexdigest()

@@ -1,0 +1,70 @@
+"""The weights that a new run begins with: drawn from its seed, those of its base run, those of its parts."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from adlx.config.nodes import CheckedConfig
+from adlx.data.datamodule import DataModule
+from adlx.errors import UserError
+from adlx.runs.build import build_model, build_task, model_spec, seed_everything
+from adlx.runs.finetune import Finetune, check_fits_base
+from adlx.runs.parts import check_parts_of_base, restore_parts
+from adlx.runs.restore import open_base, open_base_folder, spec_from, with_facts
+from adlx.tasks.task import Task
+
+log = logging.getLogger("adlx")
+
+
+def new_task(config: CheckedConfig, data: DataModule) -> Task:
+    """The task of a new run around a model with its first weights.
+
+    Args:
+        config: whose parts are identified, and whose model has the base's arguments where it is fine-tuned.
+        data: loaded.
+    """
+    seed_everything(config)
+    spec = model_spec(config, data.spec)
+    check_parts_of_base(config, spec)
+    # All weights of a fine-tuned model are the base's, those of its parts too.
+    parts = {} if config.finetune else restore_parts(config, spec)
+    model = build_model(config.model, spec, parts)
+    facts = _start_from_base(model, config) if config.finetune else {}
+    if facts:
+        config.plain["finetune"]["sha256"] = facts["sha256"]
+    return with_facts(build_task(config, data, model), config, data, facts)
+
+
+def _start_from_base(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
+    assert config.finetune is not None
+    strategy: Finetune = config.finetune.build()
+    base = open_base(strategy.run, strategy.sha256)
+    on_base_data = build_model(config.model, model_spec(config, spec_from(base.card["spec"])))
+    check_fits_base(on_base_data.state_dict(), base)
+    try:
+        return strategy.start(model, base)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def with_base_arguments(config: CheckedConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain config of a fine-tuned run, with the base's model arguments that no word of the command line set.
+
+    A fine-tuned model is the base's model: the defaults of its config file do not say how that was built.
+    """
+    run = open_base_folder(config.plain["finetune"]["run"])
+    base, own = run.config["model"], config.plain["model"]
+    if base.get("_target_") != own.get("_target_"):
+        names = [str(node.get("_target_")).rpartition(".")[2] for node in (base, own)]
+        raise UserError(f"finetune.run={run.path} is a {names[0]}, and model={names[1]}: choose the same model")
+    set_by_user = {word.lstrip("+").split("=")[0] for word in overrides}
+    inherited = {
+        key: value for key, value in base.items() if own.get(key) != value and f"model.{key}" not in set_by_user
+    }
+    if inherited:
+        shown = {key: value["run"] if isinstance(value, dict) else value for key, value in inherited.items()}
+        log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in shown.items()))
+    finetune = {**config.plain["finetune"], "run": str(run.path.absolute())}  # it is looked for from other folders
+    return {**config.plain, "model": {**own, **inherited}, "finetune": finetune}

@@ -1,0 +1,44 @@
+"""What a sweep does around its jobs, as Hydra's callback; `configs/train.yaml` names it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from adlx.config.hydra_internals import grid_jobs
+from adlx.runs.folder import write_json
+
+log = logging.getLogger("adlx")
+
+
+class Once(logging.Filter):
+    """Lets a line pass the first time: jobs on the same data have the same to say of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        new = line not in self.seen
+        self.seen.add(line)
+        return new
+
+
+class SweepHooks(Callback):
+    """Writes the plan of a sweep before its first job, and says what all jobs say only once."""
+
+    def __init__(self) -> None:
+        self.once = Once()
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        log.addFilter(self.once)
+        words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
+        basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
+        jobs = grid_jobs(words) if basic else []
+        write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        log.removeFilter(self.once)

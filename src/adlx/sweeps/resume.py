@@ -1,0 +1,57 @@
+"""Going on with a sweep that was stopped: what it is missing is run."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from adlx.config.compose import apply, compose
+from adlx.errors import UserError
+from adlx.runs.folder import RunFolder
+from adlx.runs.resume import resume
+from adlx.runs.train import start
+from adlx.sweeps.jobs import entries
+from adlx.sweeps.multirun import run_job
+
+log = logging.getLogger("adlx")
+
+
+def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFolder], str]) -> int:
+    """Resumes unfinished jobs of a sweep and starts those never started. Returns how many jobs the sweep has.
+
+    Args:
+        folder: of the sweep.
+        words: `allow=[my_pkg]`, said again by whoever resumes it; what the stored plan allows is not believed.
+        describe: a finished run in a line.
+
+    Raises:
+        UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand, or trusts what is not allowed.
+    """
+    if bad := [word for word in words if not word.startswith("allow=")]:
+        raise UserError(f"{bad[0]}: a resumed sweep keeps its jobs as planned; only allow=[...] can be said again")
+    _, allowed = apply({}, words)
+    plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
+    if not plan["jobs"]:
+        raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
+    jobs = entries(folder)
+    for number, overrides in enumerate(plan["jobs"]):
+        path = jobs.get(number, {}).get("run")
+        run = RunFolder.open(path) if path else None
+        if run is not None and run.status == "finished":
+            continue
+        log.info(f"job {number}: {' '.join(overrides)}")
+        if run is not None:
+            job = partial(_resume_job, run, words)
+        else:
+            composition = compose(overrides)
+            if foreign := ",".join(package for package in composition.config["allow"] if package not in allowed):
+                raise UserError(f"job {number} of {folder} wants to trust {foreign}: add allow=[{foreign}] if yours")
+            job = partial(start, composition)
+        run_job(folder, number, overrides, job, describe)
+    return len(plan["jobs"])
+
+
+def _resume_job(run: RunFolder, words: Sequence[str], created: Callable[[RunFolder], None]) -> RunFolder:
+    created(run)
+    return resume(run, words)
