@@ -1,44 +1,146 @@
-"""Imports go one way: cli -> runs -> tasks, data -> models, metrics, figures -> the modules at the top."""
+"""Imports go one way, and in no circle: computed from the source, imports inside functions included."""
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import adlx
 
 ROOT = Path(adlx.__file__).parent
-ALLOWED = {
-    "cli": {"cli", "runs"},
-    "runs": {"runs", "tasks", "data", "models", "metrics", "figures"},
-    "tasks": {"tasks", "models", "metrics", "figures"},
-    "data": {"data"},
-    "models": {"models"},
-    "figures": {"figures", "metrics"},
-    "metrics": {"metrics"},
-}
-BASE = {"atomic", "caching", "errors", "specs", "targets"}
+TIERS = (
+    ("__main__",),
+    ("cli",),
+    ("__init__", "api"),
+    ("sweeps",),
+    ("comparison", "reporting"),
+    ("runs",),
+    ("config", "tasks", "data"),
+    ("models", "metrics", "figures"),
+    ("specs",),
+    ("atomic", "caching"),
+    ("errors",),
+)
+"""From the top down: a module imports from its own tier and from those below it."""
+APART = {"data": {"models"}, "models": {"data", "metrics", "figures"}, "metrics": {"models", "figures"}}
+"""Folders that do not import each other, although their tiers would allow it."""
 
 
-def imported(path: Path) -> set[str]:
-    """The modules a file imports, at its top or inside a function."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
+def name_of(path: Path) -> str:
+    """`adlx.cli.main` of a file; a package is named like its folder."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_no_import_runs_back_up():
-    wrong = []
-    for package, below in ALLOWED.items():
-        for path in (ROOT / package).rglob("*.py"):
-            ours = {name.split(".")[1] for name in imported(path) if name.startswith("adlx.")}
-            wrong += [f"{path.relative_to(ROOT)} -> {name}" for name in ours - below - BASE]
+@cache
+def graph() -> dict[str, set[str]]:
+    """The modules of adlx that each module of adlx imports, anywhere in it."""
+    files = {name_of(path): path for path in ROOT.rglob("*.py")}
+    imports: dict[str, set[str]] = {}
+    for module, path in files.items():
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module} imports relatively"
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {name for name in inner if name in files} or {str(node.module)}
+        imports[module] = {name for name in names if name in files} - {module}
+    return imports
+
+
+def folder(module: str) -> str:
+    """The folder, or the file beside the folders, that a module is in."""
+    return "__init__" if module == "adlx" else module.split(".")[1]
+
+
+def tier(module: str) -> int:
+    return next(number for number, names in enumerate(TIERS) if folder(module) in names)
+
+
+def test_every_folder_has_its_tier():
+    assert {folder(module) for module in graph()} == {name for names in TIERS for name in names}
+
+
+def test_no_module_imports_itself_by_a_detour():
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_folder_imports_itself_by_a_detour():
+    folders: dict[str, set[str]] = {}
+    for module, imports in graph().items():
+        folders.setdefault(folder(module), set()).update(folder(name) for name in imports)
+    try:
+        TopologicalSorter({name: others - {name} for name, others in folders.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_arrow_points_up():
+    wrong = [
+        f"{module} -> {name}" for module, imports in graph().items() for name in imports if tier(name) < tier(module)
+    ]
     assert wrong == []
 
 
+def test_folders_that_are_kept_apart():
+    wrong = [
+        f"{module} -> {name}"
+        for module, imports in graph().items()
+        for name in imports
+        if folder(name) in APART.get(folder(module), ())
+    ]
+    assert wrong == []
+
+
+def outside(module: str) -> set[str]:
+    """The packages other than adlx that a module imports, anywhere in it."""
+    path = ROOT.parent / Path(*module.split(".")).with_suffix(".py")
+    packages: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            packages.add(str(node.module).split(".")[0])
+    return packages - {"adlx"}
+
+
+def files_in(name: str) -> list[str]:
+    return [
+        module
+        for module in graph()
+        if folder(module) == name and (ROOT / Path(*module.split(".")[1:])).with_suffix(".py").is_file()
+    ]
+
+
 def test_a_model_is_plain_torch():
-    found = {name.split(".")[0] for path in (ROOT / "models").glob("*.py") for name in imported(path)}
+    packages = {package for module in files_in("models") for package in outside(module)}
     standard = {"collections", "functools", "math", "typing", "warnings"}
-    assert found <= {"adlx", "torch", "vector_quantize_pytorch", "neuralop"} | standard
+    assert packages <= {"torch", "vector_quantize_pytorch", "neuralop"} | standard
+
+
+@pytest.mark.parametrize("name", ["config", "comparison", "reporting", "metrics"])
+def test_what_needs_no_torch_imports_none(name):
+    """Of `metrics`, what works on images needs it, and says so."""
+    allowed = {"adlx.metrics.kid", "adlx.metrics.neighbours"}
+    wrong = [module for module in files_in(name) if {"torch", "pytorch_lightning"} & outside(module)]
+    assert set(wrong) <= allowed
+
+
+def test_private_parts_of_libraries_are_in_one_file_each():
+    """Hydra's and Lightning's own modules and attributes, which an upgrade may remove."""
+    hooks = {
+        "_current_fx_name": {"tasks/lightning_internals.py"},
+        "epoch_loop": {"tasks/lightning_internals.py"},
+        "._trainer": {"tasks/lightning_internals.py"},
+        "hydra._internal": {"config/hydra_internals.py"},
+    }
+    for hook, homes in hooks.items():
+        found = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if hook in path.read_text()}
+        assert found == homes, hook

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from adlx.cli import light_imports
+
 VERBS = {
     "train": "fit, then test the best checkpoint; -m for several",
     "resume": "go on with a run that was stopped",
@@ -57,6 +59,7 @@ def run(words: list[str]) -> int:
         )
         return 2
     speak()
+    light_imports.install()
     try:
         importlib.import_module(f"adlx.cli.{verb}").main(rest)
     except SystemExit as leave:

@@ -37,4 +37,5 @@ def main(words: list[str]) -> None:
     from adlx.runs.folder import RunFolder
     from adlx.runs.resume import resume
 
-    report(resume(RunFolder.open(folder), overrides))
+    run = resume(RunFolder.open(folder), overrides, tested=report)
+    print(f"run: {run.path}")

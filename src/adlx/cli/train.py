@@ -55,7 +55,8 @@ def main(words: list[str]) -> None:
         sys.argv = [given[0], "train", *_config_dir(words), *task]
         if hydra_cfg.mode != RunMode.MULTIRUN:
             try:
-                report(start(composition(cfg)))
+                run = start(composition(cfg), tested=report)
+                print(f"run: {run.path}")
             except Exception as error:  # Hydra would add a line of its own to it
                 errors.append(error)
             return

@@ -15,8 +15,8 @@ from adlx.config.nearest import nearest
 from adlx.errors import UserError
 from adlx.reporting.terminal import HEADLINES, PVALUES, SKILLS
 from adlx.runs.folder import RunFolder as Run
+from adlx.runs.jobs import entries
 from adlx.runs.loggers import flatten
-from adlx.sweeps.jobs import entries
 
 HIGHER_IS_BETTER = ("skill", "accuracy", "f1", "psnr", "pvalue", "perplexity", "coverage", "steps_per_second")
 

@@ -178,9 +178,9 @@ def apply(
 def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
     """The composed node of one choice, by itself."""
     GlobalHydra.instance().clear()
-    overrides = search_path([*extensions().values(), *folders])
+    overrides = [f"+{group}={name}", *search_path([*extensions().values(), *folders])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return hydra_compose(f"{group}/{name}", overrides=overrides)[group]
+        return hydra_compose(overrides=overrides)[group]
 
 
 @contextmanager

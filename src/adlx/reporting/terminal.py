@@ -163,7 +163,7 @@ def tell(metrics: dict[str, float], title: str, out: Console) -> None:
 
 
 def report(run: Run) -> None:
-    """Prints the results of a finished run; the last line is `run: <folder>`."""
+    """Prints the results of a run that has been tested."""
     out = console()
     metrics = run.metrics
     tell(metrics, run.title, out)
@@ -188,7 +188,6 @@ def report(run: Run) -> None:
         out.print(f"KID by the features of a {kid['features']}, {kid['images']:,} images in {kid['steps']} steps")
     if run.info["data"].get("simulated"):
         out.print("data: simulated")
-    out.print(f"run: {run.path}")
 
 
 def pvalue_of(metrics: dict[str, float], skill: str) -> float:

@@ -1,10 +1,11 @@
 """The end of a run: the best checkpoint is tested; numbers, predictions and figures are written."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytorch_lightning as pl
 
 from adlx.data.datamodule import DataModule
-from adlx.figures.curves import training_curves
-from adlx.figures.style import save, save_film
 from adlx.models.lora import merge
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import RunFolder, write_json
@@ -14,13 +15,22 @@ from adlx.runs.score import score
 from adlx.tasks.task import Task
 
 
-def finish(run: RunFolder, data: DataModule, task: Task, trainer: pl.Trainer, first_step: int, seconds: float) -> None:
-    """Tests the checkpoint that counts and marks the run finished.
+def finish(
+    run: RunFolder,
+    data: DataModule,
+    task: Task,
+    trainer: pl.Trainer,
+    first_step: int,
+    seconds: float,
+    tested: Callable[[RunFolder], None],
+) -> None:
+    """Tests the checkpoint that counts and marks the run finished. Scores come first, figures last.
 
     Args:
         run, data, task, trainer: after the fit.
         first_step: the step that this process went on from.
         seconds: that it trained.
+        tested: called with the run as soon as its scores are written.
     """
     task.load_weights(load_checkpoint(run.checkpoint))
     steps, device = task.steps_done - first_step, trainer.strategy.root_device
@@ -35,6 +45,9 @@ def finish(run: RunFolder, data: DataModule, task: Task, trainer: pl.Trainer, fi
     score(task, data, {"cpu": "cpu", "mps": "mps"}.get(device.type, "gpu"), trainer.precision)
     metrics = {**task.results, **facts}
     task.save_predictions(run.path / "predictions.npz")
+    write_json(run.path / "metrics.json", metrics)
+    run.update(**task.notes())
+    tested(run)
     figures = draw(run, task)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
@@ -42,13 +55,15 @@ def finish(run: RunFolder, data: DataModule, task: Task, trainer: pl.Trainer, fi
         elif not isinstance(logger, Curves):  # a service of the user's
             logger.log_hyperparams(hyperparameters(run))
             logger.log_metrics(metrics, step=task.steps_done)
-    write_json(run.path / "metrics.json", metrics)
     ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
-    run.update(status="finished", **ended, **task.notes())
+    run.update(status="finished", **ended)
 
 
-def draw(run: RunFolder, task: Task) -> dict:
+def draw(run: RunFolder, task: Task) -> dict[str, Any]:
     """Writes the figures of the last test, and of the training. Returns them by name."""
+    from adlx.figures.curves import training_curves  # matplotlib, when the scores are there
+    from adlx.figures.style import save, save_film
+
     figures = task.figures(run.title)
     if (run.path / "metrics.csv").is_file():
         figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)

@@ -39,9 +39,7 @@ class RunFolder:
         return f"{type(self).__name__}({str(self.path)!r}, {self.status})"
 
     @classmethod
-    def create(
-        cls, composition: "Composition", config: dict[str, Any], data: dict[str, Any], result: str
-    ) -> Self:
+    def create(cls, composition: "Composition", config: dict[str, Any], data: dict[str, Any], result: str) -> Self:
         """Makes a new folder `output_dir/<model>-<data>/<date>_<time>_<id>` with `config.yaml` and `run.json` in it.
 
         Args:

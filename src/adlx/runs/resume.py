@@ -12,17 +12,18 @@ from adlx.runs.groups import checked
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.restore import locate_base, restore_task
 from adlx.runs.start import new_task
-from adlx.runs.train import execute
+from adlx.runs.train import Notify, execute, ignore
 
 log = logging.getLogger("adlx")
 
 
-def resume(run: RunFolder, words: Sequence[str] = ()) -> RunFolder:
+def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -> RunFolder:
     """Trains on from `last.ckpt` to where the run would have got, bit for bit on one CPU.
 
     Args:
         run: stopped, failed or killed.
         words: overrides of `trainer.*` (a later `trainer.max_epochs`, another device) and `allow`.
+        tested: called with the run once its scores are written.
 
     Raises:
         UserError: the run has finished, is still in progress, or its data are no longer what they were.
@@ -54,4 +55,4 @@ def resume(run: RunFolder, words: Sequence[str] = ()) -> RunFolder:
             "start a new run, or evaluate this one"
         )
     log.info(f"resuming {run.path}")
-    return execute(run, config, data, task, resumed=True)
+    return execute(run, config, data, task, resumed=True, tested=tested)

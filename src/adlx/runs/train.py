@@ -30,6 +30,12 @@ from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
 
+Notify = Callable[[RunFolder], None]
+
+
+def ignore(run: RunFolder) -> None:
+    """For those who need not be notified."""
+
 
 def train(words: Sequence[str]) -> RunFolder:
     """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
@@ -41,8 +47,14 @@ def train(words: Sequence[str]) -> RunFolder:
     return start(compose(words))
 
 
-def start(composition: Composition, created: Callable[[RunFolder], None] = lambda run: None) -> RunFolder:
-    """Trains a composed config in a new run folder, and calls `created` with it once it is there."""
+def start(composition: Composition, created: Notify = ignore, tested: Notify = ignore) -> RunFolder:
+    """Trains a composed config in a new run folder.
+
+    Args:
+        composition: what the words of a command composed.
+        created: called with the run once its folder is there.
+        tested: called with it once its scores are written; its figures are not drawn then.
+    """
     config = prepare(composition)
     quiet_lightning()
     data = build_data(config)
@@ -59,7 +71,7 @@ def start(composition: Composition, created: Callable[[RunFolder], None] = lambd
     else:
         run = RunFolder.create(composition, config.plain, facts, dotted(task.result_kind))
         created(run)
-    return execute(run, config, data, task)
+    return execute(run, config, data, task, tested=tested)
 
 
 def prepare(composition: Composition) -> CheckedConfig:
@@ -75,7 +87,14 @@ def prepare(composition: Composition) -> CheckedConfig:
     return checked(plain, lambda key: f"as the base run has it ({plain['finetune']['run']})")
 
 
-def execute(run: RunFolder, config: CheckedConfig, data: DataModule, task: Task, resumed: bool = False) -> RunFolder:
+def execute(
+    run: RunFolder,
+    config: CheckedConfig,
+    data: DataModule,
+    task: Task,
+    resumed: bool = False,
+    tested: Notify = ignore,
+) -> RunFolder:
     """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
     checkpoint = run.last if resumed and run.last.is_file() else None
     first_step = load_checkpoint(checkpoint)["adlx"]["steps"] if checkpoint else 0
@@ -104,7 +123,7 @@ def execute(run: RunFolder, config: CheckedConfig, data: DataModule, task: Task,
             leave_processes()
             if not started_here:  # the first process tests and reports
                 sys.exit(0)
-            finish(run, data, task, trainer, first_step, seconds)
+            finish(run, data, task, trainer, first_step, seconds, tested)
     return run
 
 

@@ -15,7 +15,7 @@ from adlx.comparison.compare import compare
 from adlx.comparison.comparison import Comparison
 from adlx.errors import RunFailed, UserError
 from adlx.runs.folder import RunFolder
-from adlx.sweeps.jobs import entries, record
+from adlx.runs.jobs import entries, record
 
 log = logging.getLogger("adlx")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from adlx.config.compose import apply, compose
 from adlx.errors import UserError
 from adlx.runs.folder import RunFolder
+from adlx.runs.jobs import entries
 from adlx.runs.resume import resume
 from adlx.runs.train import start
-from adlx.sweeps.jobs import entries
 from adlx.sweeps.multirun import run_job
 
 log = logging.getLogger("adlx")

@@ -1,0 +1,1 @@
+"""An example of an extension of adlx: where in a noisy signal is the bump?"""

@@ -1,0 +1,63 @@
+"""What a test of `locate` predicts, and what it is scored by. Everything adlx shows of a run follows from here.
+
+Shapes: N signals.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from adlx.metrics.archive import reading, write
+from adlx.metrics.declaration import Metric
+from adlx.metrics.result import Result
+
+
+def distances(result: "Positions") -> np.ndarray:
+    """(N,) the loss by which runs compare: how far off each position is."""
+    return np.abs(result.predicted - result.actual)
+
+
+@dataclass(frozen=True)
+class Positions(Result):
+    """Positions of a set of signals.
+
+    Args:
+        predicted, actual: (N,) from 0 to 1.
+        index: (N,) int, places of the signals in the data set.
+        mean: of the training positions, whose constant guess is the baseline.
+    """
+
+    predicted: np.ndarray
+    actual: np.ndarray
+    index: np.ndarray
+    mean: float
+
+    metrics = (
+        Metric("test/skill", "skill", "up", "skill", zero="the mean position of the training part", headline=True,
+               in_table=False, in_comparison=True, loss=distances),
+        Metric("test/distance", "distance", "down", baseline="baseline/distance", skill="test/skill", headline=True,
+               loss=distances),
+        Metric("test/hits", "share within 0.05", "up", baseline="baseline/hits", in_comparison=True),
+        Metric("baseline/distance", "distance of the baseline", "down"),
+        Metric("baseline/hits", "hits of the baseline", "up"),
+    )
+    same_samples = ("index", "actual")
+
+    def save(self, path: str | Path) -> None:
+        write(path, {name: np.asarray(value) for name, value in vars(self).items()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        with reading(path, "position") as archive:
+            return cls(archive["predicted"], archive["actual"], archive["index"], float(archive["mean"]))
+
+    def scores(self) -> dict[str, float]:
+        own, guess = distances(self), np.abs(self.mean - self.actual)
+        return {
+            "test/distance": float(own.mean()),
+            "test/hits": float((own < 0.05).mean()),
+            "baseline/distance": float(guess.mean()),
+            "baseline/hits": float((guess < 0.05).mean()),
+            "test/skill": float(1 - own.mean() / guess.mean()),
+        }
