@@ -2,12 +2,7 @@
 
 import argparse
 
-EXAMPLES = """examples:
-  adlx compare outputs/seq2seq-crypto/* outputs/naive-crypto/*
-  adlx compare outputs/multirun/2026-01-31_12-00-00_d4e5f6 --metric test/mase --out table.md
-  adlx compare outputs/*-crypto/* --out comparison.png
-  adlx compare outputs/sea-cylinder/* --reference exchange=none --out exchange.csv
-"""
+from adlx.cli.examples import examples
 
 
 def main(words: list[str]) -> None:
@@ -15,7 +10,7 @@ def main(words: list[str]) -> None:
         prog="adlx compare",
         description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano "
         "against it, and the model confidence set where the runs share their test windows.",
-        epilog=EXAMPLES,
+        epilog=examples("compare"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")

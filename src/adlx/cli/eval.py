@@ -2,20 +2,18 @@
 
 import sys
 
+from adlx.cli.examples import examples
+
 HELP = """usage: adlx eval RUN [data=NAME] [data.k=v ...]
 
 Scores the best checkpoint of a run on the test part of its own data, or of others that have the same series or classes.
 
-examples:
-  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3
-  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data.stride=5
-  adlx eval outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 data=csv data.path=prices.csv
 """
 
 
 def main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
-        print(HELP, end="")
+        print(HELP + examples("eval"), end="")
         sys.exit(0 if words else 2)
     from adlx.reporting.outcomes import report_evaluation
     from adlx.runs.evaluate import evaluate

@@ -2,10 +2,7 @@
 
 import argparse
 
-EXAMPLES = """examples:
-  adlx export outputs/transformer-fx/2026-01-31_12-00-00_a1b2c3 --merged
-  adlx export outputs/transformer-fx/2026-01-31_12-00-00_a1b2c3 --peft --out adapter
-"""
+from adlx.cli.examples import examples
 
 
 def main(words: list[str]) -> None:
@@ -13,7 +10,7 @@ def main(words: list[str]) -> None:
         "adlx export",
         description="A run's model for use elsewhere: the whole model of a fine-tuned run, as a run folder of its own, "
         "or its adapter in the format of HF PEFT.",
-        epilog=EXAMPLES,
+        epilog=examples("export"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", metavar="RUN", help="run folder")

@@ -1,9 +1,9 @@
 """Keeps Lightning from importing what no run of adlx needs: half of the seconds before a command does anything.
 
 Lightning imports all of torchmetrics for two names (`Metric`, `MetricCollection`), and torch's compiler for one
-(`OptimizedModule`, which only a compiled model is). In the process of the command, these packages are there as ever, but
-they run their `__init__` when another name of theirs is first asked for. Python's own `importlib.util.LazyLoader` does
-the same for whole modules; it cannot here, since the names are imported from their package at once.
+(`OptimizedModule`, which only a compiled model is). In the process of the command, these packages are there as ever,
+but they run their `__init__` when another name of theirs is first asked for. Python's own `importlib.util.LazyLoader`
+does the same for whole modules; it cannot here, since the names are imported from their package at once.
 
 Only the command installs this, never `import adlx`: what a notebook imports is the user's.
 """

@@ -2,21 +2,16 @@
 
 import argparse
 
+from adlx.cli.examples import examples
 from adlx.config.catalog import GROUPS, description, options
 from adlx.errors import UserError
-
-EXAMPLES = """examples:
-  adlx list
-  adlx list model
-  adlx list optimizer/schedule
-"""
 
 
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="adlx list",
         description="Models, data sets, experiments and the other choices, each with one line.",
-        epilog=EXAMPLES,
+        epilog=examples("list"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("group", nargs="?", metavar="GROUP", help=", ".join(GROUPS))

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from adlx.cli import light_imports
+from adlx.cli.examples import examples
 
 VERBS = {
     "train": "fit, then test the best checkpoint; -m for several",
     "resume": "go on with a run that was stopped",
     "eval": "score a run on its own test data or on others",
-    "predict": "make a run's product: a forecast, classes, code maps",
+    "predict": "make what a run is for: a forecast, classes, images, ...",
     "compare": "several runs side by side",
     "export": "a whole model of a fine-tuned run, or its adapter for HF PEFT",
     "list": "models, data sets and experiments to choose from",
@@ -27,10 +28,6 @@ Config-driven deep-learning experiments with honest scores.
 
 adlx VERB --help says more. A mistake is told in one line; ADLX_DEBUG=1 shows the traceback.
 
-examples:
-  adlx train model=seq2seq data=crypto
-  adlx train -m model=seq2seq,nlinear,naive data=csv data.path=prices.csv seed=0,1,2
-  tensorboard --logdir outputs
 """
 
 
@@ -42,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(words: list[str]) -> int:
     """The exit code of a command."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(HELP.format(verbs="\n".join(f"  {verb:<11} {text}" for verb, text in VERBS.items())), end="")
+        verbs = "\n".join(f"  {verb:<11} {text}" for verb, text in VERBS.items())
+        print(HELP.format(verbs=verbs) + examples("adlx"), end="")
         return 0 if words else 2
     if words[0] in ("-V", "--version"):
         from adlx import __version__

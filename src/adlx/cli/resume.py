@@ -3,21 +3,19 @@
 import sys
 from pathlib import Path
 
+from adlx.cli.examples import examples
+
 HELP = """usage: adlx resume RUN [trainer.k=v ...]
 
 Goes on with a run that was stopped or killed, in the same folder, from its last checkpoint. On one CPU the result is
 that of the run that was never stopped, bit for bit. On a multirun folder, runs what is missing.
 
-examples:
-  adlx resume outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3
-  adlx resume outputs/seq2seq-crypto/2026-01-31_12-00-00_a1b2c3 trainer.max_epochs=60
-  adlx resume outputs/multirun/2026-01-31_12-00-00_d4e5f6
 """
 
 
 def main(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
-        print(HELP, end="")
+        print(HELP + examples("resume"), end="")
         sys.exit(0 if words else 2)
     from adlx.reporting.outcomes import report_sweep
     from adlx.reporting.terminal import brief, report

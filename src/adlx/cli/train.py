@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from adlx.cli.examples import examples
+
 HELP = """usage: adlx train model=NAME data=NAME [key=value ...] [-m] [--cfg job] [--config-dir DIR]
 
 Fits a model, tests its best checkpoint and writes a run folder; the last line names it.
@@ -16,20 +18,12 @@ Fits a model, tests its best checkpoint and writes a run folder; the last line n
   --config-dir DIR   a folder with configs of your own (and allow=[your_package] for your own classes)
   --hydra-help       what else Hydra can do
 
-examples:
-  adlx train model=seq2seq data=crypto
-  adlx train model=nlinear data=fx data.context=30 trainer.max_epochs=5
-  adlx train -m model=seq2seq,naive data=crypto data.source=simulated seed=0,1,2
-  adlx train model=vqvae data=faces data.source=fer2013 data.path=fer2013.csv
-  adlx train -m model=elm data=codes data.path=RUN model.weights=gaussian,binary
-  adlx train experiment=a2_seq2seq data.source=simulated
-  adlx train model=seq2seq data=crypto --cfg job
 """
 
 
 def main(words: list[str]) -> None:
     if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+        print(HELP + examples("train"), end="")
         if not words:
             sys.exit(2)
         return

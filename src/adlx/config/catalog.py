@@ -3,6 +3,7 @@
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 NODES = ("model", "data", "task", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
@@ -49,13 +50,18 @@ def options(group: str, folders: list[Path] | None = None) -> dict[str, Path]:
 
 def description(path: Path) -> str:
     """The first comment line of a config file that is neither its launch command nor a Hydra directive."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        text = line.lstrip("# ").strip()
-        if not text.startswith(("adlx ", "@package")):
-            return text
-    return ""
+    return next((text for text in _head(path) if not text.startswith(("adlx ", "@package"))), "")
+
+
+def products(path: Path) -> str:
+    """What `adlx predict` makes of a task, after `predict:` in the comments at the head of its config file."""
+    return next((text.removeprefix("predict:").strip() for text in _head(path) if text.startswith("predict:")), "")
+
+
+def _head(path: Path) -> list[str]:
+    """The comment lines that a file begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.lstrip("# ").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
 
 
 def keys(path: Path) -> list[str]:

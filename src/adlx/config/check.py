@@ -30,22 +30,29 @@ def check(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -
     Raises:
         UserError: one line that names the key, the nearest valid one and where it was set.
     """
-    single = ("model", "data", "task", "loss", "optimizer")
-    nodes = {name: check_node(config[name], groups[name], name, origin) for name in single}
-    finetune = None
-    if config["finetune"]:
-        if "_target_" not in config["finetune"]:
-            path = f"finetune.{next(iter(config['finetune']))}"
-            raise UserError(f"{path} {origin(path)} needs finetune=full or finetune=lora")
-        finetune = check_node(config["finetune"], groups["finetune"], "finetune", origin)
-    several = {
-        group: {
-            name: check_node(node, groups[group], f"{group}.{name}", origin) for name, node in config[group].items()
-        }
-        for group in ("callbacks", "logger")
-    }
-    trainer = check_node(config["trainer"], groups["trainer"], "trainer", origin)
-    return CheckedConfig(plain=config, finetune=finetune, trainer=trainer, **nodes, **several)
+
+    def node(name: str) -> Node:
+        return check_node(config[name], groups[name], name, origin)
+
+    def named_nodes(group: str) -> dict[str, Node]:
+        items = config[group].items()
+        return {name: check_node(value, groups[group], f"{group}.{name}", origin) for name, value in items}
+
+    if config["finetune"] and "_target_" not in config["finetune"]:
+        path = f"finetune.{next(iter(config['finetune']))}"
+        raise UserError(f"{path} {origin(path)} needs finetune=full or finetune=lora")
+    return CheckedConfig(
+        plain=config,
+        model=node("model"),
+        data=node("data"),
+        task=node("task"),
+        loss=node("loss"),
+        optimizer=node("optimizer"),
+        finetune=node("finetune") if config["finetune"] else None,
+        callbacks=named_nodes("callbacks"),
+        logger=named_nodes("logger"),
+        trainer=node("trainer"),
+    )
 
 
 def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:

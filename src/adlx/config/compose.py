@@ -50,7 +50,7 @@ class Composition:
 
     Args:
         config: plain dicts, lists, numbers and strings; interpolations resolved.
-        choices: the option chosen in each group, such as `{"model": "seq2seq"}`.
+        choices: the option chosen in each group, such as `{"model": "NAME"}`.
         overrides: the words of the command line.
         folders: where config files were looked for.
     """
@@ -75,7 +75,7 @@ class Composition:
         return f"{self.choices['model']}-{self.choices['data']}"
 
     def origin(self, key: str) -> str:
-        """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/seq2seq.yaml`."""
+        """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
         for word in self.overrides:
             name, _, value = word.partition("=")
             if name == key or (key.startswith(f"{name}.") and value.startswith("{")):
@@ -103,7 +103,8 @@ def loosen(words: Sequence[str]) -> list[str]:
 
 def search_path(folders: Sequence[Path]) -> list[str]:
     """The word by which Hydra looks into further config folders too; no word where there are none."""
-    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+    quoted = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in folders]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if folders else []
 
 
 def compose(words: Sequence[str]) -> Composition:

@@ -42,7 +42,7 @@ def resolve(target: object, kind: type, where: str) -> type:
     """Imports the class that `target` names.
 
     Args:
-        target: a dotted path such as `adlx.models.forecasting.seq2seq.Seq2Seq`.
+        target: a dotted path such as `package.module.Class`.
         kind: what the class must derive from.
         where: the config node that asks, for the message.
 

@@ -20,7 +20,7 @@ class DataModule(pl.LightningDataModule):
     model_keys: ClassVar[tuple[str, ...]] = ()
     view_keys: ClassVar[tuple[str, ...]] = ()
     seed: int = 0
-    expected_spec: Spec | None = None
+    expected_spec: Any = None
 
     @property
     def spec(self) -> Spec:

@@ -10,7 +10,8 @@ from adlx.config.nodes import CheckedConfig, Node, Part
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.specs import Spec, describe_spec
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 
 def build_data(config: CheckedConfig, pinned: Mapping[str, Any] | None = None) -> DataModule:

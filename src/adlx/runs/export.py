@@ -5,8 +5,8 @@ from pathlib import Path
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.models.forecasting.forecaster import Readout
-from adlx.models.lora import adapters, to_peft
+from adlx.models.lora import adapters
+from adlx.models.lora_peft import to_peft
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
 from adlx.runs.folder import RunFolder, new_folder, write_json
 from adlx.runs.restore import restore_model
@@ -59,12 +59,6 @@ def export_peft(run: RunFolder, out: str | Path | None = None, base: str | None 
     model = restore_model(run, base, merged=False).model
     if not any(adapters(model)):
         raise UserError(f"{run.path} has no adapter: --peft is for runs with finetune=lora")
-    for name, layer in adapters(model):
-        if isinstance(layer, Readout) and len(layer.shape) > 1:
-            raise UserError(
-                f"PEFT cannot follow {name}, which returns {' x '.join(map(str, layer.shape))} values: leave it out by "
-                "finetune.target, or use --merged"
-            )
     try:
         tensors, settings = to_peft(model)
     except ValueError as error:

@@ -12,7 +12,7 @@ from adlx.config.compose import Composition, compose
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
-from adlx.errors import RunFailed
+from adlx.errors import RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.finish import finish
@@ -38,7 +38,7 @@ def ignore(run: RunFolder) -> None:
 
 
 def train(words: Sequence[str]) -> RunFolder:
-    """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
+    """Fits and tests what `adlx train WORDS...` would: `train(["model=NAME", "data=NAME"])`.
 
     Raises:
         UserError: a word, a file or the data are not as they must be; nothing was written.
@@ -102,7 +102,7 @@ def execute(
     with run.locked() if started_here else nullcontext(), own_environment():
         try:
             if checkpoint is None:  # else it brings the statistics
-                task.fit_statistics(data)
+                fit_statistics(task, data)
             trainer = make_trainer(run, config, task, first_step)
             threads = config.trainer.arguments.get("threads", "auto")
             if threads == "auto":  # a resumed run keeps the number chosen for it: another one rounds differently
@@ -125,6 +125,14 @@ def execute(
                 sys.exit(0)
             finish(run, data, task, trainer, first_step, seconds, tested)
     return run
+
+
+def fit_statistics(task: Task, data: DataModule) -> None:
+    """As the task's own, with its words on data that do not allow it as a mistake of the user."""
+    try:
+        task.fit_statistics(data)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 @contextmanager

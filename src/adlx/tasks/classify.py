@@ -16,7 +16,8 @@ from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult, by_class, scores
 from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
 

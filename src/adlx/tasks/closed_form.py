@@ -17,8 +17,8 @@ from adlx.metrics.classification import scores
 from adlx.models.classification.elm import ELM
 from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
+from adlx.tasks.optimization import Optimization
 from adlx.tasks.readouts import Solution, grid, solve
-from adlx.tasks.task import Optimization
 
 log = logging.getLogger("adlx")
 

@@ -19,14 +19,15 @@ from adlx.metrics.neighbours import nearest
 from adlx.models.diffusion.denoiser import Denoiser
 from adlx.models.diffusion.features import Features
 from adlx.models.diffusion.process import image_of, noisy, rates
-from adlx.models.diffusion.samplers import DDIM, SAMPLERS, Ancestral, SamplerName
+from adlx.models.diffusion.samplers import DDIM, SamplerName, make_sampler
 from adlx.specs import ImageSpec
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
 from adlx.tasks.extractors import KidFeatures
 from adlx.tasks.images import as_bytes, from_bytes
 from adlx.tasks.lightning_internals import forward_context
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
 SHOWN, STEPS = 64, 20
@@ -71,7 +72,7 @@ class Denoise(Averaged, Task):
             raise ValueError(f"task.kid_images={kid_images}, kid_steps={kid_steps}: at least 2 images and 1 step")
         self.decay = ema
         self.kid_images, self.kid_steps = kid_images, kid_steps
-        self.sampler = SAMPLERS[sampler]()
+        self.sampler_name: SamplerName = sampler
         for name in ("mean", "std"):
             self.register_buffer(name, torch.ones(model.spec.channels, 1, 1))
         self.kid_features: KidFeatures = extractors.resolve_auto(kid_features, len(model.spec.classes))
@@ -219,7 +220,7 @@ class Denoise(Averaged, Task):
             batch_size: images drawn at once.
             trajectory: keep every step.
         """
-        sampler = sampler or self.sampler
+        sampler = sampler or make_sampler(self.sampler_name)
         spec = self.model.spec
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(count, spec.channels, *spec.size, generator=generator)
@@ -269,7 +270,10 @@ class Denoise(Averaged, Task):
         for name, count in (("n", n), ("steps", steps), ("batch_size", batch_size)):
             if count < 1:
                 raise UserError(f"predict.{name}={count}: must be at least 1")
-        chosen = sampler_of(self.sampler if sampler is None else SAMPLERS[sampler](), eta)
+        try:
+            chosen = make_sampler(sampler or self.sampler_name, eta)
+        except ValueError as error:
+            raise UserError(f"predict.{error}") from None
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 
@@ -294,15 +298,3 @@ class Denoise(Averaged, Task):
     def shown(self, product: np.ndarray) -> str:
         count, _, height, width = product.shape
         return f"{count:,} images of {height} x {width}"
-
-
-def sampler_of(sampler: DDIM, eta: float | None) -> DDIM:
-    """The sampler with another `eta`. Raises UserError where it has none, or it is out of range."""
-    if eta is None:
-        return sampler
-    if isinstance(sampler, Ancestral):
-        raise UserError(f"predict.eta={eta} is of predict.sampler=ddim; the ancestral sampler has none")
-    try:
-        return DDIM(eta)
-    except ValueError as error:
-        raise UserError(f"predict.{error}") from None

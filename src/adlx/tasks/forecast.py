@@ -20,8 +20,9 @@ from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
+from adlx.tasks.optimization import Optimization
 from adlx.tasks.quantiles import Spread
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
 ERRORS = 20_000_000

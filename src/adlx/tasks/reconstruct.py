@@ -13,7 +13,8 @@ from adlx.metrics.reconstruction import ReconstructionResult, scores
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
 from adlx.tasks.images import as_bytes
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
 SHOWN = 64

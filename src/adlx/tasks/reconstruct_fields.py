@@ -13,7 +13,8 @@ from adlx.metrics.fields import FieldResult, scores
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 _TOGETHER = 8  # frames of a trajectory that are read at one go, and looked at one by one
 

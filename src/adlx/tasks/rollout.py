@@ -25,7 +25,8 @@ from adlx.tasks.field_errors import (
     volume_fraction,
     vrmse,
 )
-from adlx.tasks.task import Optimization, Task
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 
 
 class Rollout(Task):

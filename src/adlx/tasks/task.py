@@ -3,8 +3,7 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar
@@ -20,27 +19,12 @@ from adlx.errors import RunFailed
 from adlx.metrics.result import Result
 from adlx.specs import Spec
 from adlx.tasks.lightning_internals import CURRENT_HOOK, batches_done
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.seeding import SEED_STRIDE, seed_generators
 
 
 class Diverged(RunFailed):
     """The loss became infinite or not a number."""
-
-
-SEED_STRIDE = 2_654_435_769
-"""Between the seeds of two processes: 2^32 by the golden ratio, for a generator that takes seeds modulo 2^32."""
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """How the optimizer is made, once the weights that train are known.
-
-    Args:
-        make_optimizer: from a list of parameters.
-        make_schedule: from the optimizer, and `total_steps` of the whole training; None: a constant rate.
-    """
-
-    make_optimizer: Callable[..., torch.optim.Optimizer]
-    make_schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
 
 
 class Task(pl.LightningModule):
@@ -296,15 +280,3 @@ class Task(pl.LightningModule):
         total_steps = int(self.trainer.estimated_stepping_batches)
         scheduler = self.optimization.make_schedule(optimizer, total_steps=total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def seed_generators(seed: int, device: torch.device) -> None:
-    """Seeds the generator that a pass on `device` draws from.
-
-    Not `torch.manual_seed`: without an initialised CUDA it formats a stack trace each time, 0.2 ms.
-    """
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from adlx.atomic import replacing
-from adlx.tasks.task import Optimization, Task
 from torch import Tensor, nn
 
+from adlx.atomic import replacing
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.task import Task
 from adlx_locate.peak_net import Locator
 from adlx_locate.positions import Positions
 from adlx_locate.signals import SignalSpec

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+
 from adlx.metrics.archive import reading, write
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result

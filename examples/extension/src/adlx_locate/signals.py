@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
 from adlx.data.splits import PARTS, check_shares
 from adlx.errors import UserError
 from adlx.specs import Spec
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,23 @@ class Ancestral(DDIM):
 
 
 SamplerName = Literal["ddim", "ancestral"]
-SAMPLERS: dict[SamplerName, type[DDIM]] = {"ddim": DDIM, "ancestral": Ancestral}
+
+
+def make_sampler(name: SamplerName, eta: float | None = None) -> DDIM:
+    """The sampler of a name.
+
+    Args:
+        name: `ddim` or `ancestral`.
+        eta: of `ddim`; None: its default.
+
+    Raises:
+        ValueError: eta is out of range, or `ancestral` is to have one.
+    """
+    if name == "ddim":
+        return DDIM() if eta is None else DDIM(eta)
+    if eta is not None:
+        raise ValueError(f"eta={eta}: the ancestral sampler has none; it is of sampler=ddim")
+    return Ancestral()
 
 
 def jitter(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], eta: float) -> Tensor:
