@@ -1,12 +1,12 @@
 """How many CPU threads: a small model at batch 1 runs two to three times faster on one than on two."""
 
 import logging
-import os
 import time
 from typing import Any
 
 import torch
 
+from adlx.cpus import available_cpus
 from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
@@ -24,8 +24,7 @@ def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device,
         the number set.
     """
     if choice == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        cores = max(1, cores // processes)
+        cores = max(1, available_cpus() // processes)
         untimed = cores == 1 or device.type != "cpu" or not _trainable(task)
         choice = cores if untimed else _faster(task, batch, cores)
     torch.set_num_threads(int(choice))

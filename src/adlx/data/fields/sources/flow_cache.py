@@ -1,7 +1,6 @@
 """Flows that are solved side by side, and kept as HDF5, so that each is solved once."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from adlx.caching import locked
+from adlx.cpus import available_cpus
 from adlx.data.fields.sources.trajectories import Trajectories
 from adlx.data.fields.sources.well import read_well, write_well
 from adlx.errors import UserError
@@ -16,11 +16,6 @@ from adlx.errors import UserError
 log = logging.getLogger("adlx")
 
 _LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a download
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name: str, flows: str) -> None:
@@ -32,7 +27,7 @@ def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name
         name: begins the lines that tell how far it is.
         flows: what they are, in those lines.
     """
-    began, stopped, workers = time.monotonic(), threading.Event(), min(count, processors())
+    began, stopped, workers = time.monotonic(), threading.Event(), min(count, available_cpus())
     log.info("%s: solving %d %s, %d at a time, to be kept for the next run", name, count, flows, workers)
 
     def one(number: int) -> None:

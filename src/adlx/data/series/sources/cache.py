@@ -3,12 +3,11 @@
 import contextlib
 import logging
 import os
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 
+from adlx.atomic import replacing
 from adlx.caching import cache_folder, locked
 from adlx.data.series.sources.table import check_frame
 from adlx.errors import UserError
@@ -47,19 +46,11 @@ class Cache:
         """Replaces the file in one step: a kill at any instant leaves the old or the new one whole."""
         frame = frame.copy()
         frame.attrs["fetched"] = fetched.isoformat()
-        temporary = None
         try:
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=self.path.stem, delete=False) as file:
-                temporary = Path(file.name)
+            with replacing(self.path) as file:
                 frame.to_parquet(file)  # pyright: ignore[reportArgumentType]
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
         except OSError as error:
             log.info("cache: cannot write %s (%s); going on without", self.path, error.strerror)
-        finally:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
 
     def _move_aside(self, fault: Exception) -> None:
         aside = self.path.with_suffix(".corrupt")
