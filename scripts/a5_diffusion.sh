@@ -6,7 +6,7 @@
 set -euo pipefail
 
 out="outputs/a5_diffusion/$(date +%Y-%m-%d_%H-%M-%S)"
-words=(model=ddim data=digits "$@")
+words=(data=digits "$@")
 
 # The steps that fit into the time, by the speed of two epochs.
 steps_of() {
@@ -16,11 +16,11 @@ steps_of() {
         "${SECONDS_EACH:-600}" "$probe"/*/*/metrics.json
 }
 
-for name in vit vit_convolutions unet; do
+for name in dit dit_convolutions unet; do
     case "$name" in
-    vit) net=(model.net=vit model.convolutions=0) ;;
-    vit_convolutions) net=(model.net=vit) ;;
-    unet) net=(model.net=unet model.convolutions=0) ;;
+    dit) net=(model=dit model.convolutions=0) ;;
+    dit_convolutions) net=(model=dit) ;;
+    unet) net=(model=unet) ;;
     esac
     steps=$(steps_of "$name" "${net[@]}")
     adlx train -m "${words[@]}" "${net[@]}" trainer.max_steps="$steps" trainer.max_epochs=-1 \
@@ -29,7 +29,7 @@ done
 adlx compare "$out"/nets/multirun/* --out "$out/nets.png"
 
 # From five digits to the other five.
-half=(model=ddim data=digits trainer.max_epochs=20)
+half=(model=dit data=digits trainer.max_epochs=20)
 adlx train "${half[@]}" data.digits=[0,1,2,3,4] output_dir="$out/base"
 base=$(echo "$out"/base/*/*)
 other=("${half[@]}" data.digits=[5,6,7,8,9] output_dir="$out/transfer")

@@ -200,13 +200,13 @@ def sampler(given: argparse.Namespace) -> None:
     """What 20 steps cost beside the network, for adlx and, where it is installed, diffusers."""
     import torch
 
-    from adlx.models.diffusion.process import sample
+    from adlx.models.diffusion.samplers import DDIM
 
     torch.set_num_threads(given.threads)
     start, noise = torch.randn(2, BATCH, 3, 64, 64)
 
     def ours(eta: float) -> None:
-        for _ in sample(lambda image, variance: noise, start, STEPS, eta):
+        for _ in DDIM(eta).sample(lambda image, variance: noise, start, STEPS):
             pass
 
     sides: dict[str, Callable[[], Any]] = {"adlx": lambda: ours(0.0), "adlx, eta 1": lambda: ours(1.0)}

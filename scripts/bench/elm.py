@@ -195,7 +195,7 @@ def fit(folder: str, given: argparse.Namespace) -> None:
 def train_words(folder: str, given: argparse.Namespace) -> list[str]:
     """`adlx train` on as many training samples: all of them, and none is looked up twice."""
     words = ["data=codes", f"data.path={folder}", "data.split=[0.98,0.01,0.01]", "data.batch_size=64", "model=elm"]
-    words += ["model.field=null", "model.input=standardize", f"model.alpha={RIDGE}", f"model.hidden={given.hidden}"]
+    words += ["model.field=null", "model.input=standardize", f"task.alpha={RIDGE}", f"model.hidden={given.hidden}"]
     return [*words, "trainer.accelerator=cpu", f"trainer.threads={given.threads}"]
 
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.optim.lr_scheduler import LRScheduler
 
-from adlx.config.check import check
 from adlx.config.compose import compose
-from adlx.config.targets import build
-from adlx.runs.assembly import assemble, build_task
-from adlx.runs.folder import Run
+from adlx.config.nodes import CheckedConfig
+from adlx.runs.build import build_data, optimization
+from adlx.runs.folder import RunFolder
 from adlx.runs.progress import quiet_lightning
+from adlx.runs.start import new_task
+from adlx.runs.train import prepare
 from adlx.runs.trainer import make_trainer
 
 
@@ -97,17 +97,18 @@ def _clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def bare_loop(config: dict[str, Any], data: Any) -> Callable[[], None]:
+def bare_loop(config: CheckedConfig, data: Any) -> Callable[[], None]:
     """One step of the bare loop: module, loss, optimizer, clipping and rate as configured; batches that lie ready."""
-    task = build_task(config, data).train()
+    task = new_task(config, data)
+    task.fit_statistics(data)
+    task.train()
     batches = [batch for batch, _ in zip(data.train_dataloader(), range(64), strict=False)]
     parameters = list(task.parameters())
-    chosen = dict(config["optimizer"])
-    schedule = chosen.pop("schedule", None)
-    optimizer = build(chosen, torch.optim.Optimizer, "optimizer", parameters)
-    total = len(data.train_dataloader()) * config["trainer"]["max_epochs"]
-    rate = build(schedule, LRScheduler, "optimizer.schedule", optimizer, total_steps=total) if schedule else None
-    clip = config["trainer"].get("gradient_clip_val")
+    how = optimization(config)
+    optimizer = how.make_optimizer(parameters)
+    total = len(data.train_dataloader()) * config.trainer.arguments["max_epochs"]
+    rate = how.make_schedule(optimizer, total_steps=total) if how.make_schedule else None
+    clip = config.trainer.arguments.get("gradient_clip_val")
     at = 0
 
     def step() -> None:
@@ -127,12 +128,14 @@ def bare_loop(config: dict[str, Any], data: Any) -> Callable[[], None]:
 
 def prepared(words: Sequence[str], folder: str) -> tuple[Any, ...]:
     """A run as `adlx train WORDS...` has it before `trainer.fit`: its config, data, task and trainer."""
-    made = compose(words)
-    check(made.config, made.origin)
+    config = prepare(compose(words))
     quiet_lightning()
-    data, task = assemble(made.config)
-    torch.set_num_threads(made.config["trainer"]["threads"])
-    return made.config, data, task, make_trainer(Run(Path(folder), {}), made.config, task)
+    data = build_data(config)
+    data.setup("fit")
+    task = new_task(config, data)
+    task.fit_statistics(data)
+    torch.set_num_threads(config.trainer.arguments["threads"])
+    return config, data, task, make_trainer(RunFolder(Path(folder), {}), config, task)
 
 
 def compare(words: Sequence[str], steps: int, repeats: int, seconds: float, plain: bool = False) -> dict[str, Any]:
@@ -173,11 +176,11 @@ class Plain(pl.LightningModule):
         return self.task.configure_optimizers()
 
 
-def plain_trainer(config: dict[str, Any]) -> pl.Trainer:
+def plain_trainer(config: CheckedConfig) -> pl.Trainer:
     return pl.Trainer(
-        accelerator=config["trainer"]["accelerator"],
+        accelerator=config.trainer.arguments["accelerator"],
         max_epochs=1,
-        gradient_clip_val=config["trainer"].get("gradient_clip_val"),
+        gradient_clip_val=config.trainer.arguments.get("gradient_clip_val"),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

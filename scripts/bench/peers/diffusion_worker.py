@@ -22,10 +22,16 @@ from torch import Tensor, nn
 BATCH, SIZE, STEPS = 8, 64, 20
 PATCH, WIDTH, BLOCKS, HEADS = 8, 384, 8, 12
 WIDTHS = (32, 64, 96, 128)
-WORDS = ["data=faces", "model=ddim", "trainer.accelerator=cpu", "trainer.gradient_clip_val=null"]
+WORDS = ["data=faces", "trainer.accelerator=cpu", "trainer.gradient_clip_val=null"]
 OURS = {
-    "vit": ["model.net=vit", f"model.patch={PATCH}", f"model.width={WIDTH}", f"model.blocks={BLOCKS}"],
-    "unet": ["model.net=unet", f"model.widths={list(WIDTHS)}", "model.depth=2"],
+    "vit": [
+        "model=dit",
+        "model.convolutions=0",
+        f"model.patch={PATCH}",
+        f"model.width={WIDTH}",
+        f"model.blocks={BLOCKS}",
+    ],
+    "unet": ["model=unet", f"model.widths={list(WIDTHS)}", "model.depth=2"],
 }
 OURS["vit"] += [f"model.heads={HEADS}", "model.convolutions=0"]
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -52,11 +58,14 @@ class PlainViT(nn.Module):
 
 
 def adlx(net: str, conditioning: str = "adaln") -> nn.Module:
-    from adlx.models.diffusion.ddim import DDIM
+    from adlx.models.diffusion.dit import DiT
+    from adlx.models.diffusion.unet import UNet
     from adlx.specs import ImageSpec
 
-    sizes = {"patch": PATCH, "width": WIDTH, "blocks": BLOCKS, "heads": HEADS, "widths": WIDTHS, "depth": 2}
-    return DDIM(ImageSpec(3, (SIZE, SIZE)), net, conditioning=conditioning, **sizes)  # type: ignore
+    spec = ImageSpec(3, (SIZE, SIZE))
+    if net == "unet":
+        return UNet(spec, WIDTHS, 2)
+    return DiT(spec, PATCH, WIDTH, BLOCKS, HEADS, conditioning=conditioning, convolutions=0)  # type: ignore
 
 
 def dit() -> nn.Module:
@@ -150,9 +159,9 @@ def sample(side: str, precision: str, turns: Any) -> None:
 
 
 def by_adlx(denoise: Network, start: Tensor) -> Any:
-    from adlx.models.diffusion.process import sample
+    from adlx.models.diffusion.samplers import DDIM
 
-    return sample(denoise, start, STEPS)
+    return DDIM().sample(denoise, start, STEPS)
 
 
 def by_diffusers(denoise: Network, start: Tensor) -> Any:
