@@ -39,8 +39,7 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
 
-    for where in ("adlx.runs.train.save", "adlx.figures.style.save"):
-        monkeypatch.setattr(where, save)
+    monkeypatch.setattr("adlx.figures.style.save", save)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +47,15 @@ def plain_films() -> Iterator[None]:
     """Most of the time of a tiny run of fields goes into its film, which tests/figures looks at: here a mark moves
     over each frame, and figures are empty files."""
 
+    import adlx.comparison.comparison  # noqa: F401  (or it would keep what is put in the place of `save`)
+
     def film(truth: object, found: np.ndarray, *rest: object) -> list[np.ndarray]:
         marks = 255 * np.eye(len(found), dtype=np.uint8)
         return [np.broadcast_to(row[:, None], (4, len(row), 3)).copy() for row in marks]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("adlx.figures.fields.film", film)
-        patch.setattr("adlx.runs.train.save", lambda figure, path: (path.parent.mkdir(exist_ok=True), path.touch()))
+        patch.setattr("adlx.figures.style.save", lambda figure, path: (path.parent.mkdir(exist_ok=True), path.touch()))
         yield
 
 

@@ -9,8 +9,8 @@ import pytest
 from generators import walk_frame
 
 import adlx
+from adlx.api import Run
 from adlx.config import targets
-from adlx.runs.folder import Run
 
 CONTEXT, HORIZON, ROWS = 12, 2, 200
 STEPS = 4  # an epoch: 127 training windows, 32 a batch

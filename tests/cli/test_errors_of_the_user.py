@@ -9,8 +9,8 @@ import yaml
 from generators import walk_frame
 from shell import COMMAND, Ended, environment
 
+from adlx.api import Run
 from adlx.config.catalog import options
-from adlx.runs.folder import Run
 
 SMALL = ["data.context=12", "data.horizon=2", "logger=none", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
 

@@ -9,18 +9,36 @@ from adlx.config.catalog import GROUPS, NODES, config_folder, description, keys,
 
 def test_options_are_the_files(tmp_path):
     assert set(options("model")) >= {"drift", "naive", "nlinear", "seasonal_naive", "seq2seq"}
-    assert set(options("optimizer")) == {"adam", "adamw", "ddim", "fields", "sgd"}
+    assert set(options("optimizer")) == {"adam", "adamw", "diffusion", "fields", "sgd"}
     assert list(options("optimizer/schedule")) == ["constant", "cosine"]
     assert options("nothing") == {}
     (tmp_path / "model").mkdir()
     for name in ("b", "a"):
         (tmp_path / "model" / f"{name}.yaml").touch()
-    assert list(options("model", tmp_path)) == ["a", "b"]
+    assert list(options("model", [tmp_path])) == ["a", "b"]
+    assert options("model", [config_folder(), tmp_path]) == {
+        **options("model", [config_folder()]),
+        "a": tmp_path / "model" / "a.yaml",
+        "b": tmp_path / "model" / "b.yaml",
+    }
+
+
+def test_the_first_folder_that_has_an_option_wins(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "naive.yaml").touch()
+    naive = config_folder() / "model" / "naive.yaml"
+    assert options("model", [config_folder(), tmp_path])["naive"] == naive
+    assert options("model", [tmp_path, config_folder()])["naive"] == tmp_path / "model" / "naive.yaml"
+
+
+SHARED = {"data/fields", "data/images", "data/series"}
+"""Folders of keys that several files of a group have in common: no choices."""
 
 
 def test_every_folder_is_a_group():
     folders = {path.parent.relative_to(config_folder()).as_posix() for path in config_folder().rglob("*.yaml")}
-    assert folders - {"."} == set(GROUPS)
+    assert folders - {"."} - SHARED == set(GROUPS)
+    assert folders >= SHARED
     assert set(NODES) < set(GROUPS)
 
 
@@ -50,3 +68,13 @@ def test_keys(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("# a: comment\ndefaults:\n  - b\n_target_: x\nhidden: 3  # of: it\nnested:\n  inner: 1\n")
     assert keys(path) == ["hidden", "nested"]
+
+
+def test_keys_include_those_of_the_files_named_in_defaults(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "split.yaml").write_text("split: 1\nseed: 2\n")
+    (tmp_path / "base.yaml").write_text("rate: 1\n")
+    path = tmp_path / "x.yaml"
+    path.write_text("defaults:\n  - shared/split@_here_\n  - base\n  - override /task@_global_.task: y\nown: 3\n")
+    assert keys(path) == ["split", "seed", "rate", "own"]
+    assert keys(options("data")["codes"]) == ["batch_size", "repeat", "split", "split_seed", "path"]

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 from generators import walk_frame
-from torch import nn
 
 from adlx.config.catalog import NODES, keys, options
-from adlx.config.check import check, fits, parameters
 from adlx.config.compose import compose
-from adlx.config.targets import resolve
-from adlx.data.datamodule import DataModule
+from adlx.config.targets import parameters
+from adlx.config.values import fits
 from adlx.errors import UserError
-from adlx.runs.parts import parts_of
+from adlx.runs.groups import checked
 
 BASE = ["model=seq2seq", "data=fx"]
 
@@ -21,7 +19,7 @@ BASE = ["model=seq2seq", "data=fx"]
 def refusal(*words: str) -> str:
     with pytest.raises(UserError) as caught:
         composition = compose([*BASE, *words])
-        check(composition.config, composition.origin)
+        checked(composition.config, composition.origin)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -105,13 +103,13 @@ def test_what_a_class_needs_and_a_config_lacks():
     composition = compose(BASE)
     del composition.config["data"]["_target_"]
     with pytest.raises(UserError, match=r"^data\._target_ is None: give the dotted path of a class$"):
-        check(composition.config, composition.origin)
+        checked(composition.config, composition.origin)
     composition.config["data"] = {"_target_": "adlx.data.series.csv.CSV"}
     with pytest.raises(UserError, match=r"^data\.path is required: add data\.path=VALUE$"):
-        check(composition.config, composition.origin)
+        checked(composition.config, composition.origin)
     composition.config["data"] = "fx"
     with pytest.raises(UserError, match=r"^data on the command line \(data=fx\) is 'fx': it must be a choice or"):
-        check(composition.config, composition.origin)
+        checked(composition.config, composition.origin)
 
 
 @pytest.fixture
@@ -127,7 +125,8 @@ def written(tmp_path: Path) -> Callable[..., list[str]]:
     return write
 
 
-SEQ2SEQ = "# mine\n_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
+FORECAST = "# mine\ndefaults:\n  - override /task@_global_.task: forecast\n"
+SEQ2SEQ = FORECAST + "_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
 
 
 @pytest.mark.parametrize(
@@ -147,9 +146,15 @@ SEQ2SEQ = "# mine\n_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
         ),
         (
             "model/mine.yaml",
-            "# mine\n_target_: os.system\n",
+            FORECAST + "_target_: os.system\n",
             ["model=mine"],
             "model._target_=os.system is refused: os is not trusted here (allow=[os] if yours)",
+        ),
+        (
+            "model/mine.yaml",
+            "# mine\n_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n",
+            ["model=mine"],
+            f"task is not chosen: add task=NAME, one of {', '.join(options('task'))}",
         ),
         (
             "data/mine.yaml",
@@ -206,7 +211,7 @@ def test_every_yaml_composes_and_passes(group, name, file_word):
     if "???" in text or "finetune: lora" in text or reads_a_path:
         mandatory = [file_word if reads_a_path else "finetune.run=base"]
     composition = compose([*words, f"{group}={name}", *mandatory])
-    check(composition.config, composition.origin)
+    checked(composition.config, composition.origin)
     assert composition.choices[group] == name
     assert composition.config["seed"] == 0
 
@@ -214,18 +219,25 @@ def test_every_yaml_composes_and_passes(group, name, file_word):
 @pytest.mark.parametrize("name", choices("model"))
 def test_a_model_yaml_lists_every_argument(name):
     """Then `adlx list`, completion and a reader of the file know them all."""
-    _lists_every_argument("model", name, nn.Module, given={"spec"})
+    _lists_every_argument("model", name, given={"spec"})
 
 
 @pytest.mark.parametrize("name", choices("data"))
 def test_a_data_yaml_lists_every_argument(name):
-    _lists_every_argument("data", name, DataModule, given=set())
+    _lists_every_argument("data", name, given=set())
 
 
-def _lists_every_argument(group: str, name: str, kind: type, given: set[str]) -> None:
-    listed = keys(options(group)[name])
-    node = compose([*(w for w in BASE if not w.startswith(group)), f"{group}={name}", "++data.path=x"]).config[group]
-    accepted = parameters(resolve(node["_target_"], kind, group))
-    assert {*listed} - {"_target_"} == {*accepted} - given
-    for key in {*listed} - {"_target_", *(parts_of(node) if group == "model" else ())}:  # a part is a run of the user's
-        assert fits(node[key], accepted[key][0]), key
+@pytest.mark.parametrize("name", choices("task"))
+def test_a_task_yaml_lists_every_argument(name):
+    _lists_every_argument("task", name, given={"model", "loss", "optimization", "data", "seed"})
+
+
+def _lists_every_argument(group: str, name: str, given: set[str]) -> None:
+    words = [*(w for w in BASE if not w.startswith(group)), f"{group}={name}"]
+    words += ["data.path=x"] if group == "data" and "path: ???" in options(group)[name].read_text() else []
+    composition = compose(words)
+    config = checked(composition.config, composition.origin)
+    accepted = parameters(getattr(config, group).target)
+    assert {*keys(options(group)[name])} == {*accepted} - given
+    for key in {*accepted} - given - {*(config.parts if group == "model" else ())}:  # a part is a run of the user's
+        assert fits(composition.config[group][key], accepted[key][0]), key

@@ -4,7 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from adlx.config.catalog import NODES, config_folder, options
-from adlx.config.compose import apply, compose, loosen, nearest
+from adlx.config.compose import apply, compose, loosen, search_path
+from adlx.config.nearest import nearest
 from adlx.errors import UserError
 
 MODELS, DATA = (", ".join(options(group)) for group in ("model", "data"))
@@ -23,6 +24,7 @@ def test_a_composition_says_what_was_chosen_and_how():
     assert made.choices == {
         "model": "seq2seq",
         "data": "fx",
+        "task": "forecast",
         "loss": "mae",
         "optimizer": "adam",
         "optimizer/schedule": "cosine",
@@ -138,6 +140,18 @@ def test_loosen_lets_a_word_set_what_the_yaml_does_not_list():
     ]
 
 
+@pytest.mark.parametrize("name", ["a b", "it's (1)", "a,b", "a=b", "j\u00f6rg", "a[1]", 'a"b'])
+def test_a_folder_of_any_name_is_looked_into(name, tmp_path):
+    folder = tmp_path / name
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "mine.yaml").write_text("_target_: adlx.data.series.fx.FX\n")
+    words = search_path([folder, tmp_path])
+    made = compose([*words, "model=naive", "data=mine"])
+    assert made.config["data"] == {"_target_": "adlx.data.series.fx.FX"}
+    assert (made.folders, made.user_folders) == ([config_folder(), folder, tmp_path], [folder, tmp_path])
+    assert search_path([]) == []
+
+
 @pytest.fixture
 def stored() -> dict:
     return compose(["model=seq2seq", "data=fx"]).config
@@ -162,9 +176,32 @@ def test_apply_reaches_deep_and_into_lists(stored):
 
 def test_apply_swaps_a_whole_choice(stored):
     config, _ = apply(stored, ["data=crypto", "data.source=simulated"])
-    expected = OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / "crypto.yaml"))
-    assert config["data"] == {**expected, "source": "simulated"}
+    own, shared = (
+        OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / name))
+        for name in ("crypto.yaml", "series/windows.yaml")
+    )
+    assert own.pop("defaults") == ["series/windows@_here_"]
+    assert config["data"] == {**shared, **own, "source": "simulated"}
     assert config["model"] == stored["model"]
+
+
+def test_apply_finds_a_choice_in_the_folders_given(stored, tmp_path):
+    (tmp_path / "data").mkdir()
+    text = "defaults:\n  - series/windows@_here_\n_target_: adlx.data.series.fx.FX\nhorizon: 7\n"
+    (tmp_path / "data" / "mine.yaml").write_text(text)
+    config, _ = apply(stored, ["data=mine"], [tmp_path])
+    assert config["data"] == {**stored["data"], "horizon": 7}
+    with pytest.raises(UserError, match="^unknown data=mine; "):
+        apply(stored, ["data=mine"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", options("data"))
+def test_apply_swaps_to_any_data_without_a_warning(stored, name):
+    """Hydra warns of what it composes by itself and not as part of `train`, such as a file with keys of another."""
+    config, _ = apply(stored, [f"data={name}"])
+    path = ["data.path=x"] if "path" in config["data"] else []
+    assert apply(config, path)[0]["data"] == compose(["model=naive", f"data={name}", *path]).config["data"]
 
 
 def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 import pytest
 from pytorch_lightning.callbacks import EarlyStopping
 
-from adlx.config.check import describe, fits, parameters
+from adlx.config.targets import parameters
+from adlx.config.values import describe, fits, typed
 from adlx.data.series.csv import CSV
 from adlx.data.series.fx import FX
 from adlx.data.series.series import Series
@@ -67,6 +68,33 @@ def test_parameters_of_a_derived_class_win():
 )
 def test_fits(value, annotation, good):
     assert fits(value, annotation) is good
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (1, float, 1.0),
+        (1, int | float, 1),
+        (0.5, float | int, 0.5),
+        ([1, 2], tuple[int, int], (1, 2)),
+        ([1, 2], tuple[float, ...] | None, (1.0, 2.0)),
+        ([[0, 1], [2]], tuple[tuple[int, ...], ...], ((0, 1), (2,))),
+        ([1, 2], list[float], [1.0, 2.0]),
+        (["a"], str | list[str] | None, ["a"]),
+        ({"a": 1}, dict[str, float], {"a": 1.0}),
+        ("auto", Literal["auto"] | int, "auto"),
+        ([1], Any, [1]),
+    ],
+)
+def test_typed(value, annotation, expected):
+    result = typed(value, annotation)
+    assert (result, type(result)) == (expected, type(expected))
+    assert repr(result) == repr(expected)  # 1.0 and not 1, inside too
+
+
+def test_typed_refuses_in_words():
+    with pytest.raises(ValueError, match=r"^'1' is not int or null$"):
+        typed("1", int | None)
 
 
 @pytest.mark.parametrize(

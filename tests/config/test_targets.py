@@ -10,7 +10,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from adlx.config import targets
-from adlx.config.targets import build, resolve, trust
+from adlx.config.check import check_node
+from adlx.config.nodes import Group, Node
+from adlx.config.targets import dotted, resolve, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.forecasting.baselines import Naive
@@ -53,9 +55,9 @@ NO_CLASS = "model._target_={0} is refused: it is no class of a trusted package"
 def test_what_is_refused(target, line, canary):
     with pytest.raises(UserError) as caught:
         resolve(target, nn.Module, "model")
-    told = str(caught.value)
-    assert told == line if not line.endswith(": ") else told.startswith(line)
-    assert "\n" not in told
+    message = str(caught.value)
+    assert message == line if not line.endswith(": ") else message.startswith(line)
+    assert "\n" not in message
     assert canary.silent
 
 
@@ -74,8 +76,15 @@ def test_a_class_of_the_wrong_kind(target, kind, word):
 
 def test_what_is_trusted_is_built():
     assert resolve("adlx.models.forecasting.baselines.Naive", nn.Module, "model") is Naive
-    loss = build({"_target_": "torch.nn.HuberLoss", "delta": 0.25}, nn.Module, "loss")
+    node = check_node({"_target_": "torch.nn.HuberLoss", "delta": 0.25}, Group(nn.Module), "loss", lambda key: "")
+    assert node == Node("loss", nn.HuberLoss, {"delta": 0.25}, frozenset({"reduction", "delta"}))
+    loss = node.build()
     assert (type(loss), loss.delta) == (nn.HuberLoss, 0.25)
+
+
+@pytest.mark.parametrize("target", [Naive, DataModule, nn.L1Loss])
+def test_a_class_is_found_again_by_its_dotted_name(target):
+    assert resolve(dotted(target), target, "node") is target
 
 
 def test_a_package_of_the_users_own(canary):

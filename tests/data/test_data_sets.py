@@ -7,7 +7,7 @@ from generators import walk_frame
 from adlx.data.series.crypto import Crypto
 from adlx.data.series.csv import CSV
 from adlx.data.series.fx import FX
-from adlx.data.series.series import PARTS
+from adlx.data.splits import PARTS
 
 
 def test_fx_is_pinned():

@@ -4,7 +4,7 @@ import pytest
 from generators import walk_frame
 from workshop import EPOCHS, ROWS, Workshop, tiny_words
 
-from adlx.runs.folder import Run
+from adlx.api import Run
 
 pytest.register_assert_rewrite("demands")  # its assertions then say what differs
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from adlx.api import Run
 from adlx.data.series.windows import WindowLoader
 from adlx.metrics.forecast import ForecastResult
 from adlx.runs.evaluate import evaluate
-from adlx.runs.folder import Run
 from adlx.runs.loggers import read_curves
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained

@@ -8,11 +8,11 @@ from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_i
 from omegaconf import OmegaConf
 from workshop import LONGER, Workshop, break_at, of_kind, tiny_words
 
+from adlx.api import Run
 from adlx.config.catalog import options
 from adlx.data.fields.sources.well import read_well
 from adlx.errors import UserError
 from adlx.models.fields.interfaces import FieldAutoencoder, FieldForecaster
-from adlx.runs.folder import Run
 from adlx.runs.parts import parts_of
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained

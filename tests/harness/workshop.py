@@ -13,12 +13,12 @@ from torch import nn
 from waves import WINDOWS, write_waves
 
 import adlx
+from adlx.api import Run
 from adlx.config.catalog import options
 from adlx.config.targets import build, resolve
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.models.forecasting.forecaster import Forecaster
-from adlx.runs.folder import Run
 from adlx.specs import SeriesSpec
 from adlx.tasks.task import Task
 

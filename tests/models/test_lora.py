@@ -19,7 +19,11 @@ SPEC = SeriesSpec(("a", "b", "c"), context=12, horizon=4)
 
 def encoder(spec: SeriesSpec = SPEC, **arguments) -> Transformer:
     torch.manual_seed(1)
-    return Transformer(spec, **{"hidden": 16, "blocks": 2, "heads": 2, **arguments})
+    return Transformer(spec, **{"hidden": 16, "blocks": 2, "heads": 2, "zero_init": False, **arguments})
+
+
+def decoder() -> Seq2Seq:
+    return Seq2Seq(SPEC, hidden=8, zero_init=False)
 
 
 def windows(spec: SeriesSpec = SPEC, count: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +114,7 @@ def test_second_derivatives_of_a_layer(rows):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [encoder, lambda: Seq2Seq(SPEC, hidden=8), lambda: encoder(readout="flatten")])
+@pytest.mark.parametrize("make", [encoder, decoder, lambda: encoder(readout="flatten")])
 def test_the_start_is_the_base(make):
     model, (past, future) = make(), windows()
     before = model.eval().forecast(past), model.train()(past, future)
@@ -154,7 +158,7 @@ def test_each_adapter_changes_the_output(name):
         assert (model.forecast(past) - before).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("make", [encoder, lambda: Seq2Seq(SPEC, hidden=8), lambda: encoder(readout="flatten")])
+@pytest.mark.parametrize("make", [encoder, decoder, lambda: encoder(readout="flatten")])
 def test_merged_equals_unmerged(make):
     model, (past, _) = make().eval(), windows()
     keys, kinds = list(model.state_dict()), [type(module) for module in model.modules()]
@@ -189,7 +193,7 @@ def test_a_readout_of_several_values_keeps_its_shape(steps):
 
 
 def test_an_lstm_is_frozen_and_passes_gradients_on():
-    model, (past, future) = Seq2Seq(SPEC, hidden=8), windows()
+    model, (past, future) = decoder(), windows()
     assert add_lora(model, rank=2) == ["head"]
     past.requires_grad_()
     mse_loss(model(past, future), future).backward()

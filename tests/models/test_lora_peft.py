@@ -10,7 +10,8 @@ from torch import nn
 
 from adlx.models.forecasting.seq2seq import Seq2Seq
 from adlx.models.forecasting.transformer import Transformer
-from adlx.models.lora import adapter_state, adapters, add_lora, to_peft
+from adlx.models.lora import adapter_state, adapters, add_lora
+from adlx.models.lora_peft import to_peft
 from adlx.specs import SeriesSpec
 
 peft = pytest.importorskip("peft")
@@ -21,8 +22,8 @@ SPEC = SeriesSpec(("a", "b", "c"), context=40, horizon=4)
 def make(kind: str) -> nn.Module:
     torch.manual_seed(1)
     if kind == "seq2seq":
-        return Seq2Seq(SPEC, hidden=24).double()
-    return Transformer(SPEC, hidden=16, blocks=2, heads=2, head_dim=24).double()
+        return Seq2Seq(SPEC, hidden=24, zero_init=False).double()
+    return Transformer(SPEC, hidden=16, blocks=2, heads=2, head_dim=24, zero_init=False).double()
 
 
 def trained(base: nn.Module, rank: int, **arguments) -> nn.Module:

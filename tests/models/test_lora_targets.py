@@ -11,7 +11,7 @@ from adlx.specs import SeriesSpec
 
 
 def encoder() -> Transformer:
-    return Transformer(SeriesSpec(("a", "b"), 8, 2), hidden=8, blocks=2, heads=2)
+    return Transformer(SeriesSpec(("a", "b"), 8, 2), hidden=8, blocks=2, heads=2, zero_init=False)
 
 
 @pytest.mark.parametrize(

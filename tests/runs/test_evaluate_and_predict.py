@@ -11,6 +11,7 @@ import yaml
 from adlx.config.catalog import options
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
+from adlx.reporting.outcomes import report_evaluation, report_prediction
 from adlx.runs.evaluate import evaluate
 from adlx.runs.predict import predict
 
@@ -29,6 +30,8 @@ def own_scores(finished) -> dict[str, float]:
 
 def test_an_evaluation_folder(copied, own_scores, capsys):
     evaluation = evaluate(copied)
+    assert capsys.readouterr().out == ""  # a notebook prints what it likes
+    report_evaluation(evaluation)
     assert evaluation.metrics == own_scores
     assert evaluation.path.parent == copied.path / "evaluations"
     assert {path.name for path in evaluation.path.iterdir()} == {
@@ -55,6 +58,7 @@ def test_results_by_month(copied, own_scores, capsys):
     assert months[["month", "windows"]].to_numpy().tolist() == [["2024-01", 17]]
     assert months.loc[0, "mase"] == pytest.approx(own_scores["test/mase"], rel=1e-12)
     assert months.loc[0, "skill"] == pytest.approx(own_scores["test/skill"], rel=1e-9)
+    report_evaluation(evaluation)
     lines = capsys.readouterr().out.splitlines()
     assert "nlinear on csv: months" in lines
     assert [cell.strip() for cell in next(line for line in lines if "2024-01" in line).split("│")[1:3]] == [
@@ -65,6 +69,7 @@ def test_results_by_month(copied, own_scores, capsys):
 
 def test_another_stride(copied, own_scores, capsys):
     scores = evaluate(copied, ["data.stride=5"])
+    report_evaluation(scores)
     assert "4 windows, one every 5 steps" in capsys.readouterr().out.splitlines()
     every, fifth = (ForecastResult.load(path / "predictions.npz") for path in (copied.path, scores.path))
     assert np.array_equal(fifth.origin, every.origin[::5])
@@ -99,6 +104,8 @@ def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scor
     assert evaluation.metrics == own_scores
     config = yaml.safe_load((evaluation.path / "config.yaml").read_text())
     assert [config["data"][key] for key in ("context", "horizon", "scaling")] == [12, 2, "standard"]
+    assert evaluation.title == "nlinear on series.csv"
+    report_evaluation(evaluation)
     assert "nlinear on series.csv: test" in capsys.readouterr().out
 
 
@@ -132,6 +139,7 @@ def test_new_rows_are_scored_in_the_units_of_the_training(copied, frame, tmp_pat
 
 def test_a_forecast(copied, frame, capsys):
     prediction = predict(copied)
+    assert capsys.readouterr().out == ""
     assert prediction.path.parent == copied.path / "predict"
     assert {path.name for path in prediction.path.iterdir()} == {"forecast.csv", "forecast.png"}
     written = pd.read_csv(
@@ -141,6 +149,8 @@ def test_a_forecast(copied, frame, capsys):
     assert list(written.index) == list(frame.index[-1] + pd.to_timedelta([1, 2], "h"))
     assert list(written.columns) == ["S0", "S1"]
     assert np.abs(written / frame.iloc[-1] - 1).to_numpy().max() < 0.05  # in the series' own units
+    assert (prediction.files, prediction.simulated) == (["forecast.csv", "forecast.png"], False)
+    report_prediction(prediction)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["files: forecast.csv, forecast.png", f"predict: {prediction.path}"]
 

@@ -10,9 +10,12 @@ import torch
 import adlx
 from adlx.cli import export as export_verb
 from adlx.errors import UserError
+from adlx.runs.build import build_model
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.export import export_merged, export_peft
-from adlx.runs.finetune import built, open_base, restored, take
+from adlx.runs.finetune import copy_base_weights
+from adlx.runs.groups import checked
+from adlx.runs.restore import open_base, restore_model
 
 
 @pytest.fixture
@@ -70,11 +73,11 @@ def test_peft_loads_the_adapter(other_series, tune, base, tmp_path, three):
     assert (settings["r"], settings["lora_alpha"]) == (2, 3.0)
     assert settings["modules_to_save"] == (["embedding", "head"] if other_series else None)
 
-    network = built(run.config, load_checkpoint(run.best)["adlx"]["spec"])
-    assert take(network, run.config["model"], open_base(str(base.path), None)) == run.info["finetune"]["fresh"]
+    network = build_model(checked(run.config, str).model, restore_model(run).spec)
+    assert copy_base_weights(network, open_base(str(base.path), None)) == run.info["finetune"]["fresh"]
     past = torch.randn(5, 12, 3 if other_series else 2)
     with torch.inference_mode():
-        wanted, before = restored(run)[0].eval()(past, past), network.eval()(past, past)
+        wanted, before = restore_model(run).model.eval()(past, past), network.eval()(past, past)
         loaded = peft.PeftModel.from_pretrained(network, str(path)).eval()(past, past)
     assert (wanted - before).abs().max() > 0.01
     torch.testing.assert_close(loaded, wanted, rtol=1e-5, atol=1e-5)
@@ -94,10 +97,11 @@ def test_what_peft_cannot_follow(tune, small, encoder_words, tmp_path):
     """It adds to what a layer returns, and the head of quantiles returns another shape than a linear layer."""
     base = small(*encoder_words, "loss=quantile")
     own = [*LORA, f"finetune.run={base.path}", "loss=quantile"]
+    run = tune(*own)
     with pytest.raises(UserError) as caught:
-        export_peft(tune(*own), tmp_path / "adapter")
+        export_peft(run, tmp_path / "adapter")
     assert str(caught.value) == (
-        "PEFT cannot follow head, which returns 2 x 5 values: leave it out by finetune.target, or use --merged"
+        f"{run.path}: PEFT cannot follow head, which returns 2 x 5 values: leave it out by finetune.target, or use --merged"
     )
     assert not (tmp_path / "adapter").exists()
     assert export_peft(tune(*own, "finetune.target=blocks.*"), tmp_path / "adapter").is_dir()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import adlx
+from adlx.api import Run
 from adlx.comparison.compare import compare
 from adlx.comparison.comparison import markdown
 from adlx.data.images.sources.faces_simulated import simulated_faces
 from adlx.metrics.classification import ClassResult
 from adlx.metrics.significance import confidence_set
-from adlx.runs.folder import Run
 
 USAGE = {"Training": 100, "PublicTest": 20, "PrivateTest": 30}
 QUIET = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1"]

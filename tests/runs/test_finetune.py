@@ -14,7 +14,7 @@ from adlx.errors import UserError
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.models.lora import adapters
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.finetune import restored
+from adlx.runs.restore import restore_model
 from adlx.runs.trained import open_trained
 
 INNER = [f"blocks.0.attention.{name}" for name in ("query", "key", "value", "output")] + ["blocks.0.feedforward.0"]
@@ -29,7 +29,7 @@ def tune(small, encoder, encoder_words):
 
 
 def weights(run) -> dict[str, torch.Tensor]:
-    return restored(run)[0].state_dict()
+    return restore_model(run).model.state_dict()
 
 
 def scores(run) -> dict[str, float]:
@@ -41,8 +41,8 @@ def test_layers_of_other_dimensions_begin_afresh_and_are_named(strategy, tune, e
     with caplog.at_level(logging.INFO, "adlx"):
         run = tune(f"finetune={strategy}", three, "optimizer.lr=0", "model.zero_init=false")
         assert run.evaluate() == scores(run)
-    told = [message for message in caplog.messages if message.startswith("starting from")]
-    assert told == [  # once, and not again by what opens the run afterwards
+    messages = [message for message in caplog.messages if message.startswith("starting from")]
+    assert messages == [  # once, and not again by what opens the run afterwards
         f"starting from {encoder.path}: 7 of 9 layers; initialised afresh, as the data have other dimensions: "
         "embedding, head"
     ]
@@ -178,8 +178,8 @@ def test_what_cannot_begin(strategy, words, line, small, encoder, tmp_path):
     ("word", "line"),
     [
         ("finetune.rank=0", "finetune.rank=0: must be at least 1"),
-        ("finetune.alpha=-1", "finetune.alpha=-1: must be above 0"),
-        ("finetune.dropout=1", "finetune.dropout=1: must be from 0 to below 1"),
+        ("finetune.alpha=-1", "finetune.alpha=-1.0: must be above 0"),
+        ("finetune.dropout=1", "finetune.dropout=1.0: must be from 0 to below 1"),
     ],
 )
 def test_values_that_cannot_be(word, line, tune):

@@ -11,7 +11,7 @@ import yaml
 import adlx
 from adlx.errors import UserError
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import write_json, write_yaml
+from adlx.runs.folder import write_yaml
 
 
 @pytest.fixture(scope="module")
@@ -168,19 +168,15 @@ def test_a_base_with_code_in_its_checkpoint(encoder, tmp_path, small, encoder_wo
     assert canary.silent
 
 
-def test_a_run_of_before_there_was_any_of_this(copied, longer, small):
-    """Its files do not say `finetune`; it opens, goes on, and can be a base."""
+@pytest.mark.parametrize("node", ["finetune", "task"])
+def test_a_config_of_a_version_that_knew_fewer_nodes_is_refused(node, copied, small):
+    """In a line that names the node, by every verb and as a base; nothing is guessed."""
     config = yaml.safe_load((copied.path / "config.yaml").read_text())
-    config.pop("finetune")
+    config.pop(node)
     write_yaml(copied.path / "config.yaml", config)
-    copied.info["choices"].pop("finetune")
-    write_json(copied.path / "run.json", copied.info)
-    for path in (copied.best, copied.last):
-        checkpoint = load_checkpoint(path)
-        del checkpoint["adlx"]["config"]["finetune"]
-        torch.save(checkpoint, path)
     old = adlx.open_run(copied.path)
-    assert old.evaluate() == scores(old)
-    tuned = small("finetune=lora", f"finetune.run={old.path}")
-    assert sorted(adlx.compare([old.path, tuned.path]).table["label"]) == ["nlinear", "nlinear lora"]
-    assert scores(old.resume(["trainer.max_epochs=4"])) == scores(longer)
+    line = f"{copied.path}/config.yaml is not a config of adlx: it lacks {node}"
+    refused(old, line)
+    with pytest.raises(UserError) as caught:
+        small("finetune=lora", f"finetune.run={old.path}")
+    assert str(caught.value) == line

@@ -12,21 +12,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from told import error_of
 
 import adlx
 from adlx.config.catalog import NODES
 from adlx.config.compose import compose
 from adlx.errors import UserError
-from adlx.runs.folder import Run, git_commit, new_folder, write_json
+from adlx.runs.folder import RunFolder, new_folder, write_json
+from adlx.runs.provenance import git_commit
 
 NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{6}")
 
 
 @pytest.fixture
 def created(tmp_path):
-    def create() -> Run:
+    def create() -> RunFolder:
         composition = compose(["model=naive", "data=fx", f"output_dir={tmp_path}", "seed=7"])
-        return Run.create(composition, {"source": "ecb", "fingerprint": "abc"})
+        data = {"source": "ecb", "fingerprint": "abc"}
+        return RunFolder.create(composition, composition.config, data, "adlx.metrics.forecast.ForecastResult")
 
     return create
 
@@ -56,6 +59,8 @@ def test_create_writes_config_and_facts(created, tmp_path):
     assert again.config == compose(["model=naive", "data=fx", f"output_dir={tmp_path}", "seed=7"]).config
     assert (again.status, again.name, again.title, again.metrics) == ("running", "naive-fx", "naive on fx", {})
     assert repr(again) == f"Run('{run.path}', running)"
+    assert repr(run) == f"RunFolder('{run.path}', running)"
+    assert (again.info["result"], again.info["config_folders"]) == ("adlx.metrics.forecast.ForecastResult", [])
     run.info["data"]["simulated"] = True
     assert run.title == "naive on fx (simulated)"
 
@@ -125,7 +130,7 @@ def test_the_git_commit(tmp_path, monkeypatch):
 
 def refusal(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        _ = Run.open(path).config
+        _ = RunFolder.open(path).config
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -135,17 +140,16 @@ def test_open_says_what_is_wrong(created, tmp_path):
     run = created()
     facts, config = run.path / "run.json", run.path / "config.yaml"
     whole = config.read_text()
-    needed = [node for node in NODES if node != "finetune"]  # of which earlier runs knew nothing
     lines = {
         "model: [1\n": f"{config} is no YAML: ",
         "model: !!python/object/apply:os.system ['touch sang']\n": f"{config} is no YAML: could not determine",
-        "just words\n": f"{config} is not a config of adlx: it lacks {', '.join(needed)}",
+        "just words\n": f"{config} is not a config of adlx: it lacks {', '.join(NODES)}",
         "[1, 2]\n": f"{config} is not a resolved config",
         whole.replace("seed: 7", "seed: ${oc.env:HOME}"): f"{config} is not a resolved config",
         "model: {}\ndata: {}\nloss: {}\n": (
-            f"{config} is not a config of adlx: it lacks optimizer, trainer, callbacks, logger"
+            f"{config} is not a config of adlx: it lacks task, optimizer, finetune, trainer, callbacks, logger"
         ),
-        "": f"{config} is not a config of adlx: it lacks {', '.join(needed)}",
+        "": f"{config} is not a config of adlx: it lacks {', '.join(NODES)}",
     }
     for text, line in lines.items():
         config.write_text(text)
@@ -158,6 +162,23 @@ def test_open_says_what_is_wrong(created, tmp_path):
     assert refusal(run.path).startswith(f"{facts} cannot be read: ")
     facts.unlink()
     assert refusal(run.path) == f"{run.path} is not a run folder: it has no run.json"
+
+
+def test_the_checkpoint_that_counts_is_the_best_or_else_the_last(created):
+    run = created()
+    run.last.parent.mkdir()
+    for path in (run.last, run.best):
+        path.touch()
+        assert run.checkpoint == path
+
+
+def test_a_run_that_must_have_finished(created):
+    run = created()
+    where = f"is running, not finished: adlx resume {run.path}"
+    assert error_of(run.require_finished) == f"{run.path} {where}"
+    assert error_of(run.require_finished, "finetune.run") == f"finetune.run={run.path} {where}"
+    run.update(status="finished")
+    run.require_finished()
 
 
 def test_a_second_writer_is_refused(copied, small):

@@ -10,8 +10,11 @@ import adlx
 from adlx.data.series.sources import crypto
 from adlx.data.series.sources.download import DownloadFailed
 from adlx.errors import UserError
+from adlx.reporting.outcomes import report_evaluation, report_prediction
 from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.evaluate import evaluate
 from adlx.runs.loggers import read_curves
+from adlx.runs.predict import predict
 from adlx.tasks.forecast import Forecast
 
 
@@ -49,9 +52,9 @@ def test_changed_data_are_refused(small, tmp_path):
     was = run.info["data"]["fingerprint"]
     with pytest.raises(UserError) as caught:
         run.resume(["trainer.max_epochs=4"])
-    told = str(caught.value)
-    assert told.startswith(f"the data changed since {run.path} was started (fingerprint ")
-    assert told.endswith(f", was {was[:12]}): start a new run, or evaluate this one")
+    message = str(caught.value)
+    assert message.startswith(f"the data changed since {run.path} was started (fingerprint ")
+    assert message.endswith(f", was {was[:12]}): start a new run, or evaluate this one")
     assert adlx.open_run(run.path).status == "finished"
     path.unlink()
     with pytest.raises(UserError, match=r"mine\.csv does not exist"):
@@ -82,6 +85,15 @@ def test_a_longer_run_is_what_it_would_have_been(copied, longer):
     again = adlx.open_run(resumed.path)
     assert again.config["trainer"]["max_epochs"] == 4  # so that a second resume knows where it was going
     assert load_checkpoint(again.last)["adlx"]["config"] == again.config
+
+
+@pytest.mark.parametrize("loss", ["mae", "quantile"])
+def test_a_model_without_parameters_keeps_the_statistics_of_its_checkpoint(small, loss):
+    run = small("model=naive", f"loss={loss}")
+    scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
+    resumed = run.resume(["trainer.max_epochs=4"])
+    assert {key: resumed.metrics[key] for key in scores} == scores
+    assert resumed.evaluate() == scores
 
 
 def test_seconds_add_up_over_the_processes_of_a_run(copied):
@@ -124,9 +136,13 @@ def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline, capsys)
     assert run.title == "nlinear on crypto (simulated)"
     scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "baseline/"))}
     capsys.readouterr()
-    assert run.evaluate() == scores
+    evaluation = evaluate(run)
+    assert evaluation.metrics == run.evaluate() == scores
+    report_evaluation(evaluation)
     assert "\ndata: simulated\nevaluation: " in capsys.readouterr().out
-    forecast = run.predict()
+    prediction = predict(run)
+    report_prediction(prediction)
+    forecast = prediction.product
     assert "\ndata: simulated\nfiles: " in capsys.readouterr().out
     resumed = run.resume(["trainer.max_epochs=3"])
     assert offline == ["yahoo"]  # nobody asked again

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 import adlx
+from adlx.api import Run
 from adlx.data.images.sources import pictures
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.evaluate import evaluate
-from adlx.runs.folder import Run
 from adlx.runs.predict import predict
 
 COUNT, SIZE = 60, 16
@@ -30,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def words(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [
-        *("model=ddim", "model.patch=4", "model.width=24", "model.heads=2", "model.blocks=1", "model.ema=0.9"),
-        *("model.kid_images=8", "model.kid_steps=2"),
+        *("model=dit", "model.patch=4", "model.width=24", "model.heads=2", "model.blocks=1", "task.ema=0.9"),
+        *("task.kid_images=8", "task.kid_steps=2"),
         *("data=images", f"data.path={folder}", f"data.size={SIZE}", "data.batch_size=8"),
         *("data.flip=true", "data.repeat=2", "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.threads=1"),
         *("logger=none", f"output_dir={tmp_path_factory.mktemp('runs')}"),

@@ -10,13 +10,16 @@ from generators import walk_frame
 from torch import nn
 
 from adlx.config.compose import compose
+from adlx.cpus import available_cpus
 from adlx.runs import threads
-from adlx.runs.assembly import assemble
+from adlx.runs.build import build_data
+from adlx.runs.groups import checked
+from adlx.runs.start import new_task
 from adlx.runs.threads import set_threads
 from adlx.tasks.task import Task
 
 CPU = torch.device("cpu")
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = available_cpus()
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +36,12 @@ def prepared(tmp_path, monkeypatch):
     path = tmp_path / "series.csv"
     walk_frame(200).to_csv(path)
     words = ["model=seq2seq", "model.hidden=8", "model.layers=2", "model.dropout=0.5", "model.teacher_forcing=0.5"]
-    config = compose([*words, "data=csv", f"data.path={path}", "data.context=12", "data.horizon=2"]).config
-    data, task = assemble(config)
+    made = compose([*words, "data=csv", f"data.path={path}", "data.context=12", "data.horizon=2"])
+    config = checked(made.config, made.origin)
+    data = build_data(config)
+    data.setup("fit")
+    task = new_task(config, data)
+    task.fit_statistics(data)
     norm = nn.BatchNorm1d(2)
     honest = task.batch_loss
 
@@ -54,7 +61,7 @@ def state(task: Task) -> dict[str, object]:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_probe_changes_nothing(prepared, training, monkeypatch):
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(threads, "available_cpus", lambda: 2)
     task, batch = prepared
     task.train(training)
     before, batch_before = state(task), [part.clone() for part in batch]
@@ -73,7 +80,7 @@ def test_the_probe_changes_nothing(prepared, training, monkeypatch):
 def test_the_faster_is_taken_and_said(prepared, monkeypatch, caplog):
     """By a clock on which a pass takes 5 ms on one thread and 3 on four, then the other way round."""
     task, batch = prepared
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    monkeypatch.setattr(threads, "available_cpus", lambda: 4)
     now, number = [0.0], [0]
     for single, every, chosen in ((5e-3, 3e-3, 4), (3e-3, 5e-3, 1), (3e-3, 3e-3, 1)):
         seconds = {1: single, 4: every}
@@ -89,8 +96,8 @@ def test_the_faster_is_taken_and_said(prepared, monkeypatch, caplog):
         with caplog.at_level("INFO", "adlx"):
             assert set_threads("auto", task, batch, CPU) == chosen
         assert number == [chosen]
-        told = f"{1e3 * single:.1f} ms a pass on 1, {1e3 * every:.1f} ms on 4; trainer.threads=N to choose"
-        assert caplog.messages == [f"threads: {chosen} ({told})"]
+        times = f"{1e3 * single:.1f} ms a pass on 1, {1e3 * every:.1f} ms on 4; trainer.threads=N to choose"
+        assert caplog.messages == [f"threads: {chosen} ({times})"]
 
 
 def test_a_number_is_obeyed_and_nothing_is_tried(prepared):
@@ -119,8 +126,18 @@ def test_another_device_is_not_timed(prepared):
     assert set_threads("auto", task, batch, torch.device("cuda")) == CORES
 
 
+def test_available_cpus_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert available_cpus() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert available_cpus() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cpus() == 1
+
+
 @pytest.mark.parametrize(("processes", "share"), [(1, 4), (2, 2), (3, 1), (8, 1)])
 def test_processes_share_the_cores(processes, share, prepared, monkeypatch):
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    monkeypatch.setattr(threads, "available_cpus", lambda: 4)
     task, batch = prepared
     assert set_threads("auto", task, batch, torch.device("cuda"), processes) == share == torch.get_num_threads()

@@ -5,23 +5,15 @@ import json
 import pandas as pd
 import pytest
 
+from adlx.api import Run
+from adlx.cli import resume as resume_verb
 from adlx.cli import train as train_verb
 from adlx.errors import RunFailed, UserError
-from adlx.runs.folder import Run
+from adlx.runs.jobs import entries
 from adlx.runs.train import start as honest_start
-from adlx.sweeps.jobs import entries, failures
-from adlx.sweeps.multirun import Once, log, planned, resume_sweep
-
-
-def test_planned():
-    assert planned(["model=a,b", "seed=0,1", "x=[1,2]"]) == [
-        ["model=a", "seed=0", "x=[1,2]"],
-        ["model=a", "seed=1", "x=[1,2]"],
-        ["model=b", "seed=0", "x=[1,2]"],
-        ["model=b", "seed=1", "x=[1,2]"],
-    ]
-    assert planned(["seed=range(3)"]) == [["seed=0"], ["seed=1"], ["seed=2"]]
-    assert planned([]) == [[]]
+from adlx.sweeps.hooks import Once, log
+from adlx.sweeps.multirun import summarize
+from adlx.sweeps.resume import resume_sweep
 
 
 @pytest.fixture
@@ -44,7 +36,7 @@ def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
     jobs = entries(sweep)
     assert list(jobs) == [0, 1, 2, 3]
     assert [jobs[number]["error"] for number in range(4)] == [None, None, LINE, LINE]
-    assert failures(sweep) == 2
+    assert summarize(sweep).failed == {2: jobs[2], 3: jobs[3]}
     assert [job["overrides"][:3] for job in jobs.values()] == [
         ["model=seasonal_naive", f"model.season={season}", f"seed={seed}"] for season in (3, 99) for seed in (0, 1)
     ]
@@ -64,7 +56,7 @@ def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
     assert (summary.loc[0, "std"], runs[1].metrics["test/skill"]) == (0, runs[0].metrics["test/skill"])
     assert (sweep / "summary.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(RunFailed, match=r"^2 of 4 jobs failed$"):  # again, for the same reason
-        resume_sweep(sweep)
+        resume_verb.main([str(sweep)])
     assert len(list((tmp_path / "out" / "seasonal_naive-csv").iterdir())) == 2
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "test/skill on csv, 2 runs"
@@ -93,15 +85,15 @@ def test_a_resume_runs_what_is_missing_and_only_that(sweep, tmp_path, monkeypatc
         started.append(composition.overrides[1:3])
         return honest_start(composition, created)
 
-    monkeypatch.setattr("adlx.runs.train.start", start)
-    resume_sweep(sweep)
+    monkeypatch.setattr("adlx.sweeps.resume.start", start)
+    resume_verb.main([str(sweep)])
     assert started == [
         ["model.season=3", "seed=0"],
         ["model.season=4", "seed=0"],
         ["model.season=4", "seed=1"],
     ]
     after = entries(sweep)
-    assert failures(sweep) == 0
+    assert summarize(sweep).failed == {}
     assert after[1]["run"] == jobs[1]["run"]
     assert after[0]["run"] != jobs[0]["run"]
     assert Run.open(after[1]["run"]).metrics["test/mase"] == scores["test/mase"]
@@ -110,7 +102,7 @@ def test_a_resume_runs_what_is_missing_and_only_that(sweep, tmp_path, monkeypatc
     files = {path: path.read_bytes() for path in (tmp_path / "out" / "seasonal_naive-csv").rglob("metrics.json")}
 
     started.clear()
-    resume_sweep(sweep)
+    assert resume_sweep(sweep, [], str) == 4
     assert started == []  # nothing is missing
     assert files == {path: path.read_bytes() for path in files}
 
@@ -122,20 +114,20 @@ def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
     plan["jobs"][2] = [*evil, *plan["jobs"][2][2:]]
     (sweep / "multirun.json").write_text(json.dumps(plan))
     with pytest.raises(UserError) as caught:
-        resume_sweep(sweep)
+        resume_sweep(sweep, [], str)
     assert str(caught.value) == f"job 2 of {sweep} wants to trust evil_pkg: add allow=[evil_pkg] if yours"
     with pytest.raises(UserError, match=r"^seed=1: a resumed sweep keeps its jobs as planned"):
-        resume_sweep(sweep, ["seed=1"])
+        resume_sweep(sweep, ["seed=1"], str)
     assert canary.silent
     with pytest.raises(RunFailed, match=r"^1 of 4 jobs failed$"):  # the other season that is too long
-        resume_sweep(sweep, ["allow=[evil_pkg]"])
+        resume_verb.main([str(sweep), "allow=[evil_pkg]"])
     assert Run.open(entries(sweep)[2]["run"]).status == "finished"
 
 
 def test_jobs_of_another_sweeper_are_not_known(tmp_path):
     (tmp_path / "multirun.json").write_text(json.dumps({"words": [], "jobs": []}))
     with pytest.raises(UserError) as caught:
-        resume_sweep(tmp_path)
+        resume_sweep(tmp_path, [], str)
     assert str(caught.value) == (
         f"{tmp_path}: the jobs of this sweeper are not known beforehand; resume its runs one by one"
     )

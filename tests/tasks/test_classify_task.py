@@ -13,15 +13,17 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from told import error_of
 
 import adlx
+from adlx.api import Run
 from adlx.data.images.labelled import as_input
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 from adlx.models.classification.mlp import MLP
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import Run
+from adlx.runs.trained import open_trained
 from adlx.specs import CodeSpec
-from adlx.tasks import Classify, ClosedForm, task_for
+from adlx.tasks.classify import Classify
+from adlx.tasks.closed_form import ClosedForm
 
 CODES, CLASSES = 9, ("ant", "bee", "cat")
 TRAIN, VAL, TEST = 120, 30, 40
@@ -82,8 +84,7 @@ def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
     assert majority == np.bincount(samples.labels[:TRAIN]).argmax() == 0
 
     state = load_checkpoint(run.best)["state_dict"]
-    task = task_for(adlx.config.targets.resolve(run.config["model"]["_target_"], torch.nn.Module, "model"))
-    assert task is (ClosedForm if model else Classify)
+    assert type(open_trained(run, [], "test").task) is (ClosedForm if model else Classify)
     assert int(state["majority"]) == 0
     if not model:
         network = MLP(CodeSpec((3, 4), CODES, 3, CLASSES), widths=[12])

@@ -14,13 +14,13 @@ import torch.distributed
 from sklearn.linear_model import Ridge
 
 import adlx
+from adlx.api import Run
 from adlx.data.images.labelled import as_input
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 from adlx.models.classification.elm import ELM
 from adlx.runs.checkpoints import Checkpoint, load_checkpoint
-from adlx.runs.folder import Run
 from adlx.runs.interruption import Interrupted
 from adlx.runs.loggers import read_curves
 from adlx.runs.trained import Trained, open_trained
@@ -81,19 +81,19 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     [
         *(["data.batch_size=7"], ["data.batch_size=100"], ["data.batch_size=1000"]),
         ["model.input=onehot", "model.weights=binary", "model.field=null"],
-        ["trainer.precision=64-true", "model.alpha=1e-3"],
+        ["trainer.precision=64-true", "task.alpha=1e-3"],
         ["trainer.precision=bf16-mixed"],
         ["data=faces", "data.count=90", "~data.path"],
     ],
 )
 def test_the_readout_is_that_of_scikit_learn(train, words, monkeypatch):
     monkeypatch.setattr(accumulate, "ROWS", 64)
-    run = train("model.alpha=5", *words)
+    run = train("task.alpha=5", *words)
     trained = open_trained(run, [], "test")
     hidden, target = hidden_and_targets(trained)
-    expected = Ridge(trained.task.model.alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
+    expected = Ridge(trained.task.alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
     assert relative(beta_of(run)[0], expected) < 1e-4
-    assert run.metrics["model/alpha/ridge"] == trained.task.model.alpha
+    assert run.metrics["model/alpha/ridge"] == trained.task.alpha
     assert run.metrics["model/nonzeros"] == expected.size
     scores = hidden_and_targets(trained, "test")[0] @ expected
     with np.load(run.path / "predictions.npz") as stored:
@@ -128,7 +128,7 @@ def test_the_strength_with_the_least_validation_error_is_taken(train):
 
 
 def test_several_readouts_are_those_of_runs_of_their_own(train):
-    words = ("model.alpha=0.01", "model.l1_ratio=0.3")
+    words = ("task.alpha=0.01", "task.l1_ratio=0.3")
     together = train(READOUTS, *words)
     state = load_checkpoint(together.best)["state_dict"]
     losses = []
@@ -267,7 +267,7 @@ def test_an_evaluation_scores_the_same_again(train, precision):
 
 
 def test_a_validation_before_there_is_a_readout(train):
-    runs = [train("model.alpha=0.5", *words) for words in ([], ["trainer.num_sanity_val_steps=1"])]
+    runs = [train("task.alpha=0.5", *words) for words in ([], ["trainer.num_sanity_val_steps=1"])]
     assert np.array_equal(*map(beta_of, runs))
 
 
@@ -278,6 +278,10 @@ def test_errors_are_one_line(train, tmp_path):
         ("loss=cross_entropy",): "loss: an ELM is solved for the least squares, loss=mse; not CrossEntropyLoss",
         ("finetune=full", f"finetune.run={first.path}"): "finetune: ELM is solved, not trained; it starts from nothing",
         ("model.field=9",): "model.field=9: from 1 to 4, or null for the whole input",
+        ("task.alpha=0",): "task.alpha=0.0: above 0, or auto; without a penalty it is model.readout=none",
+        ("task.alpha=-1.5",): "task.alpha=-1.5: above 0, or auto; without a penalty it is model.readout=none",
+        ("task.l1_ratio=0.0",): "task.l1_ratio=0.0: above 0 and at most 1",
+        ("task.l1_ratio=1.1",): "task.l1_ratio=1.1: above 0 and at most 1",
     }
     for words, message in cases.items():
         with pytest.raises(UserError, match=f"^{re.escape(message)}$"):

@@ -5,24 +5,28 @@ import math
 import numpy as np
 import pytest
 import torch
+from adlx.models.diffusion.dit import DiT
 from told import error_of
 
 import adlx
+from adlx.api import Run
 from adlx.data.images.digits import Digits
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
-from adlx.models.diffusion.ddim import DDIM
 from adlx.models.diffusion.features import Features
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import Run
 from adlx.runs.loggers import read_curves
 from adlx.runs.trained import open_trained
-from adlx.tasks import Denoise, extractors, task_for
+from adlx.tasks import extractors
+from adlx.tasks.denoise import Denoise
+from adlx.tasks.optimization import Optimization
 
-SIZES = {"patch": 2, "width": 24, "blocks": 1, "heads": 2, "kid_images": 40, "kid_steps": 2}
+SIZES = {"patch": 2, "width": 24, "blocks": 1, "heads": 2}
+KID = {"kid_images": 40, "kid_steps": 2}
 SMALL = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.enable_progress_bar=false"]
 DIGITS = ["data=digits", "data.source=sklearn", "data.size=8"]
-WORDS = ["model=ddim", *(f"model.{key}={value}" for key, value in SIZES.items()), *SMALL]
+TASK = [f"task.{key}={value}" for key, value in KID.items()]
+WORDS = ["model=dit", *(f"model.{key}={value}" for key, value in SIZES.items()), *TASK, *SMALL]
 SCORES = ("test/", "baseline/")
 
 
@@ -40,9 +44,11 @@ def digits() -> Digits:
     return data
 
 
-def task_of(data: Digits, **arguments) -> Denoise:
-    loss, optimizer = {"_target_": "torch.nn.L1Loss"}, {"_target_": "torch.optim.AdamW", "lr": 1e-3}
-    return Denoise(DDIM(data.spec, **{**SIZES, **arguments}), loss, optimizer, data=data)
+def task_of(data: Digits, **settings) -> Denoise:
+    model = DiT(data.spec, **SIZES, convolutions=0)
+    task = Denoise(model, torch.nn.L1Loss(), Optimization(torch.optim.AdamW), data, **{**KID, **settings})
+    task.fit_statistics(data)
+    return task
 
 
 def test_images_are_standardised_by_the_training_part(trained, digits):
@@ -50,7 +56,6 @@ def test_images_are_standardised_by_the_training_part(trained, digits):
     images = digits.loaded.values[digits.places["train"]].astype(np.float64) / 255
     assert state["mean"].item() == pytest.approx(images.mean(), rel=1e-6)
     assert state["std"].item() == pytest.approx(images.std(), rel=1e-6)
-    assert task_for(DDIM) is Denoise
 
 
 def test_the_first_loss_is_that_of_finding_nothing(digits):
@@ -159,21 +164,21 @@ def test_a_trained_network_comes_from_the_cache_the_next_time(digits, monkeypatc
 def test_making_features_draws_from_no_generator_of_the_run(digits):
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    task_of(digits, kid_features="random").extractor(digits)
+    task_of(digits, kid_features="random")
     after = torch.random.get_rng_state()
     torch.manual_seed(3)
-    DDIM(digits.spec, **SIZES)
+    DiT(digits.spec, **SIZES, convolutions=0)
     assert torch.equal(torch.random.get_rng_state(), after)
     assert not torch.equal(before, after)  # the model itself draws
 
 
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path):
     words = [*WORDS, *DIGITS, f"output_dir={tmp_path}"]
-    alone = error_of(adlx.train, [*words, "data.digits=[3]", "model.kid_features=trained"])
-    assert alone == ("model.kid_features=trained needs images of two classes at least; choose random, or auto")
-    told = error_of(adlx.train, [*words, "model.kid_features=inception"])
+    alone = error_of(adlx.train, [*words, "data.digits=[3]", "task.kid_features=trained"])
+    assert alone == ("task.kid_features=trained needs images of two classes at least; choose random, or auto")
+    told = error_of(adlx.train, [*words, "task.kid_features=inception"])
     assert "pip install 'adlx[kid]'" in told or "cannot be fetched" in told
-    assert "or choose model.kid_features=auto" in told
+    assert "or choose task.kid_features=auto" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -196,7 +201,7 @@ class Foreign(torch.nn.Module):
 
 def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(extractors, "inception", Foreign)
-    words = ["model.kid_features=inception", "trainer.max_epochs=1", f"output_dir={tmp_path}"]
+    words = ["task.kid_features=inception", "trainer.max_epochs=1", f"output_dir={tmp_path}"]
     run = adlx.train([*WORDS, *DIGITS, *words])
     assert run.info["kid"]["features"] == "Inception-v3"
     state = load_checkpoint(run.best)["state_dict"]
@@ -213,6 +218,8 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
         ("predict.steps=-1", "predict.steps=-1: must be at least 1"),
         ("predict.batch_size=0", "predict.batch_size=0: must be at least 1"),
         ("predict.eta=1.5", "predict.eta=1.5: from 0, deterministic, to 1, ancestral"),
+        ("predict.eta=-0.5", "predict.eta=-0.5: from 0, deterministic, to 1, ancestral"),
+        ("predict.sampler=euler", "predict.sampler=euler must be one of ddim, ancestral"),
         ("predict.steps=few", "predict.steps=few must be int"),
         ("predict.step=3", "predict.step: no such option; did you mean steps?"),
     ],
@@ -244,7 +251,7 @@ def test_lora_from_some_digits_to_others(tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [["trainer.precision=bf16-mixed"], ["trainer.precision=64-true"], ["model.net=unet", "model.widths=[8,16]"]],
+    [["trainer.precision=bf16-mixed"], ["trainer.precision=64-true"], ["model=unet", "model.widths=[8,16]", *(f"~model.{key}" for key in SIZES)]],
 )
 def test_precisions_and_the_other_network(words, tmp_path):
     run = adlx.train([*WORDS, *DIGITS, *words, "trainer.max_epochs=1", f"output_dir={tmp_path}"])
@@ -255,14 +262,14 @@ def test_precisions_and_the_other_network(words, tmp_path):
 
 def test_drawing_is_done_in_the_precision_of_the_run(trained, monkeypatch):
     seen = []
-    honest = DDIM.forward
+    honest = DiT.forward
 
     def watched(model, image, variance):
         found = honest(model, image, variance)
         seen.append((image.dtype, found.dtype))
         return found
 
-    monkeypatch.setattr(DDIM, "forward", watched)
+    monkeypatch.setattr(DiT, "forward", watched)
     trained.predict(["predict.n=2", "predict.steps=2", "seed=0"])
     assert set(seen) == {(torch.float32, torch.float32)}
     seen.clear()

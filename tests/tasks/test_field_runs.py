@@ -11,8 +11,8 @@ from told import error_of
 from waves import WINDOWS, WORDS, write_waves
 
 import adlx
+from adlx.api import Run
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import Run
 from adlx.runs.trained import open_trained
 
 pytestmark = pytest.mark.usefixtures("plain_films")

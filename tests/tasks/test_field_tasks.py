@@ -12,15 +12,15 @@ from PIL import Image
 from waves import WINDOWS, WORDS, waves, write_waves
 
 import adlx
+from adlx.api import Run
 from adlx.data.fields.sources.well import read_well, write_well
 from adlx.metrics.fields import FieldResult, vrmse
 from adlx.models.fields.interfaces import FieldForecaster
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import Run
 from adlx.runs.loggers import read_curves
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained
-from adlx.tasks import Rollout
+from adlx.tasks.rollout import Rollout
 
 pytestmark = pytest.mark.usefixtures("plain_films")
 SMALL = [*WORDS, "data=well", *WINDOWS]
@@ -101,7 +101,7 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
 
 def test_the_autoencoder_is_scored_by_what_comes_back(autoencoder):
     trained = open_trained(autoencoder, [], "test")
-    mean = read_well(trained.config["data"]["path"]).frames
+    mean = read_well(trained.config.plain["data"]["path"]).frames
     frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.places["train"]])
     found, baseline = [], []
     for fields, _, fluid in trajectories(autoencoder):
@@ -182,7 +182,7 @@ def test_the_memory_of_latents_is_what_encoding_gives(sea):
     trained = open_trained(sea, [], "test")
     task = trained.task.eval()
     lean = list(trained.data.train_dataloader())
-    trained.data.reading = True
+    trained.data.load_fields = True
     for batch, (fields, parameters, _, where) in zip(lean, trained.data.train_dataloader(), strict=True):
         assert batch[0].numel() == 0
         assert torch.equal(batch[3], where)

@@ -11,11 +11,13 @@ from generators import walk_frame
 
 import adlx
 from adlx.data.series.csv import CSV
-from adlx.models.forecasting.baselines import Naive
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.models.forecasting.seq2seq import Seq2Seq
-from adlx.tasks import Forecast, task_for
-from adlx.tasks.task import Task, seed_generators
+from adlx.reporting.terminal import report
+from adlx.tasks.forecast import Forecast
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.seeding import seed_generators
+from adlx.tasks.task import Task
 
 CONTEXT, HORIZON = 8, 3
 
@@ -41,8 +43,9 @@ def data_of(write_csv, **arguments) -> CSV:
 def task_of(model_type, data, loss="MSELoss", seed=0, **arguments) -> Forecast:
     torch.manual_seed(0)
     model = model_type(data.spec, **arguments)
-    optimizer = {"_target_": "torch.optim.Adam", "lr": 1e-3}
-    return Forecast(model, {"_target_": f"torch.nn.{loss}"}, optimizer, data=data, seed=seed)
+    task = Forecast(model, getattr(torch.nn, loss)(), Optimization(torch.optim.Adam), data=data, seed=seed)
+    task.fit_statistics(data)
+    return task
 
 
 @pytest.mark.parametrize(("loss", "power"), [("MSELoss", 2), ("L1Loss", 1)])
@@ -70,18 +73,10 @@ def test_loss_is_taken_in_normalised_units(write_csv, loss, power):
 
 def test_loss_without_instance_normalisation(write_csv):
     data = data_of(write_csv, instance_norm=False, scaling="minmax")
+    task = task_of(Told, data)
     past, future = next(iter(data.test_dataloader()))
     expected = (future - 0.25).square().mean().item()
-    assert task_of(Told, data).eval().batch_loss((past, future)).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_task_is_chosen_by_the_kind_of_model(write_csv):
-    assert task_for(Naive) is Forecast
-    with pytest.raises(
-        TypeError,
-        match=r"^Linear is none of the kinds .*: Forecaster, ELM, Classifier, Autoencoder, Denoiser, FieldA.*$",
-    ):
-        task_for(torch.nn.Linear)
+    assert task.eval().batch_loss((past, future)).item() == pytest.approx(expected, rel=1e-6)
 
 
 # Randomness depends on (seed, step, process)
@@ -101,11 +96,11 @@ def stub_trainer(epoch: int = 0, rank: int = 0) -> SimpleNamespace:
 
 def test_dropout_repeats_for_the_same_seed_process_and_step(write_csv):
     data = data_of(write_csv)
-    batch = next(iter(data.val_dataloader()))
 
     def loss(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> float:
         task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5).train()
         task.trainer = trainer = stub_trainer(epoch, rank)
+        batch = next(iter(data.val_dataloader()))
         torch.rand(epoch + batch_idx)  # whatever was drawn before
         value = task.training_step(batch, batch_idx).item()
         assert task.steps_done == 10 * trainer.current_epoch + batch_idx + 1
@@ -207,6 +202,7 @@ def test_in_sample_scores_say_what_the_notebook_said(write_csv, tmp_path, capsys
             f"output_dir={tmp_path / 'outputs'}",
         ]
     )
+    report(run)
     said = capsys.readouterr().out
     assert "in-sample" in said
     assert "no significant difference" not in said  # a single window cannot tell

@@ -10,12 +10,13 @@ from PIL import Image
 from told import error_of
 
 import adlx
+from adlx.api import Run
 from adlx.data.images.faces import Faces
 from adlx.models.classification.vqvae import VQVAE
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.folder import Run
 from adlx.specs import ImageSpec
-from adlx.tasks import Reconstruct, task_for
+from adlx.tasks.optimization import Optimization
+from adlx.tasks.reconstruct import Reconstruct
 
 COUNT, CODES, D = 120, 12, 4
 SIZES = {"hidden": 8, "blocks": 1, "codes": CODES, "dimension": D, "revive_below": 0.5}
@@ -56,6 +57,12 @@ def network_of(run: Run) -> tuple[VQVAE, float, float]:
     return network.eval(), state["mean"].item(), state["std"].item()
 
 
+def task_of(data: Faces) -> Reconstruct:
+    task = Reconstruct(VQVAE(data.spec, **SIZES), torch.nn.MSELoss(), Optimization(torch.optim.Adam), data)
+    task.fit_statistics(data)
+    return task
+
+
 def newest(run: Run):
     return max(run.path.glob("predict/*/codes.npz"), key=lambda path: path.stat().st_mtime_ns)
 
@@ -70,18 +77,16 @@ def test_statistics_are_of_the_training_part(trained, faces):
 
 def test_other_test_images_change_no_statistics(faces):
     """And other training images do."""
-    arguments = ({"_target_": "torch.nn.MSELoss"}, {"_target_": "torch.optim.Adam", "lr": 1e-3})
     found = []
     for part in (None, "test", "val", "train"):
         data = Faces(count=COUNT)
         data.setup("fit")
         if part:
             data.loaded.values[data.places[part]] //= 2
-        task = Reconstruct(VQVAE(data.spec, **SIZES), *arguments, data=data)
+        task = task_of(data)
         found.append([task.mean.item(), task.std.item(), *task.mean_image.flatten().tolist()])
     assert [each == found[0] for each in found] == [True, True, True, False]
     assert found[3][0] == pytest.approx(found[0][0] / 2, rel=0.02)
-    assert task_for(VQVAE) is Reconstruct
 
 
 def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
@@ -116,8 +121,7 @@ def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
 
 def test_the_loss_is_that_of_standardised_images_and_the_penalty(faces):
     torch.manual_seed(0)
-    optimizer = {"_target_": "torch.optim.Adam", "lr": 1e-3}
-    task = Reconstruct(VQVAE(faces.spec, **SIZES), {"_target_": "torch.nn.MSELoss"}, optimizer, data=faces)
+    task = task_of(faces)
     batch = next(iter(faces.train_dataloader()))
     task.train().batch_loss(batch)  # finds the codebook
     x = task.standardized(batch[0])

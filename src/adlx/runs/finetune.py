@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from adlx.errors import UserError
 from adlx.models.lora import add_lora
 from adlx.runs.folder import RunFolder
+from adlx.specs import Spec
 
 log = logging.getLogger("adlx")
 
@@ -23,13 +24,13 @@ class Base:
         run: its folder.
         sha256: of the checkpoint file.
         model: with the best weights, whole (the adapters of a LoRA run merged).
-        card: the `config`, `spec` and `versions` of its checkpoint.
+        spec: what the model was built from: the dimensions of its data, and what its loss asks of its output.
     """
 
     run: RunFolder
     sha256: str
     model: nn.Module
-    card: dict[str, Any]
+    spec: Spec
 
     @property
     def identity(self) -> dict[str, Any]:

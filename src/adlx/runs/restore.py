@@ -29,9 +29,13 @@ from adlx.tasks.task import Task
 
 @dataclass(frozen=True)
 class Restored:
-    """A model with its best weights, whole (adapters merged), and the card of its checkpoint."""
+    """A model with its best weights, whole (adapters merged), what it was built from, and the card of its checkpoint.
+
+    `model_spec` is `spec`, the dimensions of the data, with what the run's own loss asks of the output.
+    """
 
     model: nn.Module
+    model_spec: Spec
     card: dict[str, Any]
 
     @property
@@ -57,14 +61,15 @@ def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) 
     card = checkpoint["adlx"]
     plain = {**card["config"], "finetune": locate_base(run, card["config"]["finetune"], base)}
     config = checked(plain, lambda key: f"in {run.checkpoint}")
-    model = build_model(config.model, model_spec(config, spec_from(card["spec"])))
+    spec = model_spec(config, spec_from(card["spec"]))
+    model = build_model(config.model, spec)
     prepare_to_load(model, config)
     stored = checkpoint["state_dict"].items()
     weights = {key.removeprefix("model."): value for key, value in stored if key.startswith("model.")}
     model.load_state_dict(weights, strict=config.finetune is None or not config.finetune.target.keeps_adapters_alone)
     if merged:
         merge(model)
-    return Restored(model, card)
+    return Restored(model, spec, card)
 
 
 def restore_task(config: CheckedConfig, data: DataModule) -> Task:
@@ -109,7 +114,7 @@ def open_base(path: str, sha256: str | None) -> Base:
             f"not {sha256[:12]}... (sha256 of {run.checkpoint.name})"
         )
     restored = restore_model(run)
-    return Base(run, digest, restored.model, restored.card)
+    return Base(run, digest, restored.model, restored.model_spec)
 
 
 def open_base_folder(path: str, sha256: str | None = None) -> RunFolder:

@@ -12,7 +12,7 @@ from adlx.errors import UserError
 from adlx.runs.build import build_model, build_task, model_spec, seed_everything
 from adlx.runs.finetune import Finetune, check_fits_base
 from adlx.runs.parts import check_parts_of_base, restore_parts
-from adlx.runs.restore import open_base, open_base_folder, spec_from, with_facts
+from adlx.runs.restore import open_base, open_base_folder, with_facts
 from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
@@ -41,8 +41,7 @@ def _start_from_base(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
     assert config.finetune is not None
     strategy: Finetune = config.finetune.build()
     base = open_base(strategy.run, strategy.sha256)
-    on_base_data = build_model(config.model, model_spec(config, spec_from(base.card["spec"])))
-    check_fits_base(on_base_data.state_dict(), base)
+    check_fits_base(build_model(config.model, base.spec).state_dict(), base)
     try:
         return strategy.start(model, base)
     except ValueError as error:

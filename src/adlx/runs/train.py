@@ -161,6 +161,8 @@ def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Ta
         interruptible.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     else:
         log.info("nothing to train: the model has no parameters")
+        if checkpoint is not None:
+            task.load_weights(load_checkpoint(checkpoint))
         trainer.validate(task, datamodule=data, verbose=False)
         for path in (run.best, run.last):
             trainer.save_checkpoint(path)

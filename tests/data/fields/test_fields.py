@@ -32,6 +32,7 @@ class Given(Fields):
 def data_of(given: Trajectories | None = None, **windows) -> Given:
     data = Given(given or waves(), **{"window": 6, "stride": 3, "batch_size": 4, **windows})
     data.setup("fit")
+    data.check_training_part()
     return data
 
 
@@ -40,15 +41,15 @@ def path(tmp_path_factory) -> str:
     return write_waves(tmp_path_factory.mktemp("well") / "waves.hdf5")
 
 
-def well(path: str, trained: dict | None = None, **windows) -> Well:
+def well(path: str, expected: FieldSpec | None = None, **windows) -> Well:
     data = Well(path, **{"window": 6, "stride": 3, "batch_size": 4, **windows})
-    data.trained_spec = trained
+    data.expected_spec = expected
     data.setup("fit")
     return data
 
 
-def trained_on(given: Trajectories) -> dict:
-    return dict(vars(data_of(given).spec))
+def trained_on(given: Trajectories) -> FieldSpec:
+    return data_of(given).spec
 
 
 # Windows
@@ -267,7 +268,7 @@ def test_what_cannot_be_is_one_line(given, windows, line):
 )
 def test_a_trained_model_knows_its_fields_and_cells_alone(other, line):
     data = Given(other, window=6)
-    data.trained_spec = trained_on(waves())
+    data.expected_spec = trained_on(waves())
     assert error_of(data.setup, "fit") == line
     assert error_of(data.setup, "fit") == line  # and again
 
@@ -275,16 +276,16 @@ def test_a_trained_model_knows_its_fields_and_cells_alone(other, line):
 def test_cells_without_a_grid_must_lie_where_they_lay():
     given = waves(grid=None)
     data = Given(replace(given, coordinates=given.coordinates + 1e-7), window=6)
-    data.trained_spec = trained_on(given)
+    data.expected_spec = trained_on(given)
     data.setup("fit")
     data = Given(replace(given, coordinates=given.coordinates[::-1]), window=6)
-    data.trained_spec = trained_on(given)
+    data.expected_spec = trained_on(given)
     assert error_of(data.setup, "fit") == "the run knows 128 cells; waves has as many at other places"
 
 
 def test_what_is_trained_needs_no_window():
     data = Given(waves(steps=4), window=6)
-    data.trained_spec = trained_on(waves())
+    data.expected_spec = trained_on(waves())
     data.setup("test")
     assert next(iter(data.test_dataloader()))[0].shape[1] == 4
 

@@ -43,5 +43,8 @@ def test_digits_that_are_none(digits):
 
 def test_classes_in_balance_are_told_in_short(caplog):
     caplog.set_level("INFO", logger="adlx")
-    Digits(source="sklearn", size=8, digits=[5, 7]).setup("fit")
+    data = Digits(source="sklearn", size=8, digits=[5, 7])
+    data.setup("fit")
+    assert caplog.messages == []
+    data.check_training_part()
     assert caplog.messages == ["classes: 5, 7, each 49.5% to 50.5% of the samples"]

@@ -15,8 +15,8 @@ from adlx.data.images.images import Images
 from adlx.data.images.labelled import SampleLoader, conform
 from adlx.data.images.sources.code_maps import read_code_maps
 from adlx.data.images.sources.samples import Samples
-from adlx.data.splits import PARTS
 from adlx.data.images.splits import split
+from adlx.data.splits import PARTS
 from adlx.specs import ImageSpec
 
 SIZE = 4
@@ -147,14 +147,14 @@ def test_parts_without_training_samples_leave_it_empty():
 
 def test_a_model_that_knows_no_classes_sees_none(root):
     fill(root, "a/1.png", "b/1.png")
-    samples = conform(read(root).loaded, {"classes": ()})
+    samples = conform(read(root).loaded, ImageSpec(3, (SIZE, SIZE)))
     assert (samples.classes, samples.labels.tolist()) == ((), [-1, -1])
 
 
 def test_a_model_that_knows_classes_is_tested_on_labels(root):
     flowers(root)
     data = Images(str(root), size=SIZE)
-    data.trained_spec = {"classes": ["a", "b"]}
+    data.expected_spec = ImageSpec(3, (SIZE, SIZE), ("a", "b"))
     data.read()
     assert list(data.listing()) == ["sample"]
     assert error_of(data.setup, "test") == (

@@ -14,6 +14,7 @@ from adlx.data.images.sources.code_maps import read_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.splits import PARTS
 from adlx.errors import UserError
+from adlx.specs import CodeSpec
 
 SHARES = (0.8, 0.1, 0.1)
 CLASSES = ("a", "b", "c")
@@ -24,6 +25,11 @@ def samples_of(labels, values=None, **more) -> Samples:
     if values is None:
         values = np.random.default_rng(0).integers(0, 200, (len(labels), 4, 4))
     return Samples(np.asarray(values).astype(np.int16), labels, CLASSES, "codes", "made up", **more)
+
+
+def knowing(*classes: str) -> CodeSpec:
+    """Of a trained model that knows these classes."""
+    return CodeSpec((4, 4), 200, None, classes)
 
 
 class Given(Labelled):
@@ -148,6 +154,8 @@ def test_classes_are_told(caplog):
     parts[[1, 36, 52]], parts[[2, 37, 59]] = 1, 2
     with caplog.at_level(logging.INFO, logger="adlx"):
         data = set_up(samples_of(labels, values, parts=parts))
+        assert caplog.messages == []
+        data.check_training_part()
     assert caplog.messages == [
         "1 samples left out: the same ones are in the validation or test part",
         "classes: a 62.3%, b 26.4%, c 11.3%; the commonest is 5.5 times as common as c, "
@@ -197,7 +205,7 @@ def test_a_listing_says_part_and_label(tmp_path):
 def test_a_few_labelled_samples_need_no_split():
     """What is to be predicted may be too little to be cut into parts."""
     data = Given(samples_of([0, 1, 2]))
-    data.trained_spec = {"classes": CLASSES}
+    data.expected_spec = knowing(*CLASSES)
     data.read()
     frame = data.listing()
     assert frame["label"].tolist() == list(CLASSES)
@@ -208,14 +216,14 @@ def test_a_few_labelled_samples_need_no_split():
 
 
 def test_classes_come_in_the_order_of_the_trained_model():
-    found = conform(samples_of([0, 1, 2, -1]), {"classes": ["z", "c", "a", "b"]})
+    found = conform(samples_of([0, 1, 2, -1]), knowing("z", "c", "a", "b"))
     assert found.classes == ("z", "c", "a", "b")
     assert found.labels.tolist() == [2, 3, 1, -1]
     same = samples_of([0, 1])
     assert conform(same, None) is same
-    assert conform(same, {"classes": list(CLASSES)}) is same
+    assert conform(same, knowing(*CLASSES)) is same
     with pytest.raises(UserError) as caught:
-        conform(same, {"classes": ["b", "a"]})
+        conform(same, knowing("b", "a"))
     assert str(caught.value) == "the run knows the classes b, a; made up has c, which it does not"
 
 

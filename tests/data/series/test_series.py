@@ -6,10 +6,11 @@ import pytest
 import torch
 from generators import walk_frame
 
-from adlx.data.splits import PARTS
 from adlx.data.series.series import Series
 from adlx.data.series.sources.table import Table
+from adlx.data.splits import PARTS
 from adlx.errors import UserError
+from adlx.specs import SeriesSpec
 
 STATISTICS = ("shift", "scale", "step", "mean", "std", "step_mae")
 
@@ -32,8 +33,11 @@ def rows_frame(rows: int = 100) -> pd.DataFrame:
 
 
 def ready(frame: pd.DataFrame, **arguments) -> Given:
+    """As a new run has it: set up, checked, and with a scaler that knows the training part."""
     data = Given(frame, **arguments)
     data.setup("fit")
+    data.check_training_part()
+    data.scaler.fit(data.training())
     return data
 
 
@@ -215,7 +219,7 @@ def test_start_and_end_are_inclusive_and_last_counts_from_the_end():
 def test_other_data_conform_to_the_trained_series(caplog):
     frame = walk_frame(100, series=3)
     data = Given(frame)
-    data.trained_spec = {"series": ["S2", "S0"], "context": 6, "horizon": 3}
+    data.expected_spec = SeriesSpec(("S2", "S0"), context=6, horizon=3)
     with caplog.at_level("INFO", logger="adlx"):
         data.setup("test")
     assert caplog.messages == ["ignoring series that the run does not know: S1"]
@@ -223,7 +227,7 @@ def test_other_data_conform_to_the_trained_series(caplog):
     assert np.array_equal(data.values, frame[["S2", "S0"]].to_numpy())
     assert data.scaler.mean.tolist() == [1.0, 1.0]  # not fitted: the statistics come with the checkpoint
     data = Given(frame)
-    data.trained_spec = {"series": ["S0", "gold"], "context": 6, "horizon": 3}
+    data.expected_spec = SeriesSpec(("S0", "gold"), context=6, horizon=3)
     with pytest.raises(UserError) as caught:
         data.setup("test")
     assert str(caught.value) == "the run knows the series S0, gold; given.csv lacks gold (it has S0, S1, S2)"

@@ -11,12 +11,16 @@ from adlx.errors import UserError
 
 
 def ready(frame: pd.DataFrame, **arguments) -> Series:
+    """As a new run has it: set up, checked, and with a scaler that knows the training part."""
+
     class Given(Series):
         def load(self) -> Table:
             return Table(frame, "csv", "given.csv")
 
     data = Given(**{"context": 6, "horizon": 3, **arguments})
     data.setup("fit")
+    data.check_training_part()
+    data.scaler.fit(data.training())
     return data
 
 

@@ -269,10 +269,6 @@ def test_number_of_parameters():
     [
         (GREY, {"readout": []}, r"^model\.readout=\[\]: each readout once$"),
         (GREY, {"readout": ["ridge", "ridge"]}, r"^model\.readout=\['ridge', 'ridge'\]: each readout once$"),
-        (GREY, {"alpha": 0}, r"^model\.alpha=0: above 0, or auto; without a penalty it is model\.readout=none$"),
-        (GREY, {"alpha": -1.5}, r"^model\.alpha=-1\.5: above 0, or auto"),
-        (GREY, {"l1_ratio": 0.0}, r"^model\.l1_ratio=0\.0: above 0 and at most 1$"),
-        (GREY, {"l1_ratio": 1.1}, r"^model\.l1_ratio=1\.1: above 0 and at most 1$"),
         (GREY, {"hidden": 0}, r"^model\.hidden=0 and model\.scale=1\.0 must be above 0$"),
         (GREY, {"scale": 0.0}, r"^model\.hidden=50 and model\.scale=0\.0 must be above 0$"),
         (GREY, {"field": 7}, r"^model\.field=7: from 1 to 6, or null for the whole input$"),

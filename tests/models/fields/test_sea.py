@@ -11,7 +11,7 @@ from adlx.models.fields.sea_autoencoder import SEAAutoencoder
 from adlx.specs import FieldSpec
 
 SPEC = FieldSpec(("u", "v", "p"), ((0, 1), (2,)), 24, grid=(4, 6), parameters=("reynolds", "angle"))
-SMALL = {"width": 16, "heads": 2, "blocks": 2, "ratio": 4}
+SMALL = {"width": 16, "heads": 2, "blocks": 2, "ratio": 4, "noise": 0.0}
 L = 8
 KINDS = ["sea", "addition", "pool", "none"]
 EVERY = [{"exchange": kind, "order": order} for kind in KINDS for order in ("parallel", "sequential")]

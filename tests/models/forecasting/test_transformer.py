@@ -19,8 +19,7 @@ def past() -> torch.Tensor:
 
 def make(spec: SeriesSpec = SPEC, **arguments) -> Transformer:
     torch.manual_seed(1)
-    sizes = {"hidden": 8, "blocks": 2, "heads": 2}
-    return Transformer(spec, **{**sizes, **arguments}).double()
+    return Transformer(spec, **{"hidden": 8, "blocks": 2, "heads": 2, "zero_init": False, **arguments}).double()
 
 
 def count(module: nn.Module) -> int:

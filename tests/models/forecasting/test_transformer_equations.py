@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from adlx.models.forecasting.transformer import Attention, Block, Transformer, positional_encoding
+from adlx.models.forecasting.transformer import Attention, Transformer, TransformerBlock, positional_encoding
 from adlx.specs import SeriesSpec
 
 SPEC = SeriesSpec(("a", "b"), context=9, horizon=4)
@@ -19,7 +19,7 @@ def past() -> torch.Tensor:
 
 def make(**arguments) -> Transformer:
     torch.manual_seed(1)
-    return Transformer(SPEC, **{"hidden": 8, "blocks": 2, "heads": 2, **arguments}).double()
+    return Transformer(SPEC, **{"hidden": 8, "blocks": 2, "heads": 2, "zero_init": False, **arguments}).double()
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
@@ -64,7 +64,7 @@ def normalised(layer: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
     return centred / (centred.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() * layer.weight + layer.bias
 
 
-def block_by_hand(block: Block, x: torch.Tensor, width: int, norm: str) -> torch.Tensor:
+def block_by_hand(block: TransformerBlock, x: torch.Tensor, width: int, norm: str) -> torch.Tensor:
     first, second = block.norms
     inner = block.feedforward
 

@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from adlx.models.diffusion.ddim import DDIM
-from adlx.models.diffusion.denoiser import sinusoids
-from adlx.models.diffusion.dit import ViT, grid_sinusoids
+from adlx.models.diffusion.denoiser import Denoiser, sinusoids
+from adlx.models.diffusion.dit import DiT, grid_sinusoids
 from adlx.models.diffusion.unet import UNet
 from adlx.specs import ImageSpec
 
 GREY, COLOUR = ImageSpec(1, (16, 16)), ImageSpec(3, (8, 16))
-SMALL = {"patch": 4, "width": 24, "blocks": 2, "heads": 3}
+SMALL = {"patch": 4, "width": 24, "blocks": 2, "heads": 3, "convolutions": 0}
 
 
 def batch(spec: ImageSpec, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,18 +23,18 @@ def batch(spec: ImageSpec, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("spec", [GREY, COLOUR])
 @pytest.mark.parametrize(
-    "arguments",
+    ("network", "arguments"),
     [
-        SMALL,
-        {**SMALL, "conditioning": "input"},
-        {**SMALL, "positions": "learned"},
-        {**SMALL, "convolutions": 5},
-        {"net": "unet", "widths": [8, 16]},
+        (DiT, SMALL),
+        (DiT, {**SMALL, "conditioning": "input"}),
+        (DiT, {**SMALL, "positions": "learned"}),
+        (DiT, {**SMALL, "convolutions": 5}),
+        (UNet, {"widths": [8, 16]}),
     ],
 )
-def test_it_begins_by_finding_nothing_and_learns_from_everything(spec, arguments):
+def test_it_begins_by_finding_nothing_and_learns_from_everything(spec, network: type[Denoiser], arguments):
     torch.manual_seed(0)
-    model = DDIM(spec, **arguments)
+    model = network(spec, **arguments)
     image, variance = batch(spec)
     assert torch.equal(model(image, variance), torch.zeros_like(image))
     for _ in range(3):  # zero layers open one after the other
@@ -50,7 +49,7 @@ def test_it_begins_by_finding_nothing_and_learns_from_everything(spec, arguments
 
 def test_parameters_of_the_study():
     """Twelve heads, eight blocks, width 384, patches of 8 on 64 x 64 pixels in colour; the count by hand."""
-    model = DDIM(ImageSpec(3, (64, 64)))
+    model = DiT(ImageSpec(3, (64, 64)), patch=8, width=384, blocks=8, heads=12, convolutions=0)
     width, pixels = 384, 3 * 8 * 8
     block = (width + 1) * 3 * width + (width + 1) * width + (width + 1) * 4 * width + (4 * width + 1) * width
     modulated = (width + 1) * 6 * width
@@ -62,7 +61,8 @@ def test_parameters_of_the_study():
 def test_patches_go_where_they_came_from():
     """With nothing between, a patch's pixels depend on that patch alone."""
     torch.manual_seed(0)
-    net = ViT(GREY, patch=4, width=16, blocks=0, heads=2, positions="sinusoidal", conditioning="input")
+    given = {"positions": "sinusoidal", "conditioning": "input", "convolutions": 0}
+    net = DiT(GREY, patch=4, width=16, blocks=0, heads=2, **given)
     nn.init.normal_(net.to_pixels.weight)
     image, variance = batch(GREY, 1)
     image.requires_grad_(True)
@@ -77,7 +77,7 @@ def test_convolutions_carry_over_the_borders_of_patches():
     the patches that these lie in."""
     torch.manual_seed(0)
     given = {"positions": "sinusoidal", "conditioning": "input", "convolutions": 6}
-    net = ViT(GREY, patch=4, width=16, blocks=0, heads=2, **given)
+    net = DiT(GREY, patch=4, width=16, blocks=0, heads=2, **given)
     nn.init.normal_(net.after[-1].weight)
     image, variance = batch(GREY, 1)
     image.requires_grad_(True)
@@ -117,15 +117,14 @@ def test_sinusoids():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line"),
+    ("network", "arguments", "line"),
     [
-        ({"patch": 5}, "model.patch=5 does not divide images of 16 x 16 pixels"),
-        ({"patch": 4, "width": 20}, "model.width=20 must be a multiple of model.heads=12 and of 4"),
-        ({"patch": 4, "convolutions": -1}, "model.convolutions=-1: how many channels they have, or 0 for none"),
-        ({"net": "unet", "widths": [8] * 6}, "pixels are no multiples of 32"),
-        ({"patch": 4, "ema": 1.0}, "model.ema=1.0: from 0, the weights themselves, to below 1"),
+        (DiT, {"patch": 5}, "model.patch=5 does not divide images of 16 x 16 pixels"),
+        (DiT, {"patch": 4, "width": 20}, "model.width=20 must be a multiple of model.heads=12 and of 4"),
+        (DiT, {"patch": 4, "convolutions": -1}, "model.convolutions=-1: how many channels they have, or 0 for none"),
+        (UNet, {"widths": [8] * 6}, "pixels are no multiples of 32"),
     ],
 )
-def test_what_does_not_go_together(arguments, line):
+def test_what_does_not_go_together(network, arguments, line):
     with pytest.raises(ValueError, match=line):
-        DDIM(GREY, **arguments)
+        network(GREY, **arguments)

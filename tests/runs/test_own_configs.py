@@ -1,0 +1,127 @@
+"""A run with config files and classes of the user's own, found again when it is evaluated from elsewhere."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from generators import walk_frame
+from told import error_of
+
+import adlx
+from adlx.cli import train as train_verb
+from adlx.config import targets
+
+PACKAGE = "my_research"
+
+MODULE = """
+from adlx.data.series.csv import CSV
+from adlx.models.forecasting.baselines import Naive
+
+
+class Mine(Naive):
+    pass
+
+
+class Table(CSV):
+    pass
+"""
+
+FILES = {
+    "model/mine.yaml": "# mine\ndefaults:\n  - override /task@_global_.task: forecast\n"
+    f"_target_: {PACKAGE}.parts.Mine\n",
+    "data/mine.yaml": f"# mine\ndefaults:\n  - series/windows@_here_\n_target_: {PACKAGE}.parts.Table\npath: ???\n",
+    "data/plain.yaml": "# a table with other windows\ndefaults:\n  - series/windows@_here_\n"
+    "_target_: adlx.data.series.csv.CSV\npath: ???\nbatch_size: 7\n",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A working folder with a package, a folder of configs and a table."""
+    folder = tmp_path / "work"
+    for name, text in FILES.items():
+        path = folder / "my configs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / PACKAGE).mkdir()
+    (folder / PACKAGE / "__init__.py").touch()
+    (folder / PACKAGE / "parts.py").write_text(MODULE)
+    walk_frame(200, seed=1).to_csv(folder / "other.csv")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(targets, "_TRUSTED", set(targets._TRUSTED))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield folder
+    for module in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        del sys.modules[module]
+
+
+def only_run(folder: Path) -> adlx.Run:
+    (path,) = (folder / "outputs").glob("*/*")
+    return adlx.open_run(path)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Goes to another folder, in a process that knows nothing of the user's package yet."""
+
+    def go() -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(targets, "_TRUSTED", targets._TRUSTED - {PACKAGE})
+
+    return go
+
+
+def rest(words: list[str]) -> list[str]:
+    return [word for word in words if not word.startswith(("model=", "data=", "data.path="))]
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "my configs"], ["--config-dir=my configs"], ["-cd", "my configs"]])
+def test_a_run_knows_the_folder_of_its_configs(flag, place, small_words, elsewhere):
+    """`--config-dir` is not said again; what the user trusts is."""
+    words = ["model=mine", "data=mine", "data.path=other.csv", *rest(small_words), f"allow=[{PACKAGE}]"]
+    train_verb.main([*words, *flag])
+    run = only_run(place)
+    assert run.name == "mine-mine"
+    assert run.info["config_folders"] == [str(place / "my configs")]
+    elsewhere()
+    table = f"data.path={place / 'other.csv'}"
+    line = f"data._target_={PACKAGE}.parts.Table is refused: {PACKAGE} is not trusted here (allow=[{PACKAGE}] if yours)"
+    assert error_of(run.evaluate, ["data=mine", table]) == line
+    scores = run.evaluate(["data=mine", table, f"allow=[{PACKAGE}]"])
+    assert scores == {key: run.metrics[key] for key in scores}
+    forecast = run.predict(["data=mine", table, f"allow=[{PACKAGE}]"])
+    assert forecast.shape == (2, 2)
+
+
+def test_other_data_of_the_users_own_for_a_run_of_adlx(place, small_words, elsewhere):
+    """A choice without classes of the user's own needs no trust either."""
+    words = ["model=naive", "data=plain", "data.path=other.csv", *rest(small_words), "--config-dir", "my configs"]
+    train_verb.main(words)
+    run = only_run(place)
+    elsewhere()
+    evaluated = run.evaluate(["data=plain", f"data.path={place / 'other.csv'}"])
+    assert evaluated == {key: run.metrics[key] for key in evaluated}
+    (folder,) = (run.path / "evaluations").iterdir()
+    data = yaml.safe_load((folder / "config.yaml").read_text())["data"]
+    assert (data["batch_size"], data["context"], data["horizon"]) == (7, 12, 2)
+
+
+def test_a_folder_of_configs_that_is_gone_is_no_choice_any_more(place, small_words, elsewhere, tmp_path):
+    words = ["model=naive", "data=plain", "data.path=other.csv", *rest(small_words), "--config-dir", "my configs"]
+    train_verb.main(words)
+    run = only_run(place)
+    elsewhere()
+    (place / "my configs").rename(tmp_path / "moved")
+    scores = run.evaluate()  # its own config is in its folder
+    assert scores == {key: run.metrics[key] for key in scores}
+    assert error_of(run.evaluate, ["data=plain"]).startswith("unknown data=plain; ")
+
+
+def test_a_run_from_python_knows_it_too(place, small_words, elsewhere):
+    own = f"hydra.searchpath=['file://{place / 'my configs'}']"
+    run = adlx.train([own, "model=naive", "data=plain", "data.path=other.csv", *rest(small_words)])
+    assert run.info["config_folders"] == [str(place / "my configs")]
+    elsewhere()
+    scores = run.evaluate(["data=plain", f"data.path={place / 'other.csv'}"])
+    assert scores == {key: run.metrics[key] for key in scores}

@@ -1,0 +1,72 @@
+"""What cannot work is refused before anything is written, or leaves nothing behind."""
+
+import pytest
+from told import error_of
+
+import adlx
+from adlx.errors import UserError
+from adlx.tasks.forecast import Forecast
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["task=classify"],
+            "task and model do not fit: Classify trains a Classifier, and NLinear is none; the model's own config file "
+            "chooses its task",
+        ),
+        (
+            ["model=mlp", "task=forecast"],
+            "task and model do not fit: Forecast trains a Forecaster, and MLP is none; the model's own config file "
+            "chooses its task",
+        ),
+        (
+            ["model=elm"],
+            "model and data do not fit: ELM is for images or code maps, and CSV gives series",
+        ),
+    ],
+)
+def test_a_task_a_model_and_data_that_do_not_fit(words, line, small, tmp_path):
+    assert error_of(small, *words) == line
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("kind", [UserError, ValueError])
+def test_statistics_that_cannot_be_computed_leave_nothing(kind, small, tmp_path, monkeypatch):
+    """They are computed when the folder is there; it goes again, and so does the one above it."""
+    folders = []
+
+    def refuse(task, data):
+        folders.extend(path for path in (tmp_path / "outputs").glob("*/*") if path.is_dir())
+        raise kind("series S1 is constant in the training part")
+
+    monkeypatch.setattr(Forecast, "fit_statistics", refuse)
+    assert error_of(small) == "series S1 is constant in the training part"
+    assert [path.parent.name for path in folders] == ["nlinear-csv"]
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_statistics_that_a_task_refuses(tmp_path):
+    """In the task's own words, though it does not know that they are for a user."""
+    words = ["model=unet", "model.widths=[4,4]", "model.depth=1", "data=digits", "data.source=sklearn", "data.size=8"]
+    quiet = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", f"output_dir={tmp_path / 'outputs'}"]
+    line = "task.kid_features=trained needs images of two classes at least; choose random, or auto"
+    assert error_of(adlx.train, [*words, *quiet, "data.digits=[3]", "task.kid_features=trained"]) == line
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_other_runs_of_the_same_name_stay(small, tmp_path, monkeypatch):
+    kept = small()
+
+    def refuse(task, data):
+        raise UserError("no")
+
+    monkeypatch.setattr(Forecast, "fit_statistics", refuse)
+    assert error_of(small) == "no"
+    assert list((tmp_path / "outputs" / "nlinear-csv").iterdir()) == [kept.path]
+
+
+def test_training_from_python_prints_nothing(small, capsys):
+    small()
+    assert capsys.readouterr().out == ""
