@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.forecast import (
-    ForecastResult,
+from adlx.metrics.forecast_errors import (
+    Forecasts,
     inside,
     naive_window_crps,
     naive_window_losses,
-    skill,
     window_crps,
     window_losses,
 )
 from adlx.metrics.quantiles import intervals
+from adlx.metrics.skill import skill
 
 
-def by_month(result: ForecastResult) -> pd.DataFrame:
+def by_month(result: Forecasts) -> pd.DataFrame:
     """Scores by calendar month of the forecast origin (UTC): a row a month, and how many windows it has.
 
     Columns: `month`, `windows`, `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`, `crps_skill`
