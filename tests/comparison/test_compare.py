@@ -10,10 +10,11 @@ import yaml
 
 import adlx
 from adlx.comparison.compare import compare, expand
-from adlx.comparison.comparison import markdown, shown
 from adlx.errors import UserError
-from adlx.metrics.forecast import ForecastResult, Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.significance import block_length, confidence_set
+from adlx.reporting.comparison import MOST_COLUMNS, comparison_tables, few_columns
 from adlx.reporting.terminal import console
 
 WINDOWS, HORIZON = 60, 2
@@ -47,6 +48,7 @@ def folder(tmp_path):
         }
         (path / "config.yaml").write_text(yaml.safe_dump(config))
         facts = {"status": status, "seed": seed, "choices": {"model": model, "data": data}, "data": {}}
+        facts["result"] = "adlx.metrics.forecast.ForecastResult"
         (path / "run.json").write_text(json.dumps(facts))
         (path / "metrics.json").write_text(json.dumps({**metrics, "model/parameters": 7, "fit/seconds": 2.0 + seed}))
         noise = error * np.random.default_rng(seed + 1).normal(size=target.shape)
@@ -103,7 +105,7 @@ def test_labels_tell_what_differs(folder):
 def test_best_first_in_either_direction(folder):
     runs = [folder(f"{model}", model, error=error) for model, error in (("a", 1.2), ("b", 0.4), ("c", 0.8))]
     by_skill, by_mase = compare(runs), compare(runs, "test/mase")
-    assert by_skill.metric == "test/skill"
+    assert by_skill.metric.key == "test/skill"
     assert by_skill.table["label"].tolist() == by_mase.table["label"].tolist() == ["b", "c", "a"]
     assert by_skill.table["mean"].tolist() == pytest.approx([0.6, 0.2, -0.2])
     assert by_skill.table["baseline"].tolist() == [0.0] * 3
@@ -121,7 +123,7 @@ def test_significance_where_the_windows_are_shared(folder):
     assert found == confidence_set(pooled, block=block_length(WINDOWS, HORIZON, 1))
     assert found["a"] == 1.0
     assert found["b"] < 0.05
-    assert shown(comparison)[0].caption == (
+    assert comparison_tables(comparison)[0].caption == (
         "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 cannot be told from the best"
     )
 
@@ -159,17 +161,17 @@ def test_by_crps(folder):
     a, b = (comparison.evidence.results[name][0] for name in "ab")
     pvalues = confidence_set({"a": window_crps(a), "b": window_crps(b)}, block=block_length(WINDOWS, HORIZON, 1))
     assert comparison.table["mcs_pvalue"].tolist() == list(pvalues.values())
-    assert comparison.table["dm_pvalue"].tolist() == [0.03, 0.03]
+    assert comparison.table["crps_dm_pvalue"].tolist() == [0.03, 0.03]
     assert comparison.table["baseline"].tolist() == [0.0, 0.0]
     assert comparison.details["series"].columns[0] == "CRPS by series"
     np.testing.assert_allclose(
         comparison.details["series"].loc[0, ["A", "B"]].astype(float),
         horizon_crps(a, a.quantiles.values).mean(axis=0),
     )
-    assert markdown(comparison).splitlines()[0] == (
-        "| run | seeds | crps skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
+    assert comparison.markdown().splitlines()[0] == (
+        "| run | seeds | CRPS skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
     )
-    assert markdown(comparison).splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
+    assert comparison.markdown().splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
     point = folder("point", "c", metrics={"test/crps_skill": 0.0, "test/mase": 1.0})
     mixed = compare([*runs, point], "test/crps_skill")
     assert mixed.table["mcs_pvalue"].isna().all()
@@ -177,10 +179,8 @@ def test_by_crps(folder):
 
 
 def test_many_steps_are_thinned_for_a_terminal():
-    from adlx.comparison.comparison import MOST_COLUMNS, _few
-
     frame = pd.DataFrame([["a", *range(1, 101)]], columns=["MASE by steps ahead", *map(str, range(1, 101))])
-    few = _few(frame)
+    few = few_columns(frame)
     assert few.columns[0] == "run"
     assert len(few.columns) == 1 + MOST_COLUMNS
     assert (few.columns[1], few.columns[-1]) == ("1", "100")
@@ -192,7 +192,7 @@ def test_no_significance_where_they_are_not(folder):
     comparison = compare(runs)
     assert comparison.evidence is None
     assert comparison.table["mcs_pvalue"].isna().all()
-    assert shown(comparison)[0].caption is None
+    assert comparison_tables(comparison)[0].caption is None
     (runs[0] / "predictions.npz").unlink()
     assert compare(runs).table["mcs_pvalue"].isna().all()
 
@@ -206,8 +206,8 @@ def test_files(folder, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), comparison.table, rtol=1e-12)
     comparison.write(tmp_path / "t.md")
     pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
-    assert (tmp_path / "t.md").read_text() == markdown(comparison)
-    assert markdown(comparison).splitlines()[:4] == [
+    assert (tmp_path / "t.md").read_text() == comparison.markdown()
+    assert comparison.markdown().splitlines()[:4] == [
         "| run | seeds | skill | MCS p | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
         "| a | 1 | +0.5000 | 1 | 7 | 2.0 |",
@@ -221,7 +221,7 @@ def test_files(folder, tmp_path):
 
 
 def test_the_table_for_a_terminal(folder, capsys):
-    console().print(shown(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
+    console().print(comparison_tables(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "test/mase on csv, 2 runs"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]

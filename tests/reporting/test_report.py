@@ -3,40 +3,15 @@
 import json
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from adlx.reporting.terminal import brief, console, frame_table, number, readable, report, signed, verdict
+from adlx.metrics.declaration import declaration
+from adlx.metrics.forecast import ForecastResult
+from adlx.reporting.terminal import brief, console, frame_table, report, verdict
 from adlx.runs.folder import Run
 
 NAN = math.nan
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "-"),
-        (NAN, "-"),
-        (0.0, "0"),
-        (1.0, "1"),
-        (1.23456, "1.235"),
-        (-0.00123456, "-0.001235"),
-        (0.00099, "9.90e-04"),
-        (-1e-12, "-1.00e-12"),
-        (12345.6, "1.235e+04"),
-        (99999.0, "1e+05"),
-        (123456.7, "123,457"),
-        (-2.5e9, "-2,500,000,000"),
-    ],
-)
-def test_number(value, text):
-    assert number(value) == text
-
-
-def test_number_and_sign_with_digits_of_choice():
-    assert number(0.123456, 2) == "0.12"
-    assert [signed(value) for value in (0.01234, -0.5, 0.0, NAN)] == ["+0.0123", "-0.5000", "+0.0000", "-"]
 
 
 @pytest.mark.parametrize(
@@ -46,8 +21,8 @@ def test_number_and_sign_with_digits_of_choice():
         ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.05)"),
         ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.05)"),
         ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.61)"),
-        ({"test/skill": 0.9}, "too few windows to tell it from the baseline"),
-        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few windows to tell it from the baseline"),
+        ({"test/skill": 0.9}, "too few test samples to tell it from the baseline"),
+        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to tell it from the baseline"),
         (
             {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
             "in-sample, so it says nothing of data the model has not seen",
@@ -55,11 +30,14 @@ def test_number_and_sign_with_digits_of_choice():
     ],
 )
 def test_verdict(metrics, words):
-    assert verdict(metrics) == words
+    mase = declaration(ForecastResult.metrics, "test/mase")
+    assert mase is not None
+    assert verdict(metrics, mase) == words
 
 
 def made(tmp_path, metrics: dict, **data) -> Run:
     info = {"status": "finished", "seed": 4, "choices": {"model": "naive", "data": "crypto"}, "data": data}
+    info["result"] = "adlx.metrics.forecast.ForecastResult"
     run = Run(tmp_path, info)
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     return run
@@ -146,22 +124,3 @@ def test_a_frame_for_a_terminal(capsys):
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
-
-
-def test_a_deviation_stands_beside_its_mean():
-    nan = float("nan")
-    frame = pd.DataFrame({"run": ["a", "b", "c"], "u": [0.2634, 0.5, -np.inf], "u_std": [0.0123, nan, nan]})
-    told = readable(frame.assign(v_reduction=[0.1234, -12.5, nan], v_reduction_std=[0.021, nan, nan]))
-    assert told.columns.tolist() == ["run", "u", "v"]
-    assert told.to_numpy().tolist() == [
-        ["a", "0.263 ± 0.012", "+12.3 ± 2.1 %"],
-        ["b", "0.5000", "-1,250.0 %"],
-        ["c", "\N{EN DASH}", "-"],
-    ]
-    pd.testing.assert_frame_equal(readable(told), told)
-
-
-def test_a_series_that_is_called_like_a_deviation_is_one_of_its_own():
-    frame = pd.DataFrame({"MASE by series": ["a"], "x": [0.5], "x_std": [0.25], "cost_reduction": [0.1]})
-    assert readable(frame).to_numpy().tolist() == [["a", "0.5", "0.25", "0.1"]]
-    assert readable(frame).columns.tolist() == frame.columns.tolist()

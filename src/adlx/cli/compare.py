@@ -4,7 +4,7 @@ import argparse
 
 EXAMPLES = """examples:
   adlx compare outputs/seq2seq-crypto/* outputs/naive-crypto/*
-  adlx compare outputs/multirun/2026-01-31_12-00-00_d4e5f6 --metric test/mase --out table.md
+  adlx compare outputs/multirun/2026-01-31_12-00-00_d4e5f6 --out table.md
   adlx compare outputs/*-crypto/* --out comparison.png
   adlx compare outputs/sea-cylinder/* --reference exchange=none --out exchange.csv
 """
@@ -13,13 +13,13 @@ EXAMPLES = """examples:
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="adlx compare",
-        description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano "
-        "against it, and the model confidence set where the runs share their test windows.",
+        description="Runs side by side, best first: mean and deviation over seeds, the baseline, the significance "
+        "against it, and the model confidence set where the runs share their test samples.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")
-    parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by, such as test/mase")
+    parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by")
     parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
     parser.add_argument(
         "--reference",
@@ -31,13 +31,14 @@ def main(words: list[str]) -> None:
     from pathlib import Path
 
     from adlx.comparison.compare import compare
-    from adlx.comparison.comparison import check_suffix, shown
+    from adlx.comparison.writing import check_suffix
+    from adlx.reporting.comparison import comparison_tables
     from adlx.reporting.terminal import console
 
     if given.out:
         check_suffix(Path(given.out))
     comparison = compare(given.runs, given.metric, given.against, given.reference)
-    for table in shown(comparison):
+    for table in comparison_tables(comparison):
         console().print(table)
     for path in comparison.write(given.out) if given.out else ():
         print(f"wrote {path}")

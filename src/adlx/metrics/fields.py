@@ -182,7 +182,7 @@ class FieldResult(Result):
             results = {label: [one.after(start) for one in group] for label, group in results.items()}
         return super().on_common_samples(results)
 
-    def is_of_same_samples(self, other: Self) -> bool:
+    def is_of_same_samples(self, other: Any) -> bool:
         """The truth's variance, which is computed, need not agree to the last bit."""
         if not super().is_of_same_samples(other) or self.variance.shape != other.variance.shape:
             return False

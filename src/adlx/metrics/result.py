@@ -64,7 +64,7 @@ class Result:
         first, *others = [one for group in results.values() for one in group]
         return results if all(first.is_of_same_samples(other) for other in others) else None
 
-    def is_of_same_samples(self, other: Self) -> bool:
+    def is_of_same_samples(self, other: Any) -> bool:
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.same_samples)
 
     @property

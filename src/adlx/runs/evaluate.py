@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adlx.atomic import replacing
-from adlx.reporting.terminal import console, frame_table, tell
+from adlx.reporting.terminal import console, frame_table, print_scores
 from adlx.runs.folder import Run, new_folder, write_json, write_yaml
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
@@ -38,7 +38,7 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
     write_yaml(path / "config.yaml", trained.config)
     trained.task.save_predictions(path / "predictions.npz")
     out = console()
-    tell(metrics, trained.title, out)
+    print_scores(metrics, type(trained.task).result_kind, run.info, trained.title, out)
     for name, frame in trained.task.tables().items():
         out.print(frame_table(frame, f"{trained.title}: {name}"))
         with replacing(path / f"{name}.csv") as file:

@@ -18,6 +18,7 @@ from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed
 from adlx.figures.curves import training_curves
 from adlx.figures.style import save, save_film
+from adlx.metrics.training import training_scores
 from adlx.models.lora import merge
 from adlx.reporting.terminal import report
 from adlx.runs.assembly import assemble
@@ -92,7 +93,8 @@ def execute(run: Run, config: dict[str, Any], data: DataModule, task: Task, resu
             if started_here and not resumed:
                 run.discard()
             raise
-        run.update(threads=threads, status="running")
+        kind = task.result_kind
+        run.update(threads=threads, status="running", result=f"{kind.__module__}.{kind.__qualname__}")
         if task.finetune:  # again where a run goes on: its base may have moved
             run.update(finetune={**task.finetune, "beside": beside(run, task.finetune["run"])})
         if resumed and config != run.config:
@@ -143,13 +145,9 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
     chosen = run.best if run.best.is_file() else run.last
     task.load_weights(load_checkpoint(chosen))
     steps = task.steps_done - first_step
-    facts = {
-        "fit/seconds": task.seconds_before + seconds,
-        "fit/steps_per_second": steps / seconds if steps else 0.0,
-        "fit/peak_memory_mb": peak_memory_mb(trainer.strategy.root_device),
-        "fit/checkpoint_kb": chosen.stat().st_size / 1000,
-        **task.facts(),
-    }
+    memory = peak_memory_mb(trainer.strategy.root_device)
+    fitted = training_scores(seconds, steps, memory, chosen.stat().st_size, seconds_before=task.seconds_before)
+    facts = {**fitted, **task.facts()}
     merge(task.model)
     accelerator = {"cpu": "cpu", "mps": "mps"}.get(trainer.strategy.root_device.type, "gpu")
     score(task, data, accelerator, trainer.precision)
@@ -169,5 +167,5 @@ def finish(run: Run, data: DataModule, task: Task, trainer: pl.Trainer, first_st
             logger.log_hyperparams(hyperparameters(run))
             logger.log_metrics(metrics, step=task.steps_done)
     write_json(run.path / "metrics.json", metrics)
-    ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
+    ended = {"seconds": task.seconds_before + seconds, "peak_memory_mb": memory}
     run.update(status="finished", **ended, **task.notes())

@@ -93,7 +93,7 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Callable[[Call
 def summarise(folder: Path) -> None:
     """Prints the table of a sweep and writes `summary.csv` and `summary.png`."""
     from adlx.comparison.compare import compare
-    from adlx.comparison.comparison import shown
+    from adlx.reporting.comparison import comparison_tables
 
     done = entries(folder)
     finished = [entry["run"] for entry in done.values() if entry["run"] and Run.open(entry["run"]).status == "finished"]
@@ -102,7 +102,7 @@ def summarise(folder: Path) -> None:
         comparison = compare(finished)
         comparison.write(folder / "summary.csv")
         comparison.write(folder / "summary.png")
-        out.print(shown(comparison)[0])
+        out.print(comparison_tables(comparison)[0])
     for number, entry in done.items():
         if entry["error"]:
             out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")

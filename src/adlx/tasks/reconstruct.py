@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adlx.metrics.reconstruction import ReconstructionResult, scores
+from adlx.metrics.reconstruction import ReconstructionResult
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
 from adlx.tasks.images import as_bytes
@@ -26,6 +26,7 @@ class Reconstruct(Task):
 
     model_kind = Autoencoder
     spec_kind = ImageSpec
+    result_kind = ReconstructionResult
     model: Autoencoder
     mean: Tensor
     std: Tensor
@@ -106,7 +107,7 @@ class Reconstruct(Task):
             originals=shown[0],
             reconstructions=shown[1],
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         for collected in (self.errors, self.codes, self.images):
             collected.clear()
 

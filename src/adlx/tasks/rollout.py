@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adlx.errors import UserError
-from adlx.metrics.fields import FieldResult, scores
+from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldForecaster
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import (
@@ -34,6 +34,7 @@ class Rollout(Task):
 
     model_kind = FieldForecaster
     spec_kind = FieldSpec
+    result_kind = FieldResult
     model: FieldForecaster
 
     def __init__(
@@ -135,7 +136,7 @@ class Rollout(Task):
             index=data.places["test"],
             start=self.model.seed_frames,
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         self.errors.clear()
 
     def figures(self, title: str) -> dict[str, Any]:

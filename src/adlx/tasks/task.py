@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adlx.config.targets import build
 from adlx.errors import RunFailed
+from adlx.metrics.result import Result
 
 
 class Diverged(RunFailed):
@@ -41,8 +42,10 @@ class Task(pl.LightningModule):
     model_kind: ClassVar[type[nn.Module]] = nn.Module
     spec_kind: ClassVar[type | UnionType]
     """The dataclass of the dimensions that data give a model, or several of them."""
+    result_kind: ClassVar[type[Result]] = Result
+    """What a test predicts and is scored by."""
     result: Any = None
-    """What the last test predicted, of the class of `adlx.metrics` that scores it."""
+    """What the last test predicted, of `result_kind`."""
     follows_gradient: ClassVar[bool] = True
     """Whether weights change little by little, so that training can start from those of another run."""
 

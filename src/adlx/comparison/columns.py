@@ -1,0 +1,78 @@
+"""The numbers that stand beside a metric when runs are compared by it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from adlx.metrics.declaration import Metric, declaration
+from adlx.metrics.tables import deviation
+from adlx.metrics.training import TRAINING
+from adlx.runs.declarations import metrics_of, result_kind
+from adlx.runs.folder import Run
+
+BASELINE = Metric("comparison/baseline", "baseline", None)
+CONFIDENCE = Metric("comparison/mcs_pvalue", "MCS p", None, "pvalue")
+"""Of the model confidence set."""
+
+
+def columns(runs: Iterable[Run], metric: Metric) -> list[Metric]:
+    """The metric's baseline, other scores, significance, the size of the models, and what the training cost, in order.
+
+    Each is declared for some of the runs; its `name` is that of a column of the table.
+    """
+    found: dict[str, Metric] = {BASELINE.key: BASELINE}
+
+    def add(metrics: Iterable[Metric | None]) -> None:
+        found.update({one.key: one for one in metrics if one is not None and one.key not in (metric.key, *found)})
+
+    runs = list(runs)
+    kinds = list(dict.fromkeys(result_kind(run) for run in runs))
+    declared = [one for kind in kinds for one in kind.metrics]
+    add(one for one in declared if one.in_comparison)
+    add([declaration(declared, metric.pvalue)] if metric.pvalue else [])
+    add([CONFIDENCE])
+    add(declaration([*declared, *TRAINING], key) for kind in kinds for key in kind.sizes)
+    add(one for one in TRAINING if one.in_comparison)
+    return list(found.values())
+
+
+def tabulate(groups: dict[str, list[Run]], metric: Metric, beside: Iterable[Metric]) -> pd.DataFrame:
+    """A row a group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and the mean of each of `beside`.
+
+    NaN where no run has the number; `mcs_pvalue`, which is of no run, too.
+    """
+    rows = []
+    for label, runs in groups.items():
+        scores = [run.metrics for run in runs]
+        values = np.array([one[metric.key] for one in scores])
+        baseline = 0.0 if metric.format == "skill" else _mean(scores, metric.baseline)
+        row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
+        others = {one.name: _mean(scores, one.key) for one in beside}
+        rows.append({**row, **others, BASELINE.name: baseline})
+    badness = [metric.badness(row["mean"]) for row in rows]
+    order = np.argsort(badness, kind="stable")
+    return pd.DataFrame([rows[place] for place in order])
+
+
+def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[Run]) -> bool:
+    """Whether a column says something of these runs."""
+    if column is BASELINE and metric.format == "skill":  # which is 0 by definition
+        return False
+    if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
+        return False
+    return bool(np.isfinite(table[column.name]).any())
+
+
+def choose(runs: list[Run], key: str) -> Metric | None:
+    """What is declared of the key for one of the runs."""
+    return next((one for run in runs if (one := declaration(metrics_of(run), key)) is not None), None)
+
+
+def _differ(scores: dict[str, float], first: str, second: str) -> bool:
+    return first in scores and second in scores and scores[first] != scores[second]
+
+
+def _mean(scores: list[dict[str, float]], key: str | None) -> float:
+    values = [value for one in scores if key and (value := one.get(key)) is not None and not np.isnan(value)]
+    return float(np.mean(values)) if values else float("nan")
