@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -260,3 +263,87 @@ def test_a_multirun_folder_stands_for_its_runs(folder, tmp_path):
         job.write_text(json.dumps({"run": None}))
     with pytest.raises(UserError, match=f"^{sweep} holds no run$"):
         compare([sweep])
+
+
+def test_what_no_sample_has_a_loss_of_has_no_confidence_set(folder):
+    comparison = compare([folder("a", "a", error=0.5), folder("b", "b", seed=1)], "fit/seconds")
+    assert comparison.table["mcs_pvalue"].isna().all()
+    assert comparison.table["label"].tolist() == ["a", "b"]
+    assert comparison.markdown().splitlines()[:3] == [
+        "| run | seeds | seconds | skill | parameters |",
+        "| --- | --- | --- | --- | --- |",
+        "| a | 1 | 2.0 | +0.5000 | 7 |",
+    ]
+    assert comparison.confidence_note is None
+
+
+def test_by_the_score_of_one_series(folder):
+    """Its own baseline stands beside it; the losses of the whole do not test it."""
+    scores = {"test/skill": 0.5, "test/mae/a/b": 2.0, "baseline/mae/a/b": 3.0}
+    comparison = compare([folder("a", "a", metrics=scores)], "test/mae/a/b")
+    assert comparison.table[["mean", "baseline"]].to_numpy().tolist() == [[2.0, 3.0]]
+    assert (
+        comparison.markdown().splitlines()[0] == "| run | seeds | MAE a/b | baseline | skill | parameters | seconds |"
+    )
+    assert comparison.table["mcs_pvalue"].isna().all()
+
+
+def test_by_coverage_the_nearest_to_its_level_comes_first(folder):
+    runs = [
+        folder(name, name, metrics={"test/coverage_80": share})
+        for name, share in (("a", 0.95), ("b", 0.7), ("c", 0.82))
+    ]
+    assert compare(runs, "test/coverage_80").table["label"].tolist() == ["c", "b", "a"]
+
+
+def test_quantiles_at_other_levels_do_not_compare(folder):
+    runs = [folder("a", "a", spread=0.7), folder("b", "b", spread=0.9)]
+    result = ForecastResult.load(runs[1] / "predictions.npz")
+    assert result.quantiles is not None
+    other = dataclasses.replace(result.quantiles, levels=np.array([0.2, 0.5, 0.8]))
+    dataclasses.replace(result, quantiles=other).save(runs[1] / "predictions.npz")
+    comparison = compare(runs, "test/crps_skill")
+    assert comparison.table["mcs_pvalue"].isna().all()
+    assert comparison.details["series"].columns[0] == "MASE by series"
+    assert compare(runs, "test/skill").table["mcs_pvalue"].notna().all()
+
+
+def test_labels_do_not_tell_which_other_run(folder):
+    """A part of a model is another run, with settings of its own; a base run, and a span of the data, say no more."""
+    part = {"run": "there", "sha256": "0a", "model": {"_target_": "adlx.autoencoder", "width": 8}}
+    other = {"run": "elsewhere", "sha256": "1b", "model": {"_target_": "adlx.autoencoder", "width": 16}}
+    runs = [
+        folder("a", "sea", own={"autoencoder": part, "exchange": "sea"}),
+        folder("b", "sea", own={"autoencoder": other, "exchange": "none"}),
+    ]
+    assert sorted(compare(runs).table["label"]) == ["sea exchange=none", "sea exchange=sea"]
+
+
+def test_a_metric_that_nothing_declares(folder):
+    run = folder("a", metrics={"test/skill": 0.5, "test/other": 1.0})
+    with pytest.raises(UserError, match=f"^{run}: ForecastResult declares no metric test/other$"):
+        compare([run], "test/other")
+
+
+def test_a_distance_by_other_features_does_not_compare(folder):
+    runs = [folder(name, name, metrics={"test/kid": 0.1, "test/skill": 0.5}) for name in "ab"]
+    for run, features in zip(runs, ("small network", "large network"), strict=True):
+        facts = json.loads((run / "run.json").read_text())
+        facts |= {"result": "adlx.metrics.denoising.DenoisingResult", "kid": {"features": features}}
+        (run / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError) as caught:
+        compare(runs)
+    assert str(caught.value) == "test/kid by different features does not compare: large network; small network"
+    assert compare(runs, "test/skill").metric.key == "test/skill"
+
+
+def test_comparing_imports_no_torch():
+    code = "import sys, adlx.comparison.compare, adlx.reporting.comparison, adlx.runs.declarations; print(*sys.modules)"
+    modules = "forecast", "classification", "reconstruction", "denoising", "fields"
+    imports = "".join(f"import adlx.metrics.{name}; " for name in modules)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", imports + code], env=environment, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "adlx.comparison.compare" in loaded
+    heavy = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "scipy.stats", "matplotlib", "arch"}
+    assert loaded & heavy == set()

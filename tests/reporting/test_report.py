@@ -6,9 +6,13 @@ import math
 import pandas as pd
 import pytest
 
+from adlx.metrics.classification import ClassResult
 from adlx.metrics.declaration import declaration
+from adlx.metrics.denoising import DenoisingResult
+from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
-from adlx.reporting.terminal import brief, console, frame_table, report, verdict
+from adlx.metrics.reconstruction import ReconstructionResult
+from adlx.reporting.terminal import brief, console, frame_table, print_scores, report, verdict, verdicts
 from adlx.runs.folder import Run
 
 NAN = math.nan
@@ -124,3 +128,70 @@ def test_a_frame_for_a_terminal(capsys):
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "words"),
+    [
+        (ReconstructionResult, "test/mse", "1 is perfect, 0 is the mean image of the training part"),
+        (DenoisingResult, "test/noise_mae", "1 is perfect, 0 is finding no noise"),
+        (FieldResult, "test/rollout_vrmse", "1 is perfect, 0 is the frozen last seed frame"),
+        (FieldResult, "test/vrmse", "1 is perfect, 0 is the mean frame of the training part"),
+        (ClassResult, "test/accuracy", "better than the baseline (p = 0.01)"),
+    ],
+)
+def test_verdicts_of_other_tasks(kind, key, words):
+    scores = {key: 0.5, "test/skill": 0.25, "test/mcnemar_pvalue": 0.01}
+    assert verdicts(scores, kind.metrics) == [f"skill +0.2500: {words}"]
+
+
+def test_names_of_parts_change_nothing(tmp_path, capsys):
+    """A series may be called like a metric, a field like a distance, and with slashes."""
+    report(made(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told(capsys) if line.startswith("│")]
+    assert rows == [["mase", "1.5", "2", "+0.2500"], ["mae/f1_macro/kid_skill", "100", "400", "+0.7500"]]
+
+
+def test_readouts_have_a_table_of_their_own(capsys):
+    scores = {
+        "test/accuracy": 0.5,
+        "baseline/accuracy": 0.25,
+        "test/skill": 1 / 3,
+        "test/mcnemar_pvalue": 0.2,
+        "test/recall/happy": 0.75,
+        **{f"test/{name}/{readout}": 0.5 for name in ("accuracy", "f1_macro") for readout in ("ridge", "a/b")},
+        "model/alpha/ridge": 0.01,
+        "model/nonzeros/ridge": 12345,
+        "model/nonzeros": 12345,
+    }
+    print_scores(scores, ClassResult, {}, "elm on faces", console())
+    lines = told(capsys)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert rows == [
+        ["accuracy", "0.5", "0.25", "+0.3333"],
+        ["recall/happy", "0.75", "-", ""],
+        ["ridge", "0.5", "0.5", "0.01", "12,345"],
+        ["a/b", "0.5", "0.5", "-", "-"],
+    ]
+    (heading,) = [line for line in lines if "non-zeros" in line]
+    assert [cell.strip() for cell in heading.split("┃")[1:-1]] == [
+        "readout",
+        "accuracy",
+        "macro F1",
+        "alpha",
+        "non-zeros",
+    ]
+    assert "elm on faces: by readout" in lines
+    one = {key: value for key, value in scores.items() if "a/b" not in key}
+    print_scores(one, ClassResult, {}, "elm on faces", console())
+    assert "by readout" not in capsys.readouterr().out
+
+
+def test_a_kernel_inception_distance_has_its_scale_beside_it(capsys):
+    scores = {"test/kid": 0.11, "baseline/kid_floor": -0.02, "baseline/kid_noise": 1.5}
+    notes = {"kid": {"features": "small network", "images": 1000, "steps": 5}}
+    print_scores(scores, DenoisingResult, notes, "unet on digits", console())
+    assert told(capsys)[-2:] == [
+        "KID 0.11: real images come to -0.02, noise to 1.5",
+        "KID by the features of a small network, 1,000 images in 5 steps",
+    ]

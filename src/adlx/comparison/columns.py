@@ -46,7 +46,7 @@ def tabulate(groups: dict[str, list[Run]], metric: Metric, beside: Iterable[Metr
     for label, runs in groups.items():
         scores = [run.metrics for run in runs]
         values = np.array([one[metric.key] for one in scores])
-        baseline = 0.0 if metric.format == "skill" else _mean(scores, metric.baseline)
+        baseline = 0.0 if metric.is_skill else _mean(scores, metric.baseline)
         row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
         others = {one.name: _mean(scores, one.key) for one in beside}
         rows.append({**row, **others, BASELINE.name: baseline})
@@ -57,7 +57,7 @@ def tabulate(groups: dict[str, list[Run]], metric: Metric, beside: Iterable[Metr
 
 def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[Run]) -> bool:
     """Whether a column says something of these runs."""
-    if column is BASELINE and metric.format == "skill":  # which is 0 by definition
+    if column is BASELINE and metric.is_skill:  # which is 0 by definition
         return False
     if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
         return False

@@ -61,6 +61,11 @@ class Metric:
         """The key without its first word: `mase` of `test/mase`."""
         return self.key.partition("/")[2]
 
+    @property
+    def is_skill(self) -> bool:
+        """Whether 0 is what the baseline scores, by definition."""
+        return self.format == "skill"
+
     def badness(self, value: float) -> float:
         """A number that is lower for a better value; NaN is the worst."""
         if np.isnan(value):

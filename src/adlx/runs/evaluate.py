@@ -24,7 +24,7 @@ def evaluate(run: Run, words: Sequence[str] = ()) -> Evaluation:
 
     Args:
         run: to score.
-        words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=fx`.
+        words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=NAME`.
 
     Raises:
         UserError: the data do not fit the run.

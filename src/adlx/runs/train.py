@@ -39,7 +39,7 @@ log = logging.getLogger("adlx")
 
 
 def train(words: Sequence[str]) -> Run:
-    """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
+    """Fits and tests what `adlx train WORDS...` would: `train(["model=NAME", "data=NAME"])`.
 
     Raises:
         UserError: a word, a file or the data are not as they must be; nothing was written.
