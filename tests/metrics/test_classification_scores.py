@@ -183,6 +183,8 @@ def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
         np.testing.assert_array_equal(loaded.readouts[name], values, strict=True)
     assert loaded.scores() == by_hand.scores()
     assert os.listdir(path.parent) == ["predictions.npz"]
+    with np.load(path) as file:
+        np.testing.assert_array_equal(file["scores"], by_hand.class_scores)
     bare = replace(by_hand, readouts={})
     bare.save(path)
     assert ClassResult.load(path).readouts == {}
@@ -207,9 +209,8 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with open(tmp_path / "array.npz", "wb") as file:
         np.save(file, np.zeros(3))
-    arrays = {
-        name: np.asarray(getattr(by_hand, name)) for name in ("class_scores", "label", "index", "classes", "majority")
-    }
+    arrays = {name: np.asarray(getattr(by_hand, name)) for name in ("label", "index", "classes", "majority")}
+    arrays["scores"] = by_hand.class_scores
     np.savez(tmp_path / "short.npz", **{**arrays, "label": arrays["label"][:5]})
     np.savez(tmp_path / "pickled.npz", allow_pickle=True, **{**arrays, "classes": np.array([{}])})
     for name in ("cut.npz", "text.npz", "other.npz", "array.npz", "short.npz", "pickled.npz"):

@@ -20,7 +20,8 @@ from adlx.metrics.significance import mcnemar
 from adlx.metrics.skill import error_rate_skill
 from adlx.metrics.tables import means
 
-NAMES = ("class_scores", "label", "index", "classes", "majority")
+NAMES = {"class_scores": "scores", "label": "label", "index": "index", "classes": "classes", "majority": "majority"}
+"""What each part is called in the file."""
 READOUT = "readout/"
 """What the name of a further readout follows in the file."""
 
@@ -116,7 +117,7 @@ class ClassResult(Result):
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in NAMES}
+        arrays = {stored: np.asarray(getattr(self, name)) for name, stored in NAMES.items()}
         arrays["classes"] = np.asarray(self.classes, dtype=np.str_)
         arrays |= {READOUT + name: values for name, values in self.readouts.items()}
         write(path, arrays)
@@ -129,7 +130,7 @@ class ClassResult(Result):
             UserError: the file is missing, damaged, or no classification result.
         """
         with reading(path, "classification") as archive:
-            arrays = {name: archive[name] for name in NAMES}
+            arrays = {name: archive[stored] for name, stored in NAMES.items()}
             further = [name for name in archive if name.startswith(READOUT)]
             readouts = {name.removeprefix(READOUT): archive[name] for name in further}
             classes, majority = tuple(str(name) for name in arrays.pop("classes")), int(arrays.pop("majority"))
