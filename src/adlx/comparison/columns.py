@@ -1,6 +1,6 @@
 """The numbers that stand beside a metric when runs are compared by it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.tables import deviation
 from adlx.metrics.training import TRAINING
-from adlx.runs.declarations import metrics_of, result_kind
+from adlx.runs.declarations import result_kind
 from adlx.runs.folder import Run
 
 BASELINE = Metric("comparison/baseline", "baseline", None)
@@ -16,25 +16,19 @@ CONFIDENCE = Metric("comparison/mcs_pvalue", "MCS p", None, "pvalue")
 """Of the model confidence set."""
 
 
-def columns(runs: Iterable[Run], metric: Metric) -> list[Metric]:
+def columns(runs: Sequence[Run], metric: Metric) -> list[Metric]:
     """The metric's baseline, other scores, significance, the size of the models, and what the training cost, in order.
 
     Each is declared for some of the runs; its `name` is that of a column of the table.
     """
-    found: dict[str, Metric] = {BASELINE.key: BASELINE}
-
-    def add(metrics: Iterable[Metric | None]) -> None:
-        found.update({one.key: one for one in metrics if one is not None and one.key not in (metric.key, *found)})
-
-    runs = list(runs)
     kinds = list(dict.fromkeys(result_kind(run) for run in runs))
     declared = [one for kind in kinds for one in kind.metrics]
-    add(one for one in declared if one.in_comparison)
-    add([declaration(declared, metric.pvalue)] if metric.pvalue else [])
-    add([CONFIDENCE])
-    add(declaration([*declared, *TRAINING], key) for kind in kinds for key in kind.sizes)
-    add(one for one in TRAINING if one.in_comparison)
-    return list(found.values())
+    scores = [one for one in declared if one.in_comparison]
+    test = declaration(declared, metric.pvalue) if metric.pvalue else None
+    sizes = [declaration([*declared, *TRAINING], key) for kind in kinds for key in kind.sizes]
+    costs = [one for one in TRAINING if one.in_comparison]
+    ordered = [one for one in (BASELINE, *scores, test, CONFIDENCE, *sizes, *costs) if one is not None]
+    return list({one.key: one for one in ordered if one.key != metric.key}.values())
 
 
 def tabulate(groups: dict[str, list[Run]], metric: Metric, beside: Iterable[Metric]) -> pd.DataFrame:
@@ -62,11 +56,6 @@ def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[Ru
     if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
         return False
     return bool(np.isfinite(table[column.name]).any())
-
-
-def choose(runs: list[Run], key: str) -> Metric | None:
-    """What is declared of the key for one of the runs."""
-    return next((one for run in runs if (one := declaration(metrics_of(run), key)) is not None), None)
 
 
 def _differ(scores: dict[str, float], first: str, second: str) -> bool:

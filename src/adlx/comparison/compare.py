@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.comparison.columns import CONFIDENCE, choose, columns, shown, tabulate
+from adlx.comparison.columns import CONFIDENCE, columns, shown, tabulate
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.evidence import Evidence
 from adlx.comparison.labels import grouped
 from adlx.comparison.reduction import named, reductions
 from adlx.config.compose import nearest
 from adlx.errors import UserError
-from adlx.metrics.declaration import Metric
+from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.tables import deviation
-from adlx.runs.declarations import result_kind
+from adlx.runs.declarations import metrics_of, result_kind
 from adlx.runs.folder import Run
 from adlx.runs.settings import flatten
 from adlx.sweeps.jobs import entries
@@ -58,8 +58,8 @@ def compare(
         seeds = {label: [run.config["seed"] for run in group] for label, group in groups.items()}
         details["reduction"] = reductions(evidence, labels, chosen, base, seeds)
     curve = None if against is None else trace(runs, chosen.key, against)
-    telling = tuple(column for column in beside if shown(column, table, chosen, runs))
-    return Comparison(chosen, _where(runs), table, telling, evidence, details, curve)
+    visible = tuple(column for column in beside if shown(column, table, chosen, runs))
+    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve)
 
 
 def common_headline(runs: list[Run]) -> Metric:
@@ -83,9 +83,10 @@ def common_metric(runs: list[Run], key: str) -> Metric:
     for run in runs:
         if key not in run.metrics:
             raise UserError(f"{run.path} has no metric {key}{nearest(key, run.metrics)}; see its metrics.json")
-    if (metric := choose(runs, key)) is None:
-        raise UserError(f"{runs[0].path}: {result_kind(runs[0]).__name__} declares no metric {key}")
-    return metric
+    for run in runs:
+        if (metric := declaration(metrics_of(run), key)) is not None:
+            return metric
+    raise UserError(f"{runs[0].path}: {result_kind(runs[0]).__name__} declares no metric {key}")
 
 
 def check_comparable(runs: list[Run], metric: Metric) -> None:

@@ -34,7 +34,7 @@ def reductions(
 ) -> pd.DataFrame:
     """1 - error / error of the reference, a row for each other label; columns `NAME_reduction`, and `_std` over runs.
 
-    Runs are paired by seed where both have the same seeds, each once; else each is held against the mean of the
+    Runs are paired by seed where both have the same seeds, each once; else each is compared with the mean of the
     reference's. NaN where the reference has no error, or none that is finite.
 
     Args:

@@ -188,8 +188,8 @@ def recalls(result: ClassResult) -> np.ndarray:
 def by_class(result: ClassResult) -> pd.DataFrame:
     """A row for each class: `class`, `samples` of it, `precision`, `recall`, `f1`, and what it was most `taken for`.
 
-    `taken for` is the commonest wrong prediction, the first of equals, or "-" where there is none. NaN is what cannot
-    be told: the recall of a class without samples, the precision of one never predicted, F1 where both are unknown.
+    `taken for` is the commonest wrong prediction, the first of equals, or "-" where there is none. NaN is what is
+    unknown: the recall of a class without samples, the precision of one never predicted, F1 where both are unknown.
     """
     from sklearn.metrics import precision_recall_fscore_support  # 1 s to import
 

@@ -85,8 +85,8 @@ class DenoisingResult(Result):
     def __post_init__(self) -> None:
         count = len(self.noise_error)
         for field in fields(self)[:5]:
-            if (found := getattr(self, field.name).shape) != (count,) or count == 0:
-                raise ValueError(f"{field.name} has shape {found}, asked for is {(count,)}, at least one")
+            if (shape := getattr(self, field.name).shape) != (count,) or count == 0:
+                raise ValueError(f"{field.name} has shape {shape}, asked for is {(count,)}, at least one")
         if self.samples.ndim != 4 or self.samples.dtype != np.uint8:
             raise ValueError(f"samples of shape {self.samples.shape} and {self.samples.dtype} are no images")
 

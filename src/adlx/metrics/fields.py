@@ -48,8 +48,8 @@ METRICS = (
         headline=True,
         loss=losses,
     ),
-    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=losses),
     Metric("test/onestep_vrmse", "one step", "down", in_comparison=True),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=losses),
     *(
         Metric(f"test/rollout_vrmse_{span}", f"{span} third", "down", baseline=f"baseline/rollout_vrmse_{span}")
         for span in SPANS
@@ -98,13 +98,13 @@ class FieldResult(Result):
         if 0 in shape:
             raise ValueError(f"error has shape {self.error.shape}: no trajectories, steps or fields")
         for name in ("error", "baseline_error", "variance", "power", "onestep_error"):
-            found = getattr(self, name)
-            if found is not None and found.shape != shape:
-                raise ValueError(f"{name} has shape {found.shape}, asked for is {shape}")
+            values = getattr(self, name)
+            if values is not None and values.shape != shape:
+                raise ValueError(f"{name} has shape {values.shape}, asked for is {shape}")
         for name in ("divergence", "total"):
-            found = getattr(self, name)
-            if found is not None and found.shape != (*shape[:2], 2):
-                raise ValueError(f"{name} has shape {found.shape}, asked for is {(*shape[:2], 2)}")
+            values = getattr(self, name)
+            if values is not None and values.shape != (*shape[:2], 2):
+                raise ValueError(f"{name} has shape {values.shape}, asked for is {(*shape[:2], 2)}")
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
@@ -113,8 +113,9 @@ class FieldResult(Result):
     def after(self, start: int) -> Self:
         """The same without the time steps before `start`, which is not before its own."""
         parts = ("error", "baseline_error", "variance", "power", "onestep_error", "divergence", "total")
-        held = {name: value for name in parts if (value := getattr(self, name)) is not None}
-        return replace(self, **{name: value[:, start - self.start :] for name, value in held.items()}, start=start)
+        arrays = {name: values for name in parts if (values := getattr(self, name)) is not None}
+        later = {name: values[:, start - self.start :] for name, values in arrays.items()}
+        return replace(self, **later, start=start)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -75,8 +75,8 @@ class Forecasts:
         if self.quantiles is not None:
             shape = (*self.target.shape, len(self.quantiles.levels))
             for name in ("values", "naive"):
-                if (found := getattr(self.quantiles, name).shape) != shape:
-                    raise ValueError(f"quantiles.{name} has shape {found}, target and levels ask for {shape}")
+                if (given := getattr(self.quantiles, name).shape) != shape:
+                    raise ValueError(f"quantiles.{name} has shape {given}, target and levels ask for {shape}")
         if len(self.series) != count or windows == 0 or self.stride < 1:
             raise ValueError(f"{len(self.series)} names for {count} series, {windows} windows, stride {self.stride}")
 

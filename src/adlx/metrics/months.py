@@ -26,8 +26,8 @@ def by_month(result: Forecasts) -> pd.DataFrame:
     losses = {"mase": window_losses(result), "naive_mase": naive_window_losses(result)}
     if result.quantiles is not None:
         losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
-        if 80 in (found := intervals(result.quantiles.levels)):
-            losses["coverage_80"] = inside(result, result.quantiles.values, *found[80]).mean(axis=(1, 2))
+        if 80 in (central := intervals(result.quantiles.levels)):
+            losses["coverage_80"] = inside(result, result.quantiles.values, *central[80]).mean(axis=(1, 2))
     months, places, counts = np.unique(
         result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
     )

@@ -23,6 +23,7 @@ def losses(result: "ReconstructionResult") -> np.ndarray:
 
 METRICS = (
     Metric("test/psnr", "PSNR", "up", baseline="baseline/psnr", headline=True, loss=losses),
+    Metric("test/perplexity", "perplexity", "up", in_comparison=True),
     Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=losses),
     Metric(
         "test/mse",
@@ -33,7 +34,6 @@ METRICS = (
         zero="the mean image of the training part",
         loss=losses,
     ),
-    Metric("test/perplexity", "perplexity", "up", in_comparison=True),
     Metric("test/codes_used", "codes used", "up"),
 )
 
@@ -73,8 +73,8 @@ class ReconstructionResult(Result):
             "reconstructions": self.originals.shape,
         }
         for name, shape in wanted.items():
-            if (found := getattr(self, name).shape) != shape:
-                raise ValueError(f"{name} has shape {found}, asked for is {shape}")
+            if (given := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} has shape {given}, asked for is {shape}")
         if images == 0 or self.codes.size == 0 or self.codes.min() < 0 or self.codes.max() >= self.codebook:
             raise ValueError(f"{images} images, {self.codes.size} codes that must lie below {self.codebook}")
         kinds = self.originals.dtype, self.reconstructions.dtype

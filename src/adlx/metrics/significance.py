@@ -82,7 +82,7 @@ def confidence_set(losses: dict[str, np.ndarray], *, block: int, seed: int = 0, 
 
     Returns:
         p-values in the order of `losses`; 1 for a model alone. NaN for all of several models where there are fewer
-        than 2 windows, since nothing can be told.
+        than 2 windows, since nothing can be tested.
 
     Raises:
         UserError: the models were not scored on the same number of windows, or a loss is not finite.

@@ -76,7 +76,7 @@ def mean_and_deviation(mean: float, deviation: float) -> str:
 
 
 def unit_of(size: float) -> tuple[float, str]:
-    """The factor that is taken out of a number of this size, and how that is written: 1e6 and ` M`."""
+    """The factor that a number of this size is divided by, and its unit: 1e6 and ` M`."""
     for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
         if size >= factor:
             return factor, unit
