@@ -33,8 +33,6 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
 def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the time of a tiny run goes into its pictures, which tests/figures looks at."""
 
-    import adlx.comparison.comparison  # noqa: F401  (or it would keep what is put in the place of `save`)
-
     def save(figure: object, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -41,12 +41,13 @@ def small_words(table: Path) -> list[str]:
     ]
 
 
-FRAME = {"config", "runs", "sweeps", "comparison", "reporting"}
+UNPAINTED = {"config", "runs", "reporting"}
+"""Folders of tests of the frame; those of sweeps and comparisons look at the pictures."""
 
 
 @pytest.fixture(autouse=True)
 def unpainted_runs(request: pytest.FixtureRequest) -> None:
-    if request.path.relative_to(Path(__file__).parent).parts[0] in FRAME:
+    if request.path.relative_to(Path(__file__).parent).parts[0] in UNPAINTED:
         request.getfixturevalue("unpainted")
 
 

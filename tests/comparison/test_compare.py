@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,10 +13,11 @@ import yaml
 
 import adlx
 from adlx.comparison.compare import compare, expand
-from adlx.comparison.comparison import markdown, shown
 from adlx.errors import UserError
-from adlx.metrics.forecast import ForecastResult, Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.significance import block_length, confidence_set
+from adlx.reporting.comparison import MOST_COLUMNS, comparison_tables, few_columns
 from adlx.reporting.terminal import console
 
 WINDOWS, HORIZON = 60, 2
@@ -47,6 +51,7 @@ def folder(tmp_path):
         }
         (path / "config.yaml").write_text(yaml.safe_dump(config))
         facts = {"status": status, "seed": seed, "choices": {"model": model, "data": data}, "data": {}}
+        facts["result"] = "adlx.metrics.forecast.ForecastResult"
         (path / "run.json").write_text(json.dumps(facts))
         (path / "metrics.json").write_text(json.dumps({**metrics, "model/parameters": 7, "fit/seconds": 2.0 + seed}))
         noise = error * np.random.default_rng(seed + 1).normal(size=target.shape)
@@ -103,7 +108,7 @@ def test_labels_tell_what_differs(folder):
 def test_best_first_in_either_direction(folder):
     runs = [folder(f"{model}", model, error=error) for model, error in (("a", 1.2), ("b", 0.4), ("c", 0.8))]
     by_skill, by_mase = compare(runs), compare(runs, "test/mase")
-    assert by_skill.metric == "test/skill"
+    assert by_skill.metric.key == "test/skill"
     assert by_skill.table["label"].tolist() == by_mase.table["label"].tolist() == ["b", "c", "a"]
     assert by_skill.table["mean"].tolist() == pytest.approx([0.6, 0.2, -0.2])
     assert by_skill.table["baseline"].tolist() == [0.0] * 3
@@ -121,7 +126,7 @@ def test_significance_where_the_windows_are_shared(folder):
     assert found == confidence_set(pooled, block=block_length(WINDOWS, HORIZON, 1))
     assert found["a"] == 1.0
     assert found["b"] < 0.05
-    assert shown(comparison)[0].caption == (
+    assert comparison_tables(comparison)[0].caption == (
         "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 cannot be told from the best"
     )
 
@@ -159,17 +164,17 @@ def test_by_crps(folder):
     a, b = (comparison.evidence.results[name][0] for name in "ab")
     pvalues = confidence_set({"a": window_crps(a), "b": window_crps(b)}, block=block_length(WINDOWS, HORIZON, 1))
     assert comparison.table["mcs_pvalue"].tolist() == list(pvalues.values())
-    assert comparison.table["dm_pvalue"].tolist() == [0.03, 0.03]
+    assert comparison.table["crps_dm_pvalue"].tolist() == [0.03, 0.03]
     assert comparison.table["baseline"].tolist() == [0.0, 0.0]
     assert comparison.details["series"].columns[0] == "CRPS by series"
     np.testing.assert_allclose(
         comparison.details["series"].loc[0, ["A", "B"]].astype(float),
         horizon_crps(a, a.quantiles.values).mean(axis=0),
     )
-    assert markdown(comparison).splitlines()[0] == (
-        "| run | seeds | crps skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
+    assert comparison.markdown().splitlines()[0] == (
+        "| run | seeds | CRPS skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
     )
-    assert markdown(comparison).splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
+    assert comparison.markdown().splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
     point = folder("point", "c", metrics={"test/crps_skill": 0.0, "test/mase": 1.0})
     mixed = compare([*runs, point], "test/crps_skill")
     assert mixed.table["mcs_pvalue"].isna().all()
@@ -177,10 +182,8 @@ def test_by_crps(folder):
 
 
 def test_many_steps_are_thinned_for_a_terminal():
-    from adlx.comparison.comparison import MOST_COLUMNS, _few
-
     frame = pd.DataFrame([["a", *range(1, 101)]], columns=["MASE by steps ahead", *map(str, range(1, 101))])
-    few = _few(frame)
+    few = few_columns(frame)
     assert few.columns[0] == "run"
     assert len(few.columns) == 1 + MOST_COLUMNS
     assert (few.columns[1], few.columns[-1]) == ("1", "100")
@@ -192,7 +195,7 @@ def test_no_significance_where_they_are_not(folder):
     comparison = compare(runs)
     assert comparison.evidence is None
     assert comparison.table["mcs_pvalue"].isna().all()
-    assert shown(comparison)[0].caption is None
+    assert comparison_tables(comparison)[0].caption is None
     (runs[0] / "predictions.npz").unlink()
     assert compare(runs).table["mcs_pvalue"].isna().all()
 
@@ -206,8 +209,8 @@ def test_files(folder, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), comparison.table, rtol=1e-12)
     comparison.write(tmp_path / "t.md")
     pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
-    assert (tmp_path / "t.md").read_text() == markdown(comparison)
-    assert markdown(comparison).splitlines()[:4] == [
+    assert (tmp_path / "t.md").read_text() == comparison.markdown()
+    assert comparison.markdown().splitlines()[:4] == [
         "| run | seeds | skill | MCS p | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
         "| a | 1 | +0.5000 | 1 | 7 | 2.0 |",
@@ -221,7 +224,7 @@ def test_files(folder, tmp_path):
 
 
 def test_the_table_for_a_terminal(folder, capsys):
-    console().print(shown(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
+    console().print(comparison_tables(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "test/mase on csv, 2 runs"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
@@ -260,3 +263,87 @@ def test_a_multirun_folder_stands_for_its_runs(folder, tmp_path):
         job.write_text(json.dumps({"run": None}))
     with pytest.raises(UserError, match=f"^{sweep} holds no run$"):
         compare([sweep])
+
+
+def test_what_no_sample_has_a_loss_of_has_no_confidence_set(folder):
+    comparison = compare([folder("a", "a", error=0.5), folder("b", "b", seed=1)], "fit/seconds")
+    assert comparison.table["mcs_pvalue"].isna().all()
+    assert comparison.table["label"].tolist() == ["a", "b"]
+    assert comparison.markdown().splitlines()[:3] == [
+        "| run | seeds | seconds | skill | parameters |",
+        "| --- | --- | --- | --- | --- |",
+        "| a | 1 | 2.0 | +0.5000 | 7 |",
+    ]
+    assert comparison.confidence_note is None
+
+
+def test_by_the_score_of_one_series(folder):
+    """Its own baseline stands beside it; the losses of the whole do not test it."""
+    scores = {"test/skill": 0.5, "test/mae/a/b": 2.0, "baseline/mae/a/b": 3.0}
+    comparison = compare([folder("a", "a", metrics=scores)], "test/mae/a/b")
+    assert comparison.table[["mean", "baseline"]].to_numpy().tolist() == [[2.0, 3.0]]
+    assert (
+        comparison.markdown().splitlines()[0] == "| run | seeds | MAE a/b | baseline | skill | parameters | seconds |"
+    )
+    assert comparison.table["mcs_pvalue"].isna().all()
+
+
+def test_by_coverage_the_nearest_to_its_level_comes_first(folder):
+    runs = [
+        folder(name, name, metrics={"test/coverage_80": share})
+        for name, share in (("a", 0.95), ("b", 0.7), ("c", 0.82))
+    ]
+    assert compare(runs, "test/coverage_80").table["label"].tolist() == ["c", "b", "a"]
+
+
+def test_quantiles_at_other_levels_do_not_compare(folder):
+    runs = [folder("a", "a", spread=0.7), folder("b", "b", spread=0.9)]
+    result = ForecastResult.load(runs[1] / "predictions.npz")
+    assert result.quantiles is not None
+    other = dataclasses.replace(result.quantiles, levels=np.array([0.2, 0.5, 0.8]))
+    dataclasses.replace(result, quantiles=other).save(runs[1] / "predictions.npz")
+    comparison = compare(runs, "test/crps_skill")
+    assert comparison.table["mcs_pvalue"].isna().all()
+    assert comparison.details["series"].columns[0] == "MASE by series"
+    assert compare(runs, "test/skill").table["mcs_pvalue"].notna().all()
+
+
+def test_labels_do_not_tell_which_other_run(folder):
+    """A part of a model is another run, with settings of its own; a base run, and a span of the data, say no more."""
+    part = {"run": "there", "sha256": "0a", "model": {"_target_": "adlx.autoencoder", "width": 8}}
+    other = {"run": "elsewhere", "sha256": "1b", "model": {"_target_": "adlx.autoencoder", "width": 16}}
+    runs = [
+        folder("a", "sea", own={"autoencoder": part, "exchange": "sea"}),
+        folder("b", "sea", own={"autoencoder": other, "exchange": "none"}),
+    ]
+    assert sorted(compare(runs).table["label"]) == ["sea exchange=none", "sea exchange=sea"]
+
+
+def test_a_metric_that_nothing_declares(folder):
+    run = folder("a", metrics={"test/skill": 0.5, "test/other": 1.0})
+    with pytest.raises(UserError, match=f"^{run}: ForecastResult declares no metric test/other$"):
+        compare([run], "test/other")
+
+
+def test_a_distance_by_other_features_does_not_compare(folder):
+    runs = [folder(name, name, metrics={"test/kid": 0.1, "test/skill": 0.5}) for name in "ab"]
+    for run, features in zip(runs, ("small network", "large network"), strict=True):
+        facts = json.loads((run / "run.json").read_text())
+        facts |= {"result": "adlx.metrics.denoising.DenoisingResult", "kid": {"features": features}}
+        (run / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError) as caught:
+        compare(runs)
+    assert str(caught.value) == "test/kid by different features does not compare: large network; small network"
+    assert compare(runs, "test/skill").metric.key == "test/skill"
+
+
+def test_comparing_imports_no_torch():
+    code = "import sys, adlx.comparison.compare, adlx.reporting.comparison, adlx.runs.declarations; print(*sys.modules)"
+    modules = "forecast", "classification", "reconstruction", "denoising", "fields"
+    imports = "".join(f"import adlx.metrics.{name}; " for name in modules)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", imports + code], env=environment, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "adlx.comparison.compare" in loaded
+    heavy = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "scipy.stats", "matplotlib", "arch"}
+    assert loaded & heavy == set()

@@ -10,7 +10,6 @@ import pytest
 import adlx
 from adlx.cli import compare as compare_verb
 from adlx.comparison.compare import compare, trace
-from adlx.comparison.comparison import headings, markdown
 from adlx.errors import UserError
 from adlx.runs.folder import write_json, write_yaml
 
@@ -121,13 +120,13 @@ def test_sizes_are_told_where_something_is_frozen(written):
     whole = written("whole", 1.1, sizes)
     part = {**sizes, "model/trainable_parameters": 1200, "fit/checkpoint_kb": 9.6}
     tuned = written("tuned", 1.0, part, finetune=LORA)
-    assert "trained" not in headings(compare([whole], "test/mase"))
+    assert "trained" not in list(compare([whole], "test/mase").texts)
     comparison = compare([whole, tuned], "test/mase")
-    assert headings(comparison)[-4:] == ["parameters", "trained", "checkpoint kB", "seconds"]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown(comparison).splitlines()]
+    assert list(comparison.texts)[-4:] == ["parameters", "trained", "checkpoint kB", "seconds"]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in comparison.markdown().splitlines()]
     assert [row[0] for row in rows[2:]] == ["nlinear lora", "nlinear"]
     assert [row[-4:-1] for row in rows[2:]] == [["3,000", "1,200", "10"], ["3,000", "3,000", "48"]]
     metrics = json.loads((whole / "metrics.json").read_text())
     del metrics["fit/checkpoint_kb"]
     write_json(whole / "metrics.json", metrics)
-    assert markdown(compare([whole, tuned], "test/mase")).splitlines()[-1].split("|")[-3].strip() == "-"
+    assert compare([whole, tuned], "test/mase").markdown().splitlines()[-1].split("|")[-3].strip() == "-"

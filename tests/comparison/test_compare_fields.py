@@ -8,9 +8,8 @@ import pytest
 import yaml
 
 from adlx.comparison.compare import compare
-from adlx.comparison.comparison import headings, markdown
-from adlx.comparison.evidence_kinds import Rollouts
-from adlx.metrics.fields import FieldResult, losses, scores, vrmse
+from adlx.metrics.field_errors import vrmse
+from adlx.metrics.fields import FieldResult, losses
 from adlx.metrics.significance import confidence_set
 
 SHAPE = (6, 10, 2)
@@ -39,9 +38,10 @@ def folder(tmp_path):
         config = {"model": {"_target_": f"adlx.{model}"}, "data": {"_target_": "adlx.well"}, **nodes, "seed": seed}
         (path / "config.yaml").write_text(yaml.safe_dump({**config, "output_dir": name}))
         facts = {"status": "finished", "seed": seed, "choices": {"model": model, "data": "well"}, "data": {}}
+        facts["result"] = "adlx.metrics.fields.FieldResult"
         (path / "run.json").write_text(json.dumps(facts))
         sizes = {"model/parameters": 7, "model/trainable_parameters": 7, "fit/seconds": 2.0}
-        (path / "metrics.json").write_text(json.dumps({**scores(found), **sizes}))
+        (path / "metrics.json").write_text(json.dumps({**found.scores(), **sizes}))
         found.save(path / "predictions.npz")
         return path
 
@@ -56,7 +56,7 @@ def test_rollouts_compare_by_trajectory(folder):
         for seed, found in enumerate(group)
     ]
     comparison = compare(paths)
-    assert comparison.metric == "test/rollout_vrmse"
+    assert comparison.metric.key == "test/rollout_vrmse"
     table = comparison.table.set_index("label")
     assert list(table.index) == ["sea", "dmd"]
     for model, group in results.items():
@@ -79,8 +79,8 @@ def test_rollouts_compare_by_trajectory(folder):
     assert by_field.loc["sea"].tolist() == pytest.approx(sea.mean(axis=0).tolist())
     assert frame.loc["sea", ["u_std", "p_std"]].tolist() == pytest.approx(sea.std(axis=0, ddof=1).tolist())
     assert frame.loc[["dmd", "frozen"], ["u_std", "p_std"]].isna().all(axis=None)
-    assert "one step" in headings(comparison)
-    assert "| frozen |" in markdown(comparison)
+    assert "one step" in comparison.texts
+    assert "| frozen |" in comparison.markdown()
 
 
 def test_a_comparison_of_rollouts_draws_error_by_field_and_against_time(folder, tmp_path):
@@ -94,21 +94,21 @@ def test_a_comparison_of_rollouts_draws_error_by_field_and_against_time(folder, 
 def test_autoencoders_of_fields_compare_too(folder):
     paths = [folder(name, name, result(size, rollout=False, start=0)) for name, size in (("a", 0.2), ("b", 0.4))]
     comparison = compare(paths)
-    assert comparison.metric == "test/vrmse"
+    assert comparison.metric.key == "test/vrmse"
     assert list(comparison.details["fields"]["VRMSE by field"]) == ["a", "b", "mean frame"]
-    assert "one step" not in headings(comparison)
+    assert "one step" not in comparison.texts
 
 
 def test_only_the_same_trajectories_compare(folder):
     one = result(0.3)
-    assert Rollouts.same(one, result(0.9, seed=4))
+    assert one.is_of_same_samples(result(0.9, seed=4))
     others = {
         "index": np.arange(1, 7),
         "variance": one.variance * 1.001,
         "names": ("u", "v"),
     }
     for name, value in others.items():
-        assert not Rollouts.same(one, replace(one, **{name: value}))
+        assert not one.is_of_same_samples(replace(one, **{name: value}))
     moved = replace(one, index=np.arange(1, 7))
     table = compare([folder("a", "sea", one), folder("b", "dmd", moved)]).table
     assert table["mcs_pvalue"].isna().all()
@@ -135,4 +135,4 @@ def test_a_rollout_that_left_all_bounds_comes_last(folder):
     assert comparison.table["label"].tolist() == ["sea", "dmd"]
     assert comparison.table["mean"].tolist()[1] == np.inf
     assert comparison.table["mcs_pvalue"].isna().all()
-    assert "inf" in markdown(comparison) or "–" in markdown(comparison)
+    assert "inf" in comparison.markdown() or "–" in comparison.markdown()

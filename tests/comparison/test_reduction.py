@@ -12,14 +12,15 @@ import yaml
 import adlx
 from adlx.cli import compare as compare_verb
 from adlx.comparison.compare import compare
-from adlx.comparison.comparison import markdown
-from adlx.comparison.evidence_kinds import Classifications, Denoisings, Rollouts
+from adlx.comparison.evidence import Evidence
 from adlx.comparison.reduction import named, reductions
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult
+from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.denoising import DenoisingResult
-from adlx.metrics.fields import FieldResult, scores
+from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.result import Result
 from adlx.runs.folder import write_json, write_yaml
 
 LABELS = ["sea exchange=none", "sea exchange=sea", "sea exchange=sea order=sequential", "dmd"]
@@ -40,11 +41,20 @@ def rolled(u: float, p: float) -> FieldResult:
     )
 
 
+def metric_of(kind: type[Result], key: str) -> Metric:
+    metric = declaration(kind.metrics, key)
+    assert metric is not None
+    return metric
+
+
+ROLLOUT = metric_of(FieldResult, "test/rollout_vrmse")
+
+
 def told(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFrame:
     """`reductions` of results by label and seed."""
-    evidence = Rollouts({label: list(group.values()) for label, group in groups.items()})
+    evidence = Evidence(FieldResult, {label: list(group.values()) for label, group in groups.items()})
     seeds = {label: list(group) for label, group in groups.items()}
-    return reductions(evidence, list(groups), "test/rollout_vrmse", reference, seeds)
+    return reductions(evidence, list(groups), ROLLOUT, reference, seeds)
 
 
 def test_runs_are_paired_by_seed():
@@ -65,20 +75,18 @@ def test_runs_are_paired_by_seed():
 def test_other_seeds_are_held_against_the_mean(seeds):
     none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
     errors = [0.3, 0.6, 0.9][: len(seeds)]
-    evidence = Rollouts({"none": list(none.values()), "sea": [rolled(error, 1.2) for error in errors]})
-    frame = reductions(
-        evidence, ["none", "sea"], "test/rollout_vrmse", "none", {"none": list(none), "sea": list(seeds)}
-    )
+    evidence = Evidence(FieldResult, {"none": list(none.values()), "sea": [rolled(error, 1.2) for error in errors]})
+    frame = reductions(evidence, ["none", "sea"], ROLLOUT, "none", {"none": list(none), "sea": list(seeds)})
     each = 1 - np.array(errors) / 0.6
     assert frame.loc[0, ["u_reduction", "u_reduction_std"]].tolist() == pytest.approx([each.mean(), each.std(ddof=1)])
     assert frame.loc[0, ["p_reduction", "p_reduction_std"]].tolist() == pytest.approx([0.2, 0])
 
 
 def test_a_reference_with_a_seed_twice_is_a_mean():
-    evidence = Rollouts(
-        {"none": [rolled(u, 1.0) for u in (0.4, 0.8, 1.2)], "sea": [rolled(0.4, 1.0), rolled(0.2, 1.0)]}
+    evidence = Evidence(
+        FieldResult, {"none": [rolled(u, 1.0) for u in (0.4, 0.8, 1.2)], "sea": [rolled(0.4, 1.0), rolled(0.2, 1.0)]}
     )
-    frame = reductions(evidence, ["sea", "none"], "test/rollout_vrmse", "none", {"none": [0, 1, 1], "sea": [0, 1]})
+    frame = reductions(evidence, ["sea", "none"], ROLLOUT, "none", {"none": [0, 1, 1], "sea": [0, 1]})
     assert frame.loc[0, "u_reduction"] == pytest.approx((0.5 + 0.75) / 2)
 
 
@@ -137,8 +145,10 @@ def classified(wrong: int) -> ClassResult:
 
 def test_other_kinds_have_all_of_their_loss():
     """Of classes the share of wrong ones."""
-    evidence = Classifications({"elm": [classified(2), classified(0)], "mlp": [classified(4), classified(2)]})
-    frame = reductions(evidence, ["elm", "mlp"], "test/accuracy", "mlp", {"elm": [0, 1], "mlp": [1, 0]})
+    evidence = Evidence(ClassResult, {"elm": [classified(2), classified(0)], "mlp": [classified(4), classified(2)]})
+    frame = reductions(
+        evidence, ["elm", "mlp"], metric_of(ClassResult, "test/accuracy"), "mlp", {"elm": [0, 1], "mlp": [1, 0]}
+    )
     assert frame.columns.tolist() == ["error lower than mlp", "all_reduction", "all_reduction_std"]
     assert frame.iloc[0, 1:].tolist() == pytest.approx([0.5, np.sqrt(0.5)])  # 1 - 2 / 2 and 1 - 0 / 4
 
@@ -146,13 +156,14 @@ def test_other_kinds_have_all_of_their_loss():
 def test_errors_that_do_not_compare():
     seeds = {"a": [0], "b": [0]}
     with pytest.raises(UserError, match=r"^--reference a: the runs were not tested on the same samples$"):
-        reductions(None, ["a", "b"], "test/mase", "a", seeds)
+        reductions(None, ["a", "b"], metric_of(ForecastResult, "test/mase"), "a", seeds)
     drawn, five = np.zeros((1, 1, 2, 2), np.uint8), np.arange(1.0, 6.0)
     one = DenoisingResult(five, five, five, five, five, drawn, drawn, np.ones(1), np.ones(1), np.ones((3, 2)))
-    evidence = Denoisings({"a": [one], "b": [replace(one, noise_error=five / 4)]})
-    assert reductions(evidence, ["b", "a"], "test/noise_mae", "a", seeds).loc[0, "all_reduction"] == 0.75
+    noise, kid = (metric_of(DenoisingResult, key) for key in ("test/noise_mae", "test/kid"))
+    evidence = Evidence(DenoisingResult, {"a": [one], "b": [replace(one, noise_error=five / 4)]})
+    assert reductions(evidence, ["b", "a"], noise, "a", seeds).loc[0, "all_reduction"] == 0.75
     with pytest.raises(UserError, match=r"^--reference a: test/kid gives no loss of single samples that runs share$"):
-        reductions(evidence, ["b", "a"], "test/kid", "a", seeds)
+        reductions(evidence, ["b", "a"], kid, "a", seeds)
 
 
 @pytest.fixture
@@ -166,9 +177,10 @@ def folder(tmp_path):
         config = {**nodes, "model": {"exchange": exchange}, "seed": seed, "output_dir": name}
         (path / "config.yaml").write_text(yaml.safe_dump(config))
         facts = {"status": "finished", "seed": seed, "choices": {"model": "sea", "data": "well"}, "data": {}}
+        facts["result"] = "adlx.metrics.fields.FieldResult"
         (path / "run.json").write_text(json.dumps(facts))
         metrics = {"model/parameters": 7, "model/trainable_parameters": 7, "fit/seconds": 2.0}
-        (path / "metrics.json").write_text(json.dumps({**metrics, **scores(found)}))
+        (path / "metrics.json").write_text(json.dumps({**metrics, **found.scores()}))
         found.save(path / "predictions.npz")
         return str(path)
 
@@ -188,7 +200,7 @@ def study(folder):
 
 def test_the_table_of_a_comparison(study):
     """Of runs that come in another order than their seeds."""
-    text = markdown(compare(study, reference="exchange=none"))
+    text = compare(study, reference="exchange=none").markdown()
     assert text.splitlines()[5:] == [
         "| VRMSE by field | u | p |",
         "| --- | --- | --- |",

@@ -56,9 +56,10 @@ def test_arguments_are_those_of_the_config_without_its_target(config):
     plain = {key: value for key, value in config.plain["model"].items() if key != "_target_"}
     assert config.model.arguments == plain
     assert {"spec", *plain} == config.model.accepts
-    assert config.plain == compose(
-        ["model=seq2seq", "data=fx", "loss=quantile", "finetune=lora", "finetune.run=base", "seed=7"]
-    ).config
+    assert (
+        config.plain
+        == compose(["model=seq2seq", "data=fx", "loss=quantile", "finetune=lora", "finetune.run=base", "seed=7"]).config
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,9 @@ AUTOENCODER = {"_target_": "adlx.models.fields.sea_autoencoder.SEAAutoencoder", 
     ],
 )
 def test_the_model_of_another_run_is_a_part(value, expected):
-    node = check_node({"_target_": "adlx.models.fields.sea.SEA", "autoencoder": value}, GROUPS["model"], "model", nowhere)
+    node = check_node(
+        {"_target_": "adlx.models.fields.sea.SEA", "autoencoder": value}, GROUPS["model"], "model", nowhere
+    )
     assert node.target is SEA
     assert node.arguments == {"autoencoder": expected}
 
@@ -201,7 +204,10 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
     ("change", "line"),
     [
         (lambda c: c["model"].update(hiden=3), "unknown key model.hiden at model.hiden; did you mean hidden?"),
-        (lambda c: c["data"].update(split=[1]), "data.split=[1] at data.split must be tuple[float, float, float] or null"),
+        (
+            lambda c: c["data"].update(split=[1]),
+            "data.split=[1] at data.split must be tuple[float, float, float] or null",
+        ),
         (lambda c: c["data"].update(context=True), "data.context=true at data.context must be int"),
         (lambda c: c["task"].update(data=3), "unknown key task.data at task.data"),
         (lambda c: c["optimizer"].update(params=[]), "unknown key optimizer.params at optimizer.params"),

@@ -3,7 +3,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from adlx.figures import style
-from adlx.metrics.forecast import ForecastResult, Quantiles
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import Quantiles
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from adlx.errors import UserError
-from adlx.figures.comparison import comparison, panels
+from adlx.figures.comparison import comparison
+from adlx.figures.forecast import panels
 
 NAN = float("nan")
 

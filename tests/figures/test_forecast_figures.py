@@ -5,7 +5,7 @@ import pytest
 
 from adlx.figures.forecast import forecast_fan, forecast_panels, horizon_error, series_skill
 from adlx.figures.panels import POINTS, target_times
-from adlx.metrics.forecast import horizon_mase, scores, skill_by_series
+from adlx.metrics.forecast_errors import horizon_mase, skill_by_series
 
 
 def test_panels_draw_the_last_windows_end_to_end(make_result, lines, drawn):
@@ -103,7 +103,7 @@ def test_horizon_error_draws_mase_by_step(make_result, drawn):
     thick = {line.get_label(): line.get_ydata() for line in panel.get_lines() if "MASE" in line.get_label()}
     model, naive = (horizon_mase(result, values) for values in (result.prediction, result.naive))
     np.testing.assert_allclose(list(thick.values()), [model.mean(axis=1), naive.mean(axis=1)])
-    table = scores(result)
+    table = result.scores()
     assert list(thick) == [
         f"forecast, MASE {table['test/mase']:#.4g}",
         f"naive (last value), MASE {table['baseline/mase']:#.4g}",
@@ -122,7 +122,7 @@ def test_bars_are_as_wide_as_the_skill(make_result, drawn):
     np.testing.assert_allclose([bar.get_width() for bar in panel.patches], skill)
     assert [label.get_text() for label in panel.get_yticklabels()] == list(result.series)
     assert [text.get_text() for text in panel.texts] == [f"{value:+.3f}" for value in skill]
-    assert f"overall {scores(result)['test/skill']:+.3f}" in panel.get_xlabel()
+    assert f"overall {result.scores()['test/skill']:+.3f}" in panel.get_xlabel()
     top, bottom = panel.transData.transform([[0, 0], [0, 3]])[:, 1]
     assert top > bottom
 

@@ -5,9 +5,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from adlx.figures import style
-from adlx.figures.comparison import panels
-from adlx.figures.forecast import calibration, forecast_fan, forecast_panels
-from adlx.metrics.forecast import scores
+from adlx.figures.forecast import calibration, forecast_fan, forecast_panels, panels
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 NINETEEN = tuple(np.arange(1, 20) / 20)
@@ -139,7 +137,7 @@ def test_a_fan_of_a_point_has_no_bands(drawn):
 def test_calibration_draws_the_share_below_each_quantile(make_result, drawn, lines, levels):
     result = make_result(windows=80, levels=levels)
     panel = drawn(calibration(result, "t")).axes[0]
-    table = scores(result)
+    table = result.scores()
     expected = {
         f"naive (last value), CRPS {table['baseline/crps']:#.4g}": result.quantiles.naive,
         f"forecast, CRPS {table['test/crps']:#.4g}": result.quantiles.values,

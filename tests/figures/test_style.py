@@ -11,24 +11,6 @@ from adlx.figures import style
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (64321.4, "64,321"),
-        (0.12345, "0.1235"),
-        (9.0, "9.000"),
-        (123456789012.0, "123.5 G"),
-        (-2.5e6, "\N{MINUS SIGN}2.500 M"),
-        (1.8234e-5, "1.823e-5"),
-        (-1.8e-5, "\N{MINUS SIGN}1.800e-5"),
-        (0.0, "0"),
-        (float("nan"), "\N{EN DASH}"),
-    ],
-)
-def test_numbers_read_well(value, text):
-    assert style.number(value) == text
-
-
-@pytest.mark.parametrize(
     ("ticks", "texts"),
     [
         ([64000.0, 64050.0, 64100.0], ["64,000", "64,050", "64,100"]),

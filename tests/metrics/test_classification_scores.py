@@ -10,16 +10,9 @@ from sklearn import metrics
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.metrics.classification import (
-    ClassResult,
-    baseline_errors,
-    by_class,
-    confusion_counts,
-    errors,
-    mcnemar,
-    scores,
-    skill,
-)
+from adlx.metrics.classification import ClassResult, baseline_errors, by_class, confusion_counts, errors
+from adlx.metrics.significance import mcnemar
+from adlx.metrics.skill import error_rate_skill
 
 CLASSES = ("ängstlich", "froh/heiter", "wütend", "müde")
 
@@ -32,7 +25,7 @@ def one_hot(prediction, count=4):
 def by_hand():
     """Eight samples of three classes; the fourth occurs in the training part alone, and is once predicted."""
     return ClassResult(
-        scores=one_hot([0, 0, 0, 1, 1, 0, 2, 3]),
+        class_scores=one_hot([0, 0, 0, 1, 1, 0, 2, 3]),
         label=np.array([0, 0, 0, 0, 1, 1, 2, 2]),
         index=np.arange(100, 108),
         classes=CLASSES,
@@ -50,7 +43,7 @@ def random_result():
 
 
 def test_scores_by_hand(by_hand):
-    table = scores(by_hand)
+    table = by_hand.scores()
     # right: 3 of 4, 1 of 2, 1 of 2
     assert table["test/accuracy"] == 5 / 8
     assert table["test/recall/ängstlich"] == 3 / 4
@@ -70,14 +63,14 @@ def test_scores_by_hand(by_hand):
 
 
 def test_scores_of_further_readouts(by_hand):
-    table = scores(by_hand)
+    table = by_hand.scores()
     assert table["test/accuracy/nearest centroid"] == 7 / 8
     assert table["test/balanced_accuracy/nearest centroid"] == pytest.approx((1 + 1 + 1 / 2) / 3)
     assert table["test/f1_macro/nearest centroid"] == pytest.approx((1 + 4 / 5 + 2 / 3) / 3)
     assert table["test/accuracy/k/nn"] == 2 / 8
     assert table["test/balanced_accuracy/k/nn"] == pytest.approx(1 / 3)
     assert table["test/f1_macro/k/nn"] == pytest.approx((4 / 10) / 3)
-    assert {key for key in scores(replace(by_hand, readouts={})) if key.count("/") > 1} == {
+    assert {key for key in replace(by_hand, readouts={}).scores() if key.count("/") > 1} == {
         "test/recall/ängstlich",
         "test/recall/froh/heiter",
         "test/recall/wütend",
@@ -85,8 +78,8 @@ def test_scores_of_further_readouts(by_hand):
 
 
 def test_scores_agree_with_scikit_learn(random_result):
-    label, prediction = random_result.label, random_result.scores.argmax(axis=1)
-    table = scores(random_result)
+    label, prediction = random_result.label, random_result.class_scores.argmax(axis=1)
+    table = random_result.scores()
     report = metrics.classification_report(label, prediction, target_names=list("abcdefg"), output_dict=True)
     assert table["test/accuracy"] == pytest.approx(report["accuracy"])
     assert table["test/balanced_accuracy"] == pytest.approx(report["macro avg"]["recall"])
@@ -104,8 +97,8 @@ def test_classes_without_samples_neither_warn_nor_count(by_hand):
     """The fourth class would draw the macro F1 and the balanced accuracy down, were it counted as 0."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table = scores(by_hand)
-        alone = scores(replace(by_hand, label=np.full(8, 2)))
+        table = by_hand.scores()
+        alone = replace(by_hand, label=np.full(8, 2)).scores()
         by_class(by_hand)
     assert table["test/balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 1 / 2) / 3)
     assert table["test/f1_macro"] == pytest.approx((3 / 4 + 1 / 2 + 2 / 3) / 3)
@@ -116,15 +109,15 @@ def test_classes_without_samples_neither_warn_nor_count(by_hand):
 
 
 def test_skill_of_a_perfect_model_of_the_guess_and_of_a_perfect_guess(by_hand):
-    assert scores(replace(by_hand, scores=one_hot(by_hand.label)))["test/skill"] == 1.0
-    guess = scores(replace(by_hand, scores=one_hot([0] * 8)))
+    assert replace(by_hand, class_scores=one_hot(by_hand.label)).scores()["test/skill"] == 1.0
+    guess = replace(by_hand, class_scores=one_hot([0] * 8)).scores()
     assert guess["test/skill"] == 0.0
     assert guess["test/mcnemar_pvalue"] == 1.0
     for name in ("accuracy", "balanced_accuracy", "f1_macro"):
         assert guess[f"test/{name}"] == guess[f"baseline/{name}"]
-    assert scores(replace(by_hand, label=np.zeros(8, int)))["test/skill"] == 0.0
-    assert skill(0.9, 0.3) == pytest.approx(-2.0)
-    assert skill(0.0, 0.0) == skill(0.5, 0.0) == 0.0
+    assert replace(by_hand, label=np.zeros(8, int)).scores()["test/skill"] == 0.0
+    assert error_rate_skill(0.9, 0.3) == pytest.approx(-2.0)
+    assert error_rate_skill(0.0, 0.0) == error_rate_skill(0.5, 0.0) == 0.0
 
 
 def test_mcnemar_counts_what_just_one_gets_wrong():
@@ -143,7 +136,7 @@ def test_mcnemar_agrees_with_the_binomial_test_and_the_cumulated_tail(random_res
     gained, lost = int((right & ~guessed).sum()), int((~right & guessed).sum())
     total = gained + lost
     tail = sum(math.comb(total, count) for count in range(min(gained, lost) + 1)) / 2**total
-    pvalue = scores(random_result)["test/mcnemar_pvalue"]
+    pvalue = random_result.scores()["test/mcnemar_pvalue"]
     assert pvalue == pytest.approx(2 * tail)
     assert pvalue == pytest.approx(binomtest(gained, total).pvalue)
     assert pvalue == mcnemar(errors(random_result), baseline_errors(random_result))
@@ -162,10 +155,10 @@ def test_by_class_by_hand(by_hand):
 
 
 def test_by_class_takes_the_commonest_error_and_knows_what_it_cannot_tell(by_hand):
-    table = by_class(replace(by_hand, scores=one_hot([0, 2, 1, 1, 1, 2, 2, 2])))
+    table = by_class(replace(by_hand, class_scores=one_hot([0, 2, 1, 1, 1, 2, 2, 2])))
     assert list(table["taken for"]) == ["froh/heiter", "wütend", "-", "-"]
     assert table.loc[3, ["precision", "recall", "f1"]].isna().all()
-    perfect = by_class(replace(by_hand, scores=one_hot(by_hand.label)))
+    perfect = by_class(replace(by_hand, class_scores=one_hot(by_hand.label)))
     assert list(perfect["taken for"]) == ["-"] * 4
 
 
@@ -173,7 +166,7 @@ def test_errors_average_to_what_accuracy_lacks(by_hand):
     np.testing.assert_array_equal(errors(by_hand), [0, 0, 0, 1, 0, 1, 0, 1])
     np.testing.assert_array_equal(baseline_errors(by_hand), [0, 0, 0, 0, 1, 1, 1, 1])
     assert errors(by_hand).dtype == np.float64
-    assert errors(by_hand).mean() == 1 - scores(by_hand)["test/accuracy"]
+    assert errors(by_hand).mean() == 1 - by_hand.scores()["test/accuracy"]
 
 
 def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
@@ -183,13 +176,15 @@ def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
     assert loaded.classes == CLASSES
     assert loaded.majority == 0
     assert type(loaded.majority) is int
-    for name in ("scores", "label", "index"):
+    for name in ("class_scores", "label", "index"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(by_hand, name), strict=True)
     assert list(loaded.readouts) == ["nearest centroid", "k/nn"]
     for name, values in by_hand.readouts.items():
         np.testing.assert_array_equal(loaded.readouts[name], values, strict=True)
-    assert scores(loaded) == scores(by_hand)
+    assert loaded.scores() == by_hand.scores()
     assert os.listdir(path.parent) == ["predictions.npz"]
+    with np.load(path) as file:
+        np.testing.assert_array_equal(file["scores"], by_hand.class_scores)
     bare = replace(by_hand, readouts={})
     bare.save(path)
     assert ClassResult.load(path).readouts == {}
@@ -214,7 +209,8 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with open(tmp_path / "array.npz", "wb") as file:
         np.save(file, np.zeros(3))
-    arrays = {name: np.asarray(getattr(by_hand, name)) for name in ("scores", "label", "index", "classes", "majority")}
+    arrays = {name: np.asarray(getattr(by_hand, name)) for name in ("label", "index", "classes", "majority")}
+    arrays["scores"] = by_hand.class_scores
     np.savez(tmp_path / "short.npz", **{**arrays, "label": arrays["label"][:5]})
     np.savez(tmp_path / "pickled.npz", allow_pickle=True, **{**arrays, "classes": np.array([{}])})
     for name in ("cut.npz", "text.npz", "other.npz", "array.npz", "short.npz", "pickled.npz"):
@@ -225,12 +221,12 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
 def test_what_is_inconsistent_is_refused(by_hand):
     with pytest.raises(ValueError, match=r"index has shape \(3,\), labels and classes ask for \(8,\)"):
         replace(by_hand, index=np.arange(3))
-    with pytest.raises(ValueError, match=r"scores has shape \(8, 3\)"):
-        replace(by_hand, scores=np.zeros((8, 3)))
+    with pytest.raises(ValueError, match=r"class_scores has shape \(8, 3\)"):
+        replace(by_hand, class_scores=np.zeros((8, 3)))
     with pytest.raises(ValueError, match="readout knn has shape"):
         replace(by_hand, readouts={"knn": np.zeros((7, 4))})
-    with pytest.raises(ValueError, match="scores holds NaN"):
-        replace(by_hand, scores=np.where(by_hand.scores > 0, np.nan, 0))
+    with pytest.raises(ValueError, match="class_scores holds NaN"):
+        replace(by_hand, class_scores=np.where(by_hand.class_scores > 0, np.nan, 0))
     for change in ({"majority": 4}, {"label": by_hand.label - 1}, {"label": by_hand.label + 2}):
         with pytest.raises(ValueError, match="4 classes"):
             replace(by_hand, **change)

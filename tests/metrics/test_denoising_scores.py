@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adlx.errors import UserError
-from adlx.metrics.denoising import DenoisingResult, by_time, losses, scores
+from adlx.metrics.denoising import DenoisingResult, by_time, noise_errors
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def by_hand() -> DenoisingResult:
 
 
 def test_scores_by_hand(by_hand):
-    assert scores(by_hand) == pytest.approx(
+    assert by_hand.scores() == pytest.approx(
         {
             "test/noise_mae": 0.3,
             "test/image_mae": 0.6,
@@ -40,7 +40,7 @@ def test_scores_by_hand(by_hand):
             "test/copies": 1 / 3,
         }
     )
-    assert losses(by_hand).mean() == pytest.approx(scores(by_hand)["test/noise_mae"])
+    assert noise_errors(by_hand).mean() == pytest.approx(by_hand.scores()["test/noise_mae"])
 
 
 def test_images_like_those_of_the_test_part_count_one_in_a_hundred_as_copies(by_hand):
@@ -50,8 +50,8 @@ def test_images_like_those_of_the_test_part_count_one_in_a_hundred_as_copies(by_
     samples = np.zeros((count, 1, 2, 2), dtype=np.uint8)
     held_out, alike = rng.uniform(0.1, 0.5, (2, count))
     result = replace(by_hand, samples=samples, neighbours=samples, distance=alike, held_out_distance=held_out)
-    assert 0.002 <= scores(result)["test/copies"] <= 0.025
-    assert scores(replace(result, distance=np.zeros(count)))["test/copies"] == 1
+    assert 0.002 <= result.scores()["test/copies"] <= 0.025
+    assert replace(result, distance=np.zeros(count)).scores()["test/copies"] == 1
 
 
 def test_errors_by_time(by_hand):

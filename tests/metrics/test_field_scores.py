@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from adlx.errors import UserError
-from adlx.metrics.fields import FieldResult, by_time, losses, scores, spans, vrmse
+from adlx.metrics.field_errors import spans, vrmse
+from adlx.metrics.fields import FieldResult, by_time, losses
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def by_hand() -> FieldResult:
 
 
 def test_scores_by_hand(by_hand):
-    found = scores(by_hand)
+    found = by_hand.scores()
     u, p = 1.0, 1.0  # 9 of 9; 2.25 of 2.25
     assert found["test/rollout_vrmse/u"] == pytest.approx(u)
     assert found["test/rollout_vrmse/p"] == pytest.approx(p)
@@ -57,13 +58,13 @@ def test_trajectories_of_different_length(by_hand):
     }
     for values in longer.values():
         values[1, 0] = values[0, 0]
-    found = scores(replace(by_hand, **longer, index=np.array([7, 9])))
+    found = replace(by_hand, **longer, index=np.array([7, 9])).scores()
     assert all(math.isfinite(value) for value in found.values())
     assert found["test/rollout_vrmse/u"] == pytest.approx(1)
 
 
 def test_a_reconstruction_has_scores_of_its_own(by_hand):
-    found = scores(replace(by_hand, onestep_error=None, divergence=None, total=None))
+    found = replace(by_hand, onestep_error=None, divergence=None, total=None).scores()
     kinds = [
         f"{of}/{name}"
         for of in ("test", "baseline")
@@ -107,7 +108,7 @@ def test_what_is_no_result(change, by_hand):
 def test_a_rollout_that_leaves_all_bounds_is_infinitely_wrong(by_hand):
     error = by_hand.error.copy()
     error[0, 1:, 0] = np.nan  # though there is a truth
-    found = scores(replace(by_hand, error=error))
+    found = replace(by_hand, error=error).scores()
     assert found["test/rollout_vrmse/u"] == found["test/rollout_vrmse"] == found["test/rollout_relmse/u"] == math.inf
     assert found["test/rollout_vrmse/p"] == pytest.approx(1)
     assert found["test/rollout_vrmse_first"] == pytest.approx(0.5)  # until then

@@ -6,14 +6,8 @@ import pytest
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.metrics.forecast import (
-    ForecastResult,
-    horizon_mase,
-    naive_window_losses,
-    scores,
-    skill_by_series,
-    window_losses,
-)
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import horizon_mase, naive_window_losses, skill_by_series, window_losses
 from adlx.metrics.significance import diebold_mariano
 
 
@@ -52,7 +46,7 @@ def random_result():
 
 
 def test_scores_by_hand(by_hand):
-    table = scores(by_hand)
+    table = by_hand.scores()
     # first series: |errors| 1 1 2 0, naive 2 4 2 4; second: 10 0 20 10, naive 10 20 10 20
     assert table["test/mae/BTC-USD"] == 1.0
     assert table["test/mse/BTC-USD"] == 1.5
@@ -80,10 +74,10 @@ def test_naive_repeats_the_last_value(by_hand):
 
 
 def test_skill_of_a_perfect_and_of_the_naive_forecast(random_result):
-    perfect = scores(replace(random_result, prediction=random_result.target))
+    perfect = replace(random_result, prediction=random_result.target).scores()
     assert perfect["test/skill"] == 1.0
     assert perfect["test/skill/b"] == 1.0
-    naive = scores(replace(random_result, prediction=random_result.naive))
+    naive = replace(random_result, prediction=random_result.naive).scores()
     assert naive["test/skill"] == 0.0
     assert naive["test/dm_pvalue"] == 1.0
     assert {k[5:] for k in naive if k.startswith("test/m")} == {k[9:] for k in naive if k.startswith("baseline/")}
@@ -92,7 +86,7 @@ def test_skill_of_a_perfect_and_of_the_naive_forecast(random_result):
 def test_losses_average_to_mase(by_hand, random_result):
     np.testing.assert_allclose(window_losses(by_hand), [(2 + 1) / 2, (2 + 3) / 2])
     np.testing.assert_allclose(naive_window_losses(by_hand), [(6 + 3) / 2, (6 + 3) / 2])
-    table = scores(random_result)
+    table = random_result.scores()
     assert window_losses(random_result).mean() == pytest.approx(table["test/mase"])
     assert naive_window_losses(random_result).mean() == pytest.approx(table["baseline/mase"])
     assert horizon_mase(random_result, random_result.prediction).mean() == pytest.approx(table["test/mase"])
@@ -100,15 +94,15 @@ def test_losses_average_to_mase(by_hand, random_result):
 
 def test_dm_pvalue_knows_horizon_and_stride(random_result):
     losses = window_losses(random_result), naive_window_losses(random_result)
-    assert scores(random_result)["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=1)[1]
+    assert random_result.scores()["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=1)[1]
     apart = replace(random_result, stride=4)
-    assert scores(apart)["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=4)[1]
+    assert apart.scores()["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=4)[1]
     assert diebold_mariano(*losses, 4, 1) != diebold_mariano(*losses, 4, 4)
 
 
 def test_dm_pvalue_is_left_out_with_too_few_windows(random_result):
     few = {name: getattr(random_result, name)[:10] for name in ("prediction", "target", "last", "origin")}
-    assert "test/dm_pvalue" not in scores(replace(random_result, **few))
+    assert "test/dm_pvalue" not in replace(random_result, **few).scores()
 
 
 def test_a_series_that_stands_still_has_a_finite_skill(by_hand):
@@ -117,7 +111,7 @@ def test_a_series_that_stands_still_has_a_finite_skill(by_hand):
     moving[..., 0] += 1.5  # three typical steps off
     result = replace(by_hand, target=still, prediction=moving)
     np.testing.assert_allclose(skill_by_series(result), [-3.0, 0.0])
-    table = scores(result)
+    table = result.scores()
     assert table["test/skill"] == pytest.approx(-1.5)
     assert table["test/skill/ÖL/€"] == 0.0
     assert np.isfinite(list(table.values())).all()
@@ -125,7 +119,7 @@ def test_a_series_that_stands_still_has_a_finite_skill(by_hand):
 
 def test_a_series_constant_in_training_keeps_its_units(by_hand):
     zero = np.array([0.0, 5.0])
-    table = scores(replace(by_hand, step_mae=zero, std=np.array([0.0, 10.0])))
+    table = replace(by_hand, step_mae=zero, std=np.array([0.0, 10.0])).scores()
     assert table["test/mase"] == pytest.approx((1 + 2) / 2)
     assert table["test/mae_scaled"] == pytest.approx((1 + 1) / 2)
 
@@ -139,7 +133,7 @@ def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
     assert loaded.origin.dtype == np.dtype("datetime64[ns]")
     for name in ("prediction", "target", "last", "origin", "mean", "std", "step_mae"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(by_hand, name), strict=True)
-    assert scores(loaded) == scores(by_hand)
+    assert loaded.scores() == by_hand.scores()
     with np.load(path, allow_pickle=False) as file:
         assert file["series"].dtype.kind == "U"
     assert os.listdir(path.parent) == ["predictions.npz"]

@@ -3,15 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adlx.metrics.forecast import (
-    ForecastResult,
-    Quantiles,
-    horizon_crps,
-    naive_window_crps,
-    quantile_scores,
-    scores,
-    window_crps,
-)
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import Quantiles, horizon_crps, naive_window_crps, window_crps
 from adlx.metrics.months import by_month
 from adlx.metrics.significance import diebold_mariano
 
@@ -80,7 +73,7 @@ def months():
 
 
 def test_scores_by_hand(by_hand):
-    table = quantile_scores(by_hand)
+    table = by_hand.quantile_scores()
     # errors at the three levels: a: 1 0 -3, 4 2 0; ÖL: 0 -5 -10, -5 -10 -15
     pinball = np.array([[0.25 + 0 + 0.75, 1 + 1 + 0], [0 + 2.5 + 2.5, 3.75 + 5 + 3.75]])
     # of the naive: a: 3 2 1, 3 2 1; ÖL: 0 -10 -20, 0 -10 -20
@@ -107,13 +100,13 @@ def test_scores_by_hand(by_hand):
 
 def test_targets_beyond_either_end_are_outside(by_hand):
     beyond = np.array([[[8.9, 110.1]], [[14.1, 84.9]]])
-    assert quantile_scores(replace(by_hand, target=beyond))["test/coverage_50"] == 0
+    assert replace(by_hand, target=beyond).quantile_scores()["test/coverage_50"] == 0
     ends = np.array([[[9.0, 110.0]], [[14.0, 85.0]]])
-    assert quantile_scores(replace(by_hand, target=ends))["test/coverage_50"] == 1
+    assert replace(by_hand, target=ends).quantile_scores()["test/coverage_50"] == 1
 
 
 def test_every_central_interval_is_scored(random_result):
-    table = scores(random_result)
+    table = random_result.scores()
     for prefix in ("test", "baseline"):
         assert {key for key in table if key.startswith((f"{prefix}/cov", f"{prefix}/wid"))} == {
             f"{prefix}/{what}_{percent}" for what in ("coverage", "width") for percent in (80, 50)
@@ -121,14 +114,14 @@ def test_every_central_interval_is_scored(random_result):
         assert 0 < table[f"{prefix}/coverage_50"] < table[f"{prefix}/coverage_80"] < 1
         assert 0 < table[f"{prefix}/width_50"] < table[f"{prefix}/width_80"]
     skewed = replace(random_result.quantiles, levels=np.array([0.1, 0.25, 0.5, 0.6, 0.7]))
-    assert not any("_80" in key or "_50" in key for key in scores(replace(random_result, quantiles=skewed)))
+    assert not any("_80" in key or "_50" in key for key in replace(random_result, quantiles=skewed).scores())
 
 
 def test_a_point_without_spread_has_the_crps_of_its_mase(random_result):
     flat = Quantiles(
         *(LEVELS, *(np.repeat(x[..., None], 5, -1) for x in (random_result.prediction, random_result.naive)))
     )
-    table = scores(replace(random_result, quantiles=flat))
+    table = replace(random_result, quantiles=flat).scores()
     for score in ("test/{}", "baseline/{}", "test/{}_skill"):
         assert table[score.format("crps")] == pytest.approx(table[score.format("mase").replace("mase_", "")])
     assert table["test/crps_dm_pvalue"] == pytest.approx(table["test/dm_pvalue"])
@@ -137,7 +130,7 @@ def test_a_point_without_spread_has_the_crps_of_its_mase(random_result):
 
 def test_window_losses_average_to_the_crps(by_hand, random_result):
     np.testing.assert_allclose(window_crps(by_hand), [2 / 3 * (1 / 0.5 + 5 / 5) / 2, 2 / 3 * (2 / 0.5 + 12.5 / 5) / 2])
-    table = quantile_scores(random_result)
+    table = random_result.quantile_scores()
     assert window_crps(random_result).mean() == pytest.approx(table["test/crps"])
     assert naive_window_crps(random_result).mean() == pytest.approx(table["baseline/crps"])
     steps = horizon_crps(random_result, random_result.quantiles.values)
@@ -149,20 +142,20 @@ def test_window_losses_average_to_the_crps(by_hand, random_result):
 def test_dm_pvalue_compares_the_crps(random_result):
     losses = window_crps(random_result), naive_window_crps(random_result)
     for stride in (1, 4):
-        found = scores(replace(random_result, stride=stride))["test/crps_dm_pvalue"]
+        found = replace(random_result, stride=stride).scores()["test/crps_dm_pvalue"]
         assert found == diebold_mariano(*losses, horizon=4, stride=stride)[1]
     few = {name: getattr(random_result, name)[:10] for name in ("prediction", "target", "last", "origin")}
     held = random_result.quantiles
     few["quantiles"] = replace(held, values=held.values[:10], naive=held.naive[:10])
-    table = scores(replace(random_result, **few))
+    table = replace(random_result, **few).scores()
     assert "test/crps" in table and "test/crps_dm_pvalue" not in table
 
 
 def test_a_point_forecast_has_no_quantile_scores(random_result):
     point = replace(random_result, quantiles=None)
-    assert not any("crps" in key or "coverage" in key for key in scores(point))
-    assert scores(point).items() < scores(random_result).items()
-    for of_quantiles in (quantile_scores, window_crps, naive_window_crps):
+    assert not any("crps" in key or "coverage" in key for key in point.scores())
+    assert point.scores().items() < random_result.scores().items()
+    for of_quantiles in (ForecastResult.quantile_scores, window_crps, naive_window_crps):
         with pytest.raises(ValueError, match="have no quantiles"):
             of_quantiles(point)
 
@@ -200,7 +193,7 @@ def test_months_of_a_point_and_of_other_levels(months):
 def test_months_weigh_up_to_the_scores(random_result):
     hours = random_result.origin[0] + np.arange(60) * np.timedelta64(36, "h")
     result = replace(random_result, origin=hours)
-    table, whole = by_month(result), scores(result)
+    table, whole = by_month(result), result.scores()
     assert table["windows"].sum() == 60 and len(table) == 3
     for name, key in {
         "mase": "test/mase",
@@ -218,7 +211,7 @@ def test_save_and_load_keep_every_bit(random_result, tmp_path):
     for name in ("levels", "values", "naive"):
         found, written = getattr(loaded.quantiles, name), getattr(random_result.quantiles, name)
         np.testing.assert_array_equal(found, written, strict=True)
-    assert scores(loaded) == scores(random_result)
+    assert loaded.scores() == random_result.scores()
 
 
 def test_files_of_points_load_without_quantiles(random_result, tmp_path):
@@ -226,7 +219,7 @@ def test_files_of_points_load_without_quantiles(random_result, tmp_path):
     point.save(tmp_path / "predictions.npz")
     loaded = ForecastResult.load(tmp_path / "predictions.npz")
     assert loaded.quantiles is None
-    assert scores(loaded) == scores(point)
+    assert loaded.scores() == point.scores()
     with np.load(tmp_path / "predictions.npz") as file:  # as they were before there were quantiles
         assert not {"quantiles", "levels", "naive_quantiles"} & set(file)
 

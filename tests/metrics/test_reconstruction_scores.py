@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult
-from adlx.metrics.reconstruction import ReconstructionResult, losses, perplexity, psnr, scores, usage
+from adlx.metrics.reconstruction import ReconstructionResult, losses, perplexity, psnr, usage
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def by_hand():
 
 
 def test_scores_by_hand(by_hand):
-    table = scores(by_hand)
+    table = by_hand.scores()
     assert table["test/mse"] == pytest.approx(0.01)
     assert table["test/psnr"] == pytest.approx(20.0)
     assert table["baseline/mse"] == pytest.approx(0.2)
@@ -47,7 +47,7 @@ def test_psnr_is_of_the_mean_error_over_all_pixels():
     blank = np.zeros((0, 3, 8, 8), dtype=np.uint8)
     result = ReconstructionResult(error, error * 2, np.zeros((5, 2, 2), int), 4, np.arange(5), blank, blank)
     wanted = 10 * np.log10(1 / ((images - decoded) ** 2).mean())
-    table = scores(result)
+    table = result.scores()
     assert table["test/psnr"] == pytest.approx(wanted)
     assert table["test/psnr"] < np.mean([psnr(value) for value in error])
     assert table["test/skill"] == pytest.approx(0.5)
@@ -57,16 +57,16 @@ def test_single_precision_errors_are_averaged_in_double(by_hand):
     many = np.full(100_000, 0.1, dtype=np.float32)
     codes = np.zeros((len(many), 1, 1), dtype=np.int16)
     result = replace(by_hand, error=many, baseline_error=many, codes=codes, index=np.arange(len(many)))
-    assert scores(result)["test/mse"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
-    assert scores(result)["test/skill"] == 0.0
+    assert result.scores()["test/mse"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+    assert result.scores()["test/skill"] == 0.0
 
 
 def test_without_error_there_is_no_psnr_and_every_score_is_finite(by_hand):
-    perfect = scores(replace(by_hand, error=np.zeros(4)))
+    perfect = replace(by_hand, error=np.zeros(4)).scores()
     assert perfect["test/skill"] == 1.0
     assert "test/psnr" not in perfect
     assert psnr(0.0) == math.inf
-    still = scores(replace(by_hand, baseline_error=np.zeros(4)))
+    still = replace(by_hand, baseline_error=np.zeros(4)).scores()
     assert "baseline/psnr" not in still
     assert still["test/skill"] == pytest.approx(-0.01)
     json.dumps([perfect, still], allow_nan=False)
@@ -86,7 +86,7 @@ def test_perplexity_agrees_with_scipy_and_has_its_bounds():
 
 def test_losses_average_to_the_score(by_hand):
     np.testing.assert_array_equal(losses(by_hand), [0.01, 0.02, 0.0, 0.01])
-    assert losses(by_hand).mean() == pytest.approx(scores(by_hand)["test/mse"])
+    assert losses(by_hand).mean() == pytest.approx(by_hand.scores()["test/mse"])
 
 
 def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
@@ -97,7 +97,7 @@ def test_save_and_load_are_exact_and_unpickled(by_hand, tmp_path):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(by_hand, name), strict=True)
     assert loaded.codebook == 8
     assert type(loaded.codebook) is int
-    assert scores(loaded) == scores(by_hand)
+    assert loaded.scores() == by_hand.scores()
     assert os.listdir(path.parent) == ["predictions.npz"]
 
 

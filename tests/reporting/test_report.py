@@ -3,40 +3,19 @@
 import json
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from adlx.reporting.terminal import brief, console, frame_table, number, readable, report, signed, verdict
+from adlx.metrics.classification import ClassResult
+from adlx.metrics.declaration import declaration
+from adlx.metrics.denoising import DenoisingResult
+from adlx.metrics.fields import FieldResult
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.reconstruction import ReconstructionResult
+from adlx.reporting.terminal import brief, console, frame_table, print_scores, report, verdict, verdicts
 from adlx.runs.folder import Run
 
 NAN = math.nan
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "-"),
-        (NAN, "-"),
-        (0.0, "0"),
-        (1.0, "1"),
-        (1.23456, "1.235"),
-        (-0.00123456, "-0.001235"),
-        (0.00099, "9.90e-04"),
-        (-1e-12, "-1.00e-12"),
-        (12345.6, "1.235e+04"),
-        (99999.0, "1e+05"),
-        (123456.7, "123,457"),
-        (-2.5e9, "-2,500,000,000"),
-    ],
-)
-def test_number(value, text):
-    assert number(value) == text
-
-
-def test_number_and_sign_with_digits_of_choice():
-    assert number(0.123456, 2) == "0.12"
-    assert [signed(value) for value in (0.01234, -0.5, 0.0, NAN)] == ["+0.0123", "-0.5000", "+0.0000", "-"]
 
 
 @pytest.mark.parametrize(
@@ -46,8 +25,8 @@ def test_number_and_sign_with_digits_of_choice():
         ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.05)"),
         ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.05)"),
         ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.61)"),
-        ({"test/skill": 0.9}, "too few windows to tell it from the baseline"),
-        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few windows to tell it from the baseline"),
+        ({"test/skill": 0.9}, "too few test samples to tell it from the baseline"),
+        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to tell it from the baseline"),
         (
             {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
             "in-sample, so it says nothing of data the model has not seen",
@@ -55,11 +34,14 @@ def test_number_and_sign_with_digits_of_choice():
     ],
 )
 def test_verdict(metrics, words):
-    assert verdict(metrics) == words
+    mase = declaration(ForecastResult.metrics, "test/mase")
+    assert mase is not None
+    assert verdict(metrics, mase) == words
 
 
 def made(tmp_path, metrics: dict, **data) -> Run:
     info = {"status": "finished", "seed": 4, "choices": {"model": "naive", "data": "crypto"}, "data": data}
+    info["result"] = "adlx.metrics.forecast.ForecastResult"
     run = Run(tmp_path, info)
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     return run
@@ -148,20 +130,68 @@ def test_a_frame_for_a_terminal(capsys):
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
 
 
-def test_a_deviation_stands_beside_its_mean():
-    nan = float("nan")
-    frame = pd.DataFrame({"run": ["a", "b", "c"], "u": [0.2634, 0.5, -np.inf], "u_std": [0.0123, nan, nan]})
-    told = readable(frame.assign(v_reduction=[0.1234, -12.5, nan], v_reduction_std=[0.021, nan, nan]))
-    assert told.columns.tolist() == ["run", "u", "v"]
-    assert told.to_numpy().tolist() == [
-        ["a", "0.263 ± 0.012", "+12.3 ± 2.1 %"],
-        ["b", "0.5000", "-1,250.0 %"],
-        ["c", "\N{EN DASH}", "-"],
+@pytest.mark.parametrize(
+    ("kind", "key", "words"),
+    [
+        (ReconstructionResult, "test/mse", "1 is perfect, 0 is the mean image of the training part"),
+        (DenoisingResult, "test/noise_mae", "1 is perfect, 0 is finding no noise"),
+        (FieldResult, "test/rollout_vrmse", "1 is perfect, 0 is the frozen last seed frame"),
+        (FieldResult, "test/vrmse", "1 is perfect, 0 is the mean frame of the training part"),
+        (ClassResult, "test/accuracy", "better than the baseline (p = 0.01)"),
+    ],
+)
+def test_verdicts_of_other_tasks(kind, key, words):
+    scores = {key: 0.5, "test/skill": 0.25, "test/mcnemar_pvalue": 0.01}
+    assert verdicts(scores, kind.metrics) == [f"skill +0.2500: {words}"]
+
+
+def test_names_of_parts_change_nothing(tmp_path, capsys):
+    """A series may be called like a metric, a field like a distance, and with slashes."""
+    report(made(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told(capsys) if line.startswith("│")]
+    assert rows == [["mase", "1.5", "2", "+0.2500"], ["mae/f1_macro/kid_skill", "100", "400", "+0.7500"]]
+
+
+def test_readouts_have_a_table_of_their_own(capsys):
+    scores = {
+        "test/accuracy": 0.5,
+        "baseline/accuracy": 0.25,
+        "test/skill": 1 / 3,
+        "test/mcnemar_pvalue": 0.2,
+        "test/recall/happy": 0.75,
+        **{f"test/{name}/{readout}": 0.5 for name in ("accuracy", "f1_macro") for readout in ("ridge", "a/b")},
+        "model/alpha/ridge": 0.01,
+        "model/nonzeros/ridge": 12345,
+        "model/nonzeros": 12345,
+    }
+    print_scores(scores, ClassResult, {}, "elm on faces", console())
+    lines = told(capsys)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert rows == [
+        ["accuracy", "0.5", "0.25", "+0.3333"],
+        ["recall/happy", "0.75", "-", ""],
+        ["ridge", "0.5", "0.5", "0.01", "12,345"],
+        ["a/b", "0.5", "0.5", "-", "-"],
     ]
-    pd.testing.assert_frame_equal(readable(told), told)
+    (heading,) = [line for line in lines if "non-zeros" in line]
+    assert [cell.strip() for cell in heading.split("┃")[1:-1]] == [
+        "readout",
+        "accuracy",
+        "macro F1",
+        "alpha",
+        "non-zeros",
+    ]
+    assert "elm on faces: by readout" in lines
+    one = {key: value for key, value in scores.items() if "a/b" not in key}
+    print_scores(one, ClassResult, {}, "elm on faces", console())
+    assert "by readout" not in capsys.readouterr().out
 
 
-def test_a_series_that_is_called_like_a_deviation_is_one_of_its_own():
-    frame = pd.DataFrame({"MASE by series": ["a"], "x": [0.5], "x_std": [0.25], "cost_reduction": [0.1]})
-    assert readable(frame).to_numpy().tolist() == [["a", "0.5", "0.25", "0.1"]]
-    assert readable(frame).columns.tolist() == frame.columns.tolist()
+def test_a_kernel_inception_distance_has_its_scale_beside_it(capsys):
+    scores = {"test/kid": 0.11, "baseline/kid_floor": -0.02, "baseline/kid_noise": 1.5}
+    notes = {"kid": {"features": "small network", "images": 1000, "steps": 5}}
+    print_scores(scores, DenoisingResult, notes, "unet on digits", console())
+    assert told(capsys)[-2:] == [
+        "KID 0.11: real images come to -0.02, noise to 1.5",
+        "KID by the features of a small network, 1,000 images in 5 steps",
+    ]

@@ -8,7 +8,6 @@ import pytest
 import adlx
 from adlx.api import Run
 from adlx.comparison.compare import compare
-from adlx.comparison.comparison import markdown
 from adlx.data.images.sources.faces_simulated import simulated_faces
 from adlx.metrics.classification import ClassResult
 from adlx.metrics.significance import confidence_set
@@ -59,7 +58,7 @@ def test_the_split_of_the_challenge_is_kept(autoencoder, classifiers):
 
 def test_comparison(classifiers, tmp_path):
     comparison = compare([run.path for run in classifiers])
-    assert comparison.metric == "test/accuracy"
+    assert comparison.metric.key == "test/accuracy"
     table = comparison.table.set_index("label")
     # Of settings that only differ between models nothing is said.
     assert set(table.index) == {"elm weights=gaussian readout=ridge", "elm weights=binary readout=lasso", "mlp"}
@@ -83,7 +82,7 @@ def test_comparison(classifiers, tmp_path):
     }
     assert table["mcs_pvalue"].to_dict() == pytest.approx(confidence_set(losses, block=1))
 
-    heading = markdown(comparison).splitlines()[0]
+    heading = comparison.markdown().splitlines()[0]
     columns = ["run", "seeds", "accuracy", "baseline", "balanced", "macro F1", "skill", "McNemar p", "MCS p"]
     assert heading == f"| {' | '.join([*columns, 'parameters', 'non-zeros', 'model kB', 'seconds'])} |"
     written = comparison.write(tmp_path / "c.png")
@@ -96,10 +95,10 @@ def test_comparison(classifiers, tmp_path):
 
 def test_images_compare_too(autoencoder):
     comparison = compare([autoencoder.path])
-    assert comparison.metric == "test/psnr"
+    assert comparison.metric.key == "test/psnr"
     assert comparison.table["mean"].tolist() == [autoencoder.metrics["test/psnr"]]
     assert comparison.table["baseline"].tolist() == [autoencoder.metrics["baseline/psnr"]]
-    assert "McNemar" not in markdown(comparison)
+    assert "McNemar" not in comparison.markdown()
 
 
 def test_runs_of_unlike_tasks_share_no_table(autoencoder, classifiers):

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from adlx.runs.loggers import Curves, flatten, read_curves
+from adlx.runs.loggers import Curves, read_curves
+from adlx.runs.settings import flatten
 
 
 @pytest.fixture

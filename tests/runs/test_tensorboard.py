@@ -7,7 +7,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from adlx.runs.folder import Run
-from adlx.runs.loggers import flatten, read_curves
+from adlx.runs.loggers import read_curves
+from adlx.runs.settings import flatten
 
 FIGURES = {"forecast", "horizon_error", "series_skill", "training_curves"}
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from adlx.models.diffusion.ddim import DDIM
 
 import adlx
-from adlx.models.diffusion.ddim import DDIM
 from adlx.tasks.denoise import Denoise
 
 WORDS = [

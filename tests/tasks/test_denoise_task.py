@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from adlx.models.diffusion.dit import DiT
 from told import error_of
 
 import adlx
@@ -13,6 +12,7 @@ from adlx.api import Run
 from adlx.data.images.digits import Digits
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
+from adlx.models.diffusion.dit import DiT
 from adlx.models.diffusion.features import Features
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
@@ -251,7 +251,11 @@ def test_lora_from_some_digits_to_others(tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [["trainer.precision=bf16-mixed"], ["trainer.precision=64-true"], ["model=unet", "model.widths=[8,16]", *(f"~model.{key}" for key in SIZES)]],
+    [
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.precision=64-true"],
+        ["model=unet", "model.widths=[8,16]", *(f"~model.{key}" for key in SIZES)],
+    ],
 )
 def test_precisions_and_the_other_network(words, tmp_path):
     run = adlx.train([*WORDS, *DIGITS, *words, "trainer.max_epochs=1", f"output_dir={tmp_path}"])

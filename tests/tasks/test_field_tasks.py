@@ -14,7 +14,8 @@ from waves import WINDOWS, WORDS, waves, write_waves
 import adlx
 from adlx.api import Run
 from adlx.data.fields.sources.well import read_well, write_well
-from adlx.metrics.fields import FieldResult, vrmse
+from adlx.metrics.field_errors import vrmse
+from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldForecaster
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves

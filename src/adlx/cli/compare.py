@@ -8,13 +8,13 @@ from adlx.cli.examples import examples
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="adlx compare",
-        description="Runs side by side, best first: mean and deviation over seeds, the baseline, Diebold-Mariano "
-        "against it, and the model confidence set where the runs share their test windows.",
+        description="Runs side by side, best first: mean and deviation over seeds, the baseline, the significance "
+        "against it, and the model confidence set where the runs share their test samples.",
         epilog=examples("compare"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or multirun folders for all their runs")
-    parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by, such as test/mase")
+    parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by")
     parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
     parser.add_argument(
         "--reference",
@@ -26,13 +26,14 @@ def main(words: list[str]) -> None:
     from pathlib import Path
 
     from adlx.comparison.compare import compare
-    from adlx.comparison.comparison import check_suffix, shown
+    from adlx.comparison.writing import check_suffix
+    from adlx.reporting.comparison import comparison_tables
     from adlx.reporting.terminal import console
 
     if given.out:
         check_suffix(Path(given.out))
     comparison = compare(given.runs, given.metric, given.against, given.reference)
-    for table in shown(comparison):
+    for table in comparison_tables(comparison):
         console().print(table)
     for path in comparison.write(given.out) if given.out else ():
         print(f"wrote {path}")

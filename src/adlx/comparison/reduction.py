@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.comparison.evidence import Evidence, pooled
+from adlx.comparison.evidence import Evidence
 from adlx.errors import UserError
+from adlx.metrics.declaration import Metric
+from adlx.metrics.tables import means_and_deviations
 
 
 def named(labels: Sequence[str], text: str) -> str:
@@ -16,23 +18,23 @@ def named(labels: Sequence[str], text: str) -> str:
     Raises:
         UserError: none has, several have, or there is no other label.
     """
-    found = [label for label in labels if label == text] or [
+    fitting = [label for label in labels if label == text] or [
         label for label in labels if set(text.split()) <= set(label.split())
     ]
-    if len(found) != 1:
-        what = "several labels have" if found else "no label has"
-        raise UserError(f"--reference {text}: {what} these words; choose one of: {'; '.join(found or labels)}")
+    if len(fitting) != 1:
+        what = "several labels have" if fitting else "no label has"
+        raise UserError(f"--reference {text}: {what} these words; choose one of: {'; '.join(fitting or labels)}")
     if len(labels) == 1:
-        raise UserError(f"--reference {text}: there is nothing beside {found[0]} to compare with it")
-    return found[0]
+        raise UserError(f"--reference {text}: there is nothing beside {fitting[0]} to compare with it")
+    return fitting[0]
 
 
 def reductions(
-    evidence: Evidence | None, labels: Sequence[str], metric: str, reference: str, seeds: dict[str, list[Any]]
+    evidence: Evidence | None, labels: Sequence[str], metric: Metric, reference: str, seeds: dict[str, list[Any]]
 ) -> pd.DataFrame:
     """1 - error / error of the reference, a row for each other label; columns `NAME_reduction`, and `_std` over runs.
 
-    Runs are paired by seed where both have the same seeds, each once; else each is held against the mean of the
+    Runs are paired by seed where both have the same seeds, each once; else each is compared with the mean of the
     reference's. NaN where the reference has no error, or none that is finite.
 
     Args:
@@ -47,12 +49,12 @@ def reductions(
     """
     if evidence is None:
         raise UserError(f"--reference {reference}: the runs were not tested on the same samples")
-    rows = {label: [evidence.mean_errors(one, metric) for one in evidence.results[label]] for label in labels}
+    rows = {label: [one.mean_errors(metric) for one in evidence.results[label]] for label in labels}
     names = list(rows[reference][0])
     if not names:
-        raise UserError(f"--reference {reference}: {metric} gives no loss of single samples that runs share")
+        raise UserError(f"--reference {reference}: {metric.key} gives no loss of single samples that runs share")
     errors = {label: np.array([list(one.values()) for one in group]) for label, group in rows.items()}
-    found = {}
+    lower = {}
     for label in labels:
         if label == reference:
             continue
@@ -61,5 +63,5 @@ def reductions(
             base = errors[reference][[others.index(seed) for seed in own]]
         else:
             base = errors[reference].mean(axis=0)
-        found[label] = 1 - errors[label] / np.where(np.isfinite(base) & (base > 0), base, np.nan)
-    return pooled(f"error lower than {reference}", found, [f"{name}_reduction" for name in names])
+        lower[label] = 1 - errors[label] / np.where(np.isfinite(base) & (base > 0), base, np.nan)
+    return means_and_deviations(f"error lower than {reference}", lower, [f"{name}_reduction" for name in names])

@@ -1,5 +1,7 @@
 """Which classes are told apart, and how well."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -80,6 +82,11 @@ def class_scores(result: ClassResult, title: str) -> Figure:
     values.grid(visible=False)
     style.legend_below(figure, panel)
     return figure
+
+
+def compared(results: dict[str, list[ClassResult]], labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
+    """The confusion matrix of the best, its first run."""
+    return {"confusion": confusion(results[labels[0]][0], f"{labels[0]} on {where}")}
 
 
 def _print_shares(panel: Axes, shares: np.ndarray) -> None:

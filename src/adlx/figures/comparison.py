@@ -7,10 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adlx.errors import UserError
 from adlx.figures import style
-from adlx.figures.panels import Tiles, grid
-from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.text import mean_and_deviation, significant
 
 
 @style.styled()
@@ -63,7 +61,7 @@ def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np
     known = baseline[np.isfinite(baseline)]
     if len(known) and np.ptp(known) <= 1e-9 * np.abs(known).max():
         looks = {"color": style.NAIVE, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
-        panel.axhline(known[0], label=f"baseline {style.number(known[0])}", **looks)
+        panel.axhline(known[0], label=f"baseline {significant(known[0])}", **looks)
     values = curve["x"].to_numpy(dtype=float)
     if values.min() > 0 and values.max() > 20 * values.min():
         panel.set_xscale("log")
@@ -79,37 +77,6 @@ def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np
     return figure
 
 
-@style.styled()
-def panels(results: dict[str, ForecastResult], title: str) -> Figure:
-    """Forecasts of several models on the same windows, a panel for each series.
-
-    Raises:
-        UserError: the results are not of the same windows.
-    """
-    names = list(results)
-    first = results[names[0]]
-    for name in names[1:]:
-        other = results[name]
-        same = other.series == first.series and other.target.shape == first.target.shape
-        if not same or not np.array_equal(other.origin, first.origin):
-            raise UserError(f"{names[0]} and {name} did not forecast the same windows, so they share no plot")
-    tiles = Tiles.of(first)
-    figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
-    for index, panel in enumerate(axes):
-        (naive,) = panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9)
-        (actual,) = panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, linewidth=1.6)
-        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
-        actual.set(label="actual", marker=tiles.marker if tiles.lone else "", markersize=3)
-        for order, (name, result) in enumerate(results.items()):
-            if np.allclose(result.prediction, first.naive, rtol=1e-5, atol=0):  # drawn already
-                continue
-            color, dash = style.model_looks(order)
-            x, y = tiles.line(result.prediction, index)
-            panel.plot(x, y, color=color, linestyle=dash, label=name, marker=tiles.marker, markersize=3)
-    style.legend_below(figure, axes[0])
-    return figure
-
-
 def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
     known = np.flatnonzero(np.isfinite(baseline))
     looks = {"color": style.WORSE, "linestyle": "--", "linewidth": 1.3, "zorder": 1}
@@ -117,7 +84,7 @@ def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
         return
     values = baseline[known]
     if len(known) == len(baseline) and np.ptp(values) <= 1e-9 * np.abs(values).max():
-        panel.axvline(values[0], label=f"baseline {style.number(values[0])}", **looks)
+        panel.axvline(values[0], label=f"baseline {significant(values[0])}", **looks)
     else:
         panel.vlines(values, known - 0.38, known + 0.38, label="baseline", **{**looks, "linestyle": "-"})
     panel.legend(loc="lower left", bbox_to_anchor=(0, 1))
@@ -126,4 +93,4 @@ def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
 def _value(mean: float, std: float, count: float) -> str:
     if not np.isfinite(mean):
         return "no value"
-    return style.mean_and_deviation(mean, std) + (f"  (n={count:.0f})" if count > 1 else "")
+    return mean_and_deviation(mean, std) + (f"  (n={count:.0f})" if count > 1 else "")

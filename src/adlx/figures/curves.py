@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, MaxNLocator
 
 from adlx.figures import style
+from adlx.metrics.text import significant
 
 WIDE = 20.0
 """Largest over smallest loss from which a linear axis hides the end of the training."""
@@ -70,7 +71,7 @@ def _mark_best(panel: Axes, curve: pd.Series, table: pd.DataFrame) -> None:
     """The numbers go to the legend: beside the point they would cover the curves."""
     step = int(curve.to_numpy().argmin())
     at, value = curve.index[step], float(curve.iloc[step])
-    label = f"best {style.number(value)} at step {at:,.0f}"
+    label = f"best {significant(value)} at step {at:,.0f}"
     if "epoch" in table:
         epoch = table.loc[(table["step"] == at) & table["val/loss"].notna(), "epoch"].dropna()
         label += f", epoch {epoch.iloc[0]:.0f}" if len(epoch) else ""

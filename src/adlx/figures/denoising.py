@@ -1,6 +1,7 @@
 """Images that a diffusion model drew, how they came about, and how well it finds noise of each strength."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,6 +85,13 @@ def loss_by_noise(result: DenoisingResult, title: str) -> Figure:
     panel.set_ylabel("mean absolute error")
     style.legend_below(figure, panel)
     return figure
+
+
+def compared(
+    results: dict[str, list[DenoisingResult]], labels: Sequence[str], where: str, title: str
+) -> dict[str, Figure]:
+    """What the best draws, its first run."""
+    return {"samples": grid(results[labels[0]][0].samples, f"{labels[0]} on {where}")}
 
 
 def _gap(width: int) -> int:

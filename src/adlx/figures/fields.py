@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from adlx.figures import style
 from adlx.figures.mosaic import mosaic
-from adlx.metrics.fields import FieldResult, by_time
+from adlx.metrics.fields import FieldResult, by_field, by_time
 from adlx.specs import FieldSpec
 
 MAP, ERROR_MAP, BODY = "RdBu_r", "PuOr", "#555555"
@@ -124,6 +124,15 @@ def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
         mean = np.mean([by_time(result)["model"] for result in group], axis=0)
         curves.append((mean, {"color": color, "linestyle": dash, "label": label}))
     return _by_time(curves, first, title)
+
+
+def compared(results: dict[str, list[FieldResult]], labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
+    """Error by field, mean and deviation over the runs of each configuration, and their mean against time."""
+    names = results[labels[0]][0].names
+    return {
+        "fields": errors_by_field(by_field(results, labels), names, title),
+        "error_by_time": errors_by_time({label: results[label] for label in labels}, title),
+    }
 
 
 @style.styled()

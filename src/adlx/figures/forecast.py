@@ -4,7 +4,7 @@ Shapes: N windows, C context steps, H horizon steps, S series.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,10 +12,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from adlx.errors import UserError
 from adlx.figures import style
 from adlx.figures.panels import FEW, Tiles, grid
-from adlx.metrics.forecast import ForecastResult, horizon_mase, quantile_scores, skill, skill_by_series
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import horizon_mase, skill_by_series
 from adlx.metrics.quantiles import intervals
+from adlx.metrics.skill import skill
+from adlx.metrics.text import MINUS, significant
 
 BANDS = 4
 """Intervals drawn at most: shades that can still be told apart."""
@@ -50,6 +54,44 @@ def forecast_panels(result: ForecastResult, title: str) -> Figure:
     return figure
 
 
+def compared(
+    results: dict[str, list[ForecastResult]], labels: Sequence[str], where: str, title: str
+) -> dict[str, Figure]:
+    """The forecasts of each configuration's first run."""
+    return {"panels": panels({label: group[0] for label, group in results.items()}, title)}
+
+
+@style.styled()
+def panels(results: Mapping[str, ForecastResult], title: str) -> Figure:
+    """Forecasts of several models on the same windows, a panel for each series.
+
+    Raises:
+        UserError: the results are not of the same windows.
+    """
+    names = list(results)
+    first = results[names[0]]
+    for name in names[1:]:
+        other = results[name]
+        same = other.series == first.series and other.target.shape == first.target.shape
+        if not same or not np.array_equal(other.origin, first.origin):
+            raise UserError(f"{names[0]} and {name} did not forecast the same windows, so they share no plot")
+    tiles = Tiles.of(first)
+    figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
+    for index, panel in enumerate(axes):
+        (naive,) = panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9)
+        (actual,) = panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, linewidth=1.6)
+        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
+        actual.set(label="actual", marker=tiles.marker if tiles.lone else "", markersize=3)
+        for order, (name, result) in enumerate(results.items()):
+            if np.allclose(result.prediction, first.naive, rtol=1e-5, atol=0):  # drawn already
+                continue
+            color, dash = style.model_looks(order)
+            x, y = tiles.line(result.prediction, index)
+            panel.plot(x, y, color=color, linestyle=dash, label=name, marker=tiles.marker, markersize=3)
+    style.legend_below(figure, axes[0])
+    return figure
+
+
 @style.styled()
 def horizon_error(result: ForecastResult, title: str) -> Figure:
     """Mean absolute error in units of the training part's one-step change, by step ahead.
@@ -64,7 +106,7 @@ def horizon_error(result: ForecastResult, title: str) -> Figure:
     for name, (values, color, dash) in looks.items():
         error = horizon_mase(result, values)
         mean = error.mean(axis=1)
-        label = f"{name}, MASE {style.number(float(mean.mean()))}"
+        label = f"{name}, MASE {significant(float(mean.mean()))}"
         panel.plot(steps, error, dash, color=color, linewidth=0.8, alpha=0.4, marker="." if horizon == 1 else "")
         panel.plot(steps, mean, dash, color=color, linewidth=2.4, marker="o" if horizon <= FEW else "", label=label)
     _explain_thin(panel, result)
@@ -98,7 +140,7 @@ def series_skill(result: ForecastResult, title: str) -> Figure:
     panel.grid(axis="y", visible=False)
     panel.margins(x=0.12)
     panel.xaxis.set_major_formatter(style.NumberFormatter())
-    panel.set_xlabel(f"skill = 1 {style.MINUS} MAE / MAE of the naive forecast;  dashed: overall {overall:+.3f}")
+    panel.set_xlabel(f"skill = 1 {MINUS} MAE / MAE of the naive forecast;  dashed: overall {overall:+.3f}")
     return figure
 
 
@@ -111,7 +153,7 @@ def calibration(result: ForecastResult, title: str) -> Figure:
     Raises:
         ValueError: the result has no quantiles.
     """
-    held, table = result.quantiles, quantile_scores(result)
+    held, table = result.quantiles, result.quantile_scores()
     assert held is not None
     figure = style.blank(title, height=5.2)
     panel = figure.add_subplot()
@@ -123,7 +165,7 @@ def calibration(result: ForecastResult, title: str) -> Figure:
     for name, (values, score, color, dash) in looks.items():
         below = result.target[..., None] <= values
         panel.plot(held.levels, below.mean(axis=(0, 1)).T, dash, color=color, linewidth=0.8, alpha=0.4)
-        label = f"{name}, CRPS {style.number(score)}"
+        label = f"{name}, CRPS {significant(score)}"
         (mean,) = panel.plot(held.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o")
         mean.set(label=label, clip_on=False)  # whole at 0 and 1 too
     _explain_thin(panel, result)

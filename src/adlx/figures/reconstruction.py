@@ -8,6 +8,7 @@ from matplotlib.ticker import NullFormatter
 
 from adlx.figures import style
 from adlx.metrics.reconstruction import perplexity, psnr, usage
+from adlx.metrics.text import significant
 
 COLUMNS = 8
 """Pairs side by side."""
@@ -70,7 +71,7 @@ def code_usage(codes: np.ndarray, codebook: int, title: str) -> Figure:
     figure = style.blank(title, height=4.2)
     panel = figure.add_subplot()
     edges = np.arange(codebook + 1) + 0.5
-    label = f"{used:,} of {codebook:,} codes used, perplexity {style.number(perplexity(shares))}"
+    label = f"{used:,} of {codebook:,} codes used, perplexity {significant(perplexity(shares))}"
     panel.stairs(shares[:used], edges[: used + 1], baseline=None, color=style.MODEL, linewidth=1.6, label=label)
     even = f"all used equally, perplexity {codebook:,}"
     panel.axhline(1 / codebook, color=style.NAIVE, linestyle="--", linewidth=1.3, zorder=1, label=even)

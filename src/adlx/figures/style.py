@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
 
 from adlx.atomic import replacing
+from adlx.metrics.text import MINUS, unit_of
 
 DPI = 150
 WIDTH = 10.0  # inches
@@ -29,7 +30,6 @@ NAIVE = "#8C8C8C"
 WORSE = "#D55E00"
 MODELS = (MODEL, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":")
-MINUS = "\N{MINUS SIGN}"
 
 _LOOKS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
@@ -118,29 +118,6 @@ def model_looks(index: int) -> tuple[str, str]:
     return MODELS[index % len(MODELS)], DASHES[index // len(MODELS) % len(DASHES)]
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A value to some significant digits, as a person would write it: 64,321, 0.1234, 1.235 G, 1.200e-6."""
-    if not math.isfinite(value):
-        return "\N{EN DASH}"
-    if value == 0:
-        return "0"
-    factor, unit = _unit(abs(value))
-    whole = math.floor(math.log10(abs(value) / factor)) + 1
-    return f"{value / factor:,.{max(0, digits - whole)}f}{unit}".replace("-", MINUS, 1 if value < 0 else 0)
-
-
-def mean_and_deviation(mean: float, deviation: float) -> str:
-    """`0.0225 ± 0.0054`: the mean to the decimals of the deviation's second digit; NaN is no deviation."""
-    if not math.isfinite(deviation) or not math.isfinite(mean):
-        return number(mean)
-    if deviation < 1e-12 * abs(mean):  # rounding, of equal values
-        deviation = 0.0
-    if not 1e-6 < deviation < 1e4 or abs(mean) >= 1e5:
-        return f"{number(mean)} ± {number(deviation, 2)}"
-    decimals = max(0, 1 - math.floor(math.log10(deviation)))
-    return f"{mean:,.{decimals}f} ± {deviation:.{decimals}f}".replace("-", MINUS, 1 if mean < 0 else 0)
-
-
 class NumberFormatter(Formatter):
     """Ticks with just the decimals that tell neighbours apart, thousands separated, units above a million."""
 
@@ -154,7 +131,7 @@ class NumberFormatter(Formatter):
         ticks = sorted({float(value) for value in locs})
         largest = max((abs(value) for value in ticks), default=0.0)
         spacing = min((b - a for a, b in pairwise(ticks)), default=largest) or 1.0
-        self.factor, self.unit = _unit(largest)
+        self.factor, self.unit = unit_of(largest)
         spacing /= self.factor
         # a spacing of 2.5 needs a decimal although its order of magnitude does not
         decimals = range(max(0, -math.floor(math.log10(spacing))), 12)
@@ -163,13 +140,3 @@ class NumberFormatter(Formatter):
     def __call__(self, x: float, pos: int | None = None) -> str:
         unit = self.unit if x else ""
         return f"{x / self.factor:,.{self.decimals}f}".replace("-", MINUS) + unit
-
-
-def _unit(size: float) -> tuple[float, str]:
-    for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
-        if size >= factor:
-            return factor, unit
-    if 0 < size < 1e-4:
-        order = math.floor(math.log10(size))
-        return 10.0**order, f"e{order}"
-    return 1.0, ""

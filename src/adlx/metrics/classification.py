@@ -5,27 +5,74 @@ Shapes: N samples, K classes.
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from adlx.metrics.archive import reading, write
+from adlx.metrics.declaration import Metric
+from adlx.metrics.result import Result
+from adlx.metrics.significance import mcnemar
+from adlx.metrics.skill import error_rate_skill
+from adlx.metrics.tables import means
 
-NAMES = ("scores", "label", "index", "classes", "majority")
+NAMES = {"class_scores": "scores", "label": "label", "index": "index", "classes": "classes", "majority": "majority"}
+"""What each part is called in the file."""
 READOUT = "readout/"
 """What the name of a further readout follows in the file."""
 
 
+def errors(result: "ClassResult") -> np.ndarray:
+    """(N,) float, 1 where the prediction is wrong and 0 where it is right: the loss by which runs compare."""
+    return (result.prediction != result.label).astype(float)
+
+
+def baseline_errors(result: "ClassResult") -> np.ndarray:
+    """(N,) float, the same for the constant guess of the majority class."""
+    return (result.label != result.majority).astype(float)
+
+
+_WRONG: dict[str, Any] = {"pvalue": "test/mcnemar_pvalue", "loss": errors}
+
+METRICS = (
+    Metric(
+        "test/accuracy",
+        "accuracy",
+        "up",
+        baseline="baseline/accuracy",
+        skill="test/skill",
+        zero="always guessing the commonest class",
+        parts="readout",
+        headline=True,
+        **_WRONG,
+    ),
+    Metric(
+        "test/balanced_accuracy",
+        "balanced",
+        "up",
+        baseline="baseline/balanced_accuracy",
+        parts="readout",
+        in_comparison=True,
+    ),
+    Metric("test/f1_macro", "macro F1", "up", baseline="baseline/f1_macro", parts="readout", in_comparison=True),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, **_WRONG),
+    Metric("test/mcnemar_pvalue", "McNemar p", None, "pvalue", in_table=False),
+    Metric("test/recall", "recall", "up", parts="class"),
+    Metric("model/alpha", "alpha", None, parts="readout", in_table=False),
+)
+
+
 @dataclass(frozen=True)
-class ClassResult:
+class ClassResult(Result):
     """Scores of a set of samples beside their true classes, with what the training part tells of the classes.
 
     Args:
-        scores: (N, K) the higher the likelier, in any unit (logits, probabilities); the highest is the prediction, the
-            first of equals.
+        class_scores: (N, K) the higher the likelier, in any unit (logits, probabilities); the highest is the
+            prediction, the first of equals.
         label: (N,) int, the true classes.
         index: (N,) int, places of the samples in the data set.
         classes: K names in the order of the labels.
@@ -33,17 +80,25 @@ class ClassResult:
         readouts: (N, K) scores of the same samples by the name of another way to read the model out.
     """
 
-    scores: np.ndarray
+    class_scores: np.ndarray
     label: np.ndarray
     index: np.ndarray
     classes: tuple[str, ...]
     majority: int
     readouts: dict[str, np.ndarray] = field(default_factory=dict)
 
+    metrics = METRICS
+    same_samples = ("classes", "index", "label")
+    tables_by = ("readout",)
+    sizes = ("model/parameters", "model/nonzeros", "model/size_kb")
+    comparison_figures = "adlx.figures.classification"
+
     def __post_init__(self) -> None:
         samples, count = len(self.label), len(self.classes)
         wanted = {"label": (self.label, (samples,)), "index": (self.index, (samples,))}
-        given = {"scores": self.scores} | {f"readout {name}": values for name, values in self.readouts.items()}
+        given = {"class_scores": self.class_scores} | {
+            f"readout {name}": values for name, values in self.readouts.items()
+        }
         wanted |= {name: (values, (samples, count)) for name, values in given.items()}
         for name, (values, shape) in wanted.items():
             if values.shape != shape:
@@ -58,11 +113,11 @@ class ClassResult:
     @property
     def prediction(self) -> np.ndarray:
         """(N,) int, the class of the highest score."""
-        return self.scores.argmax(axis=1)
+        return self.class_scores.argmax(axis=1)
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in NAMES}
+        arrays = {stored: np.asarray(getattr(self, name)) for name, stored in NAMES.items()}
         arrays["classes"] = np.asarray(self.classes, dtype=np.str_)
         arrays |= {READOUT + name: values for name, values in self.readouts.items()}
         write(path, arrays)
@@ -75,74 +130,45 @@ class ClassResult:
             UserError: the file is missing, damaged, or no classification result.
         """
         with reading(path, "classification") as archive:
-            arrays = {name: archive[name] for name in NAMES}
+            arrays = {name: archive[stored] for name, stored in NAMES.items()}
             further = [name for name in archive if name.startswith(READOUT)]
             readouts = {name.removeprefix(READOUT): archive[name] for name in further}
             classes, majority = tuple(str(name) for name in arrays.pop("classes")), int(arrays.pop("majority"))
             return cls(classes=classes, majority=majority, readouts=readouts, **arrays)
 
+    def scores(self) -> dict[str, float]:
+        """Scores of a classification and of the constant guess of the training part's commonest class, flat.
 
-def errors(result: ClassResult) -> np.ndarray:
-    """(N,) float, 1 where the prediction is wrong and 0 where it is right: the loss by which runs compare."""
-    return (result.prediction != result.label).astype(float)
+        - `test/accuracy`: share of samples whose highest score is the true class.
+        - `test/balanced_accuracy`, `test/f1_macro`: means of recall and of F1 over the classes that occur in the test
+          labels: a class without samples has no recall, and is not counted as 0.
+        - `baseline/...`: each of these for the constant guess.
+        - `test/skill`: 1 - (1 - test/accuracy) / (1 - baseline/accuracy): 1 perfect, 0 the constant guess, negative
+          worse; see `error_rate_skill` for a baseline that is always right.
+        - `test/mcnemar_pvalue`: of the model against the constant guess, see `mcnemar`.
+        - `test/recall/<class>`: for each class that occurs in the test labels.
+        - `test/accuracy/<readout>`, `test/balanced_accuracy/<readout>`, `test/f1_macro/<readout>`: of further readouts.
+        """
+        wrong, constant = errors(self), baseline_errors(self)
+        table = {f"test/{name}": value for name, value in _averages(self.label, self.prediction).items()}
+        guess = np.full_like(self.label, self.majority)
+        table |= {f"baseline/{name}": value for name, value in _averages(self.label, guess).items()}
+        table["test/skill"] = error_rate_skill(wrong.mean(), constant.mean())
+        table["test/mcnemar_pvalue"] = mcnemar(wrong, constant)
+        counts = confusion_counts(self)
+        for place in np.unique(self.label):
+            table[f"test/recall/{self.classes[place]}"] = float(counts[place, place] / counts[place].sum())
+        for readout, values in self.readouts.items():
+            averages = _averages(self.label, values.argmax(axis=1))
+            table |= {f"test/{name}/{readout}": value for name, value in averages.items()}
+        return table
 
-
-def baseline_errors(result: ClassResult) -> np.ndarray:
-    """(N,) float, the same for the constant guess of the majority class."""
-    return (result.label != result.majority).astype(float)
-
-
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided p-value that two classifiers are wrong equally often, from their (N,) 0/1 errors on the same samples.
-
-    The exact test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions or
-    percentages": of the samples on which just one of the two is wrong, it is the first with probability 1/2. Where
-    there is no such sample, 1.
-    """
-    only_first, only_second = int((first > second).sum()), int((second > first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-
-    from scipy.stats import binomtest  # 0.6 s to import
-
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
-
-
-def skill(wrong: float, baseline: float) -> float:
-    """1 - wrong / baseline, shares of wrong predictions: 1 is perfect, 0 the baseline, below 0 worse than it.
-
-    Where the baseline is never wrong (the test part is all of one class) nothing can be gained over it and the ratio
-    has no meaning: the skill is 0 then, also for a model that is wrong; its accuracy tells how often.
-    """
-    return float(1 - wrong / baseline) if baseline > 0 else 0.0
-
-
-def scores(result: ClassResult) -> dict[str, float]:
-    """Scores of a classification and of the constant guess of the training part's commonest class, flat.
-
-    - `test/accuracy`: share of samples whose highest score is the true class.
-    - `test/balanced_accuracy`, `test/f1_macro`: means of recall and of F1 over the classes that occur in the test
-      labels: a class without samples has no recall, and is not counted as 0.
-    - `baseline/...`: each of these for the constant guess.
-    - `test/skill`: 1 - (1 - test/accuracy) / (1 - baseline/accuracy): 1 perfect, 0 the constant guess, negative worse;
-      see `skill` for a baseline that is always right.
-    - `test/mcnemar_pvalue`: of the model against the constant guess, see `mcnemar`.
-    - `test/recall/<class>`: for each class that occurs in the test labels.
-    - `test/accuracy/<readout>`, `test/balanced_accuracy/<readout>`, `test/f1_macro/<readout>`: of further readouts.
-    """
-    wrong, constant = errors(result), baseline_errors(result)
-    table = {f"test/{name}": value for name, value in _averages(result.label, result.prediction).items()}
-    guess = np.full_like(result.label, result.majority)
-    table |= {f"baseline/{name}": value for name, value in _averages(result.label, guess).items()}
-    table["test/skill"] = skill(wrong.mean(), constant.mean())
-    table["test/mcnemar_pvalue"] = mcnemar(wrong, constant)
-    counts = confusion_counts(result)
-    for place in np.unique(result.label):
-        table[f"test/recall/{result.classes[place]}"] = float(counts[place, place] / counts[place].sum())
-    for readout, values in result.readouts.items():
-        averages = _averages(result.label, values.argmax(axis=1))
-        table |= {f"test/{name}/{readout}": value for name, value in averages.items()}
-    return table
+    @classmethod
+    def comparison_tables(
+        cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
+    ) -> dict[str, pd.DataFrame]:
+        rows = {label: np.mean([recalls(one) for one in results[label]], axis=0) for label in labels}
+        return {"classes": means("recall by class", rows, results[labels[0]][0].classes)}
 
 
 def confusion_counts(result: ClassResult) -> np.ndarray:
@@ -162,8 +188,8 @@ def recalls(result: ClassResult) -> np.ndarray:
 def by_class(result: ClassResult) -> pd.DataFrame:
     """A row for each class: `class`, `samples` of it, `precision`, `recall`, `f1`, and what it was most `taken for`.
 
-    `taken for` is the commonest wrong prediction, the first of equals, or "-" where there is none. NaN is what cannot
-    be told: the recall of a class without samples, the precision of one never predicted, F1 where both are unknown.
+    `taken for` is the commonest wrong prediction, the first of equals, or "-" where there is none. NaN is what is
+    unknown: the recall of a class without samples, the precision of one never predicted, F1 where both are unknown.
     """
     from sklearn.metrics import precision_recall_fscore_support  # 1 s to import
 

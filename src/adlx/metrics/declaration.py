@@ -4,11 +4,12 @@ Tables, verdicts, sorting, comparisons, TensorBoard and reports read declaration
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from adlx.metrics import text
 from adlx.metrics.text import Format
 
 
@@ -18,39 +19,40 @@ class Metric:
 
     Args:
         key: in `metrics.json`, such as `test/mase`. A metric of parts has the name of a part behind it, as in
-            `test/mae/BTC`.
-        label: what a table calls it, such as `MASE`.
-        better: `up`, `down`, or the value that it should come near, such as 0.8 for the coverage of an 80 % interval.
+            `test/mae/BTC`; so have its baseline and its skill.
+        label: what the heading of a column calls it, such as `MASE`.
+        better: `up`, `down`, or the value that it should come near, such as 0.8 for the coverage of an 80 % interval;
+            None: no value is better than another.
         format: how it is written.
         baseline: key of the same score of the trivial baseline; None: there is none.
         skill: key of the skill that puts the score beside its baseline; None: there is none.
-        zero: of a skill, what 0 stands for: `the mean image of the training part`.
+        zero: what has a skill of 0: `the mean image of the training part`.
         pvalue: key of the p-value of its significance test against the baseline; None: there is no such test.
         loss: from a result to (N,) losses of its samples, whose mean the metric is or follows from; runs are tested
-            against each other on them. None: no single sample has one.
+            against each other on them. It returns None for a result without them. None: no single sample has one.
         parts: what the name behind the key says: `series`, `class`, `field`, `readout`; empty: there are no parts.
         headline: a run is judged by it at a glance. The first that all runs have is what they are compared by.
         in_table: has a row of its own in the table of a run. A skill and a p-value stand beside what they belong to.
         in_comparison: is a column of a comparison by another metric.
-        only_beside: key of a metric; in a comparison the column is shown only if the two differ in some run.
+        where_differ: two keys; in a comparison the column is shown only if their numbers differ in some run.
         caveat: key and words: where `metrics.json` has the key, the words are the verdict on the score.
-        requires_equal: name of a note in `run.json` in which runs must agree for the metric to compare.
+        requires_equal: dotted name of a note in `run.json` in which runs must agree for the metric to compare.
     """
 
     key: str
     label: str
-    better: Literal["up", "down"] | float
+    better: Literal["up", "down"] | float | None
     format: Format = "number"
     baseline: str | None = None
     skill: str | None = None
     zero: str = ""
     pvalue: str | None = None
-    loss: Callable[[Any], np.ndarray] | None = None
+    loss: Callable[[Any], np.ndarray | None] | None = None
     parts: str = ""
     headline: bool = False
     in_table: bool = True
     in_comparison: bool = False
-    only_beside: str | None = None
+    where_differ: tuple[str, str] | None = None
     caveat: tuple[str, str] | None = None
     requires_equal: str | None = None
 
@@ -59,13 +61,32 @@ class Metric:
         """The key without its first word: `mase` of `test/mase`."""
         return self.key.partition("/")[2]
 
+    @property
+    def is_skill(self) -> bool:
+        """Whether 0 is what the baseline scores, by definition."""
+        return self.format == "skill"
+
     def badness(self, value: float) -> float:
         """A number that is lower for a better value; NaN is the worst."""
         if np.isnan(value):
             return np.inf
         if self.better == "up":
             return -value
-        return value if self.better == "down" else abs(value - self.better)
+        return abs(value - self.better) if isinstance(self.better, int | float) else value
+
+    def write(self, value: float | None) -> str:
+        return text.write(value, self.format)
+
+    def write_mean(self, mean: float, deviation: float) -> str:
+        """The mean over runs and its deviation; NaN: there is none."""
+        return text.write_mean(mean, deviation, self.format)
+
+    def of_part(self, part: str) -> "Metric":
+        """The metric of one part alone. The losses, the test and the verdict are of the whole, so it has none."""
+        baseline, skill = (key and f"{key}/{part}" for key in (self.baseline, self.skill))
+        whole = {"loss": None, "pvalue": None, "parts": "", "headline": False, "in_comparison": False}
+        key, label = f"{self.key}/{part}", f"{self.label} {part}"
+        return replace(self, key=key, label=label, baseline=baseline, skill=skill, **whole)
 
 
 def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
@@ -78,3 +99,24 @@ def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
         return None
     metric = max(fitting, key=lambda metric: len(metric.key))
     return metric, key[len(metric.key) + 1 :]
+
+
+def declaration(metrics: Sequence[Metric], key: str) -> Metric | None:
+    """What is declared of a key of `metrics.json`, be it of a whole, a part or a baseline; None where nothing is."""
+    if declared := find(metrics, key):
+        metric, part = declared
+        return metric.of_part(part) if part else metric
+    return find_baseline(metrics, key)
+
+
+def find_baseline(metrics: Sequence[Metric], key: str) -> Metric | None:
+    """The score of the baseline as a metric of its own."""
+    baselines = [
+        Metric(metric.baseline, f"{metric.label} of the baseline", metric.better, metric.format, parts=metric.parts)
+        for metric in metrics
+        if metric.baseline is not None
+    ]
+    if (declared := find(baselines, key)) is None:
+        return None
+    metric, part = declared
+    return metric.of_part(part) if part else metric

@@ -5,21 +5,57 @@ Shapes: N test images, M drawn ones, C channels, H x W pixels.
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from adlx.metrics.archive import reading, write
-from adlx.metrics.forecast import skill
+from adlx.metrics.declaration import Metric
+from adlx.metrics.result import Result
+from adlx.metrics.skill import skill
+from adlx.metrics.text import number
+
+
+def noise_errors(result: "DenoisingResult") -> np.ndarray:
+    """(N,) the loss by which runs compare; its mean is `test/noise_mae`."""
+    return result.noise_error
+
+
+def image_errors(result: "DenoisingResult") -> np.ndarray:
+    """(N,) whose mean is `test/image_mae`."""
+    return result.image_error
+
+
+_KID: dict[str, Any] = {"requires_equal": "kid.features"}
+
+METRICS = (
+    # A distance of two sets of images: no single image has a loss.
+    Metric("test/kid", "KID", "down", baseline="baseline/kid_floor", headline=True, **_KID),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=noise_errors),
+    Metric(
+        "test/noise_mae",
+        "noise MAE",
+        "down",
+        baseline="baseline/noise_mae",
+        skill="test/skill",
+        zero="finding no noise",
+        loss=noise_errors,
+    ),
+    Metric("test/image_mae", "image MAE", "down", loss=image_errors),
+    Metric("test/kid_deviation", "deviation of the KID", "down", in_table=False, **_KID),
+    Metric("baseline/kid_noise", "KID of noise", None, in_table=False, **_KID),
+    Metric("test/distance", "distance to the training images", None, baseline="baseline/distance"),
+    Metric("test/copies", "copies", "down"),
+)
 
 
 @dataclass(frozen=True)
-class DenoisingResult:
+class DenoisingResult(Result):
     """Errors of a set of images at random noise levels, and images that were drawn.
 
     Args:
         noise_error: (N,) mean absolute error of the noise of each image, which has deviation 1.
-        image_error: (N,) of the image found beneath it, in units of the deviation of the training part.
+        image_error: (N,) of the image that is left without it, in units of the deviation of the training part.
         baseline_error: (N,) of no noise at all in the place of what the model finds.
         time: (N,) diffusion time of each, from 0 to 1.
         index: (N,) int, places of the images in the data set.
@@ -42,11 +78,15 @@ class DenoisingResult:
     held_out_distance: np.ndarray
     kid: np.ndarray
 
+    metrics = METRICS
+    same_samples = ("index", "time")
+    comparison_figures = "adlx.figures.denoising"
+
     def __post_init__(self) -> None:
         count = len(self.noise_error)
         for field in fields(self)[:5]:
-            if (found := getattr(self, field.name).shape) != (count,) or count == 0:
-                raise ValueError(f"{field.name} has shape {found}, asked for is {(count,)}, at least one")
+            if (shape := getattr(self, field.name).shape) != (count,) or count == 0:
+                raise ValueError(f"{field.name} has shape {shape}, asked for is {(count,)}, at least one")
         if self.samples.ndim != 4 or self.samples.dtype != np.uint8:
             raise ValueError(f"samples of shape {self.samples.shape} and {self.samples.dtype} are no images")
 
@@ -64,40 +104,50 @@ class DenoisingResult:
         with reading(path, "denoising") as archive:
             return cls(**{field.name: archive[field.name] for field in fields(cls)})
 
+    def scores(self) -> dict[str, float]:
+        """Scores on the test images, flat.
 
-def losses(result: DenoisingResult) -> np.ndarray:
-    """(N,) the loss by which runs compare; its mean is `test/noise_mae`."""
-    return result.noise_error
+        - `test/noise_mae`: mean absolute error of the noise; `baseline/noise_mae`, of finding none, is about
+          sqrt(2 / pi) = 0.798.
+        - `test/image_mae`: of the images beneath, in units of the deviation of the training part.
+        - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 perfect, 0 nothing found.
+        - `test/kid`: kernel inception distance of drawn images from test images, and `test/kid_deviation` over subsets;
+          `baseline/kid_floor` is that of validation images, about the least there can be, and `baseline/kid_noise` that
+          of noise.
+        - `test/distance`: median distance of a drawn image to the nearest training image; `baseline/distance` that of a
+          test image. `test/copies`: share of drawn images nearer than all but 1 % of test images; about 0.01 where
+          nothing is copied.
+        """
+        noise, baseline = float(self.noise_error.mean()), float(self.baseline_error.mean())
+        return {
+            "test/noise_mae": noise,
+            "test/image_mae": float(self.image_error.mean()),
+            "baseline/noise_mae": baseline,
+            "test/skill": skill(noise, baseline),
+            "test/kid": float(self.kid[0, 0]),
+            "test/kid_deviation": float(self.kid[0, 1]),
+            "baseline/kid_floor": float(self.kid[1, 0]),
+            "baseline/kid_noise": float(self.kid[2, 0]),
+            "test/distance": float(np.median(self.distance)),
+            "baseline/distance": float(np.median(self.held_out_distance)),
+            "test/copies": float((self.distance < np.quantile(self.held_out_distance, 0.01)).mean()),
+        }
 
-
-def scores(result: DenoisingResult) -> dict[str, float]:
-    """Scores on the test images, flat.
-
-    - `test/noise_mae`: mean absolute error of the noise; `baseline/noise_mae`, of finding none, is about
-      sqrt(2 / pi) = 0.798.
-    - `test/image_mae`: of the images beneath, in units of the deviation of the training part.
-    - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 perfect, 0 nothing found.
-    - `test/kid`: kernel inception distance of drawn images from test images, and `test/kid_deviation` over subsets;
-      `baseline/kid_floor` is that of validation images, about the least there can be, and `baseline/kid_noise` that of
-      noise.
-    - `test/distance`: median distance of a drawn image to the nearest training image; `baseline/distance` that of a
-      test image. `test/copies`: share of drawn images nearer than all but 1 % of test images; about 0.01 where nothing
-      is copied.
-    """
-    noise, baseline = float(result.noise_error.mean()), float(result.baseline_error.mean())
-    return {
-        "test/noise_mae": noise,
-        "test/image_mae": float(result.image_error.mean()),
-        "baseline/noise_mae": baseline,
-        "test/skill": skill(noise, baseline),
-        "test/kid": float(result.kid[0, 0]),
-        "test/kid_deviation": float(result.kid[0, 1]),
-        "baseline/kid_floor": float(result.kid[1, 0]),
-        "baseline/kid_noise": float(result.kid[2, 0]),
-        "test/distance": float(np.median(result.distance)),
-        "baseline/distance": float(np.median(result.held_out_distance)),
-        "test/copies": float((result.distance < np.quantile(result.held_out_distance, 0.01)).mean()),
-    }
+    @classmethod
+    def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
+        """What gives the kernel inception distance its scale, and how it was measured."""
+        lines = []
+        if "test/kid" in scores:
+            kid, floor, noise = (
+                number(scores[key]) for key in ("test/kid", "baseline/kid_floor", "baseline/kid_noise")
+            )
+            lines.append(f"KID {kid}: real images come to {floor}, noise to {noise}")
+        if "kid" in notes:
+            note = notes["kid"]
+            lines.append(
+                f"KID by the features of a {note['features']}, {note['images']:,} images in {note['steps']} steps"
+            )
+        return lines
 
 
 def by_time(result: DenoisingResult, bins: int = 10) -> np.ndarray:

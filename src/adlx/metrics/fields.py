@@ -4,22 +4,65 @@ Shapes: N trajectories, T time steps, F fields. Means over space leave out the i
 different lengths, what lies beyond an end is NaN.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from adlx.metrics.archive import reading, write
-from adlx.metrics.forecast import skill
+from adlx.metrics.declaration import Metric
+from adlx.metrics.field_errors import SPANS, over_time, spans, vrmse
+from adlx.metrics.result import Result
+from adlx.metrics.skill import skill
+from adlx.metrics.tables import means_and_deviations
 
-SPANS = ("first", "middle", "last")
-"""Thirds of a rollout."""
+
+def losses(result: "FieldResult") -> np.ndarray:
+    """(N,) the loss by which runs compare, mean over fields."""
+    return vrmse(result.error, result.variance).mean(axis=1)
+
+
+METRICS = (
+    Metric(
+        "test/rollout_vrmse",
+        "rollout VRMSE",
+        "down",
+        baseline="baseline/rollout_vrmse",
+        skill="test/skill",
+        zero="the frozen last seed frame",
+        parts="field",
+        headline=True,
+        loss=losses,
+    ),
+    Metric(
+        "test/vrmse",
+        "VRMSE",
+        "down",
+        baseline="baseline/vrmse",
+        skill="test/skill",
+        zero="the mean frame of the training part",
+        parts="field",
+        headline=True,
+        loss=losses,
+    ),
+    Metric("test/onestep_vrmse", "one step", "down", in_comparison=True),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=losses),
+    *(
+        Metric(f"test/rollout_vrmse_{span}", f"{span} third", "down", baseline=f"baseline/rollout_vrmse_{span}")
+        for span in SPANS
+    ),
+    Metric("test/rollout_relmse", "rollout relative MSE", "down", baseline="baseline/rollout_relmse", parts="field"),
+    Metric("test/relmse", "relative MSE", "down", baseline="baseline/relmse", parts="field"),
+    Metric("test/divergence", "divergence", "down", baseline="baseline/divergence"),
+    Metric("test/alpha_drift", "drift of the volume", "down", baseline="baseline/alpha_drift"),
+)
 
 
 @dataclass(frozen=True)
-class FieldResult:
+class FieldResult(Result):
     """Errors of predicted fields, step by step.
 
     Args:
@@ -46,18 +89,22 @@ class FieldResult:
     total: np.ndarray | None = None
     start: int = 0
 
+    metrics = METRICS
+    same_samples = ("names", "index")
+    comparison_figures = "adlx.figures.fields"
+
     def __post_init__(self) -> None:
         shape = (len(self.index), self.error.shape[1] if self.error.ndim == 3 else 0, len(self.names))
         if 0 in shape:
             raise ValueError(f"error has shape {self.error.shape}: no trajectories, steps or fields")
         for name in ("error", "baseline_error", "variance", "power", "onestep_error"):
-            found = getattr(self, name)
-            if found is not None and found.shape != shape:
-                raise ValueError(f"{name} has shape {found.shape}, asked for is {shape}")
+            values = getattr(self, name)
+            if values is not None and values.shape != shape:
+                raise ValueError(f"{name} has shape {values.shape}, asked for is {shape}")
         for name in ("divergence", "total"):
-            found = getattr(self, name)
-            if found is not None and found.shape != (*shape[:2], 2):
-                raise ValueError(f"{name} has shape {found.shape}, asked for is {(*shape[:2], 2)}")
+            values = getattr(self, name)
+            if values is not None and values.shape != (*shape[:2], 2):
+                raise ValueError(f"{name} has shape {values.shape}, asked for is {(*shape[:2], 2)}")
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
@@ -66,8 +113,9 @@ class FieldResult:
     def after(self, start: int) -> Self:
         """The same without the time steps before `start`, which is not before its own."""
         parts = ("error", "baseline_error", "variance", "power", "onestep_error", "divergence", "total")
-        held = {name: value for name in parts if (value := getattr(self, name)) is not None}
-        return replace(self, **{name: value[:, start - self.start :] for name, value in held.items()}, start=start)
+        arrays = {name: values for name in parts if (values := getattr(self, name)) is not None}
+        later = {name: values[:, start - self.start :] for name, values in arrays.items()}
+        return replace(self, **later, start=start)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -86,71 +134,73 @@ class FieldResult:
             arrays["names"] = tuple(arrays["names"].tolist())
             return cls(**{**arrays, "start": int(arrays["start"])})
 
+    def scores(self) -> dict[str, float]:
+        """Scores on the test trajectories, flat.
 
-def vrmse(error: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """(N, F) root of the squared error over the variance, both summed over time: 1 is what the mean over space scores.
+        Of a rollout: `test/rollout_vrmse`, mean over fields and trajectories; by field, `test/rollout_vrmse/<field>`
+        and `test/rollout_relmse/<field>` (squared error over the squared truth, as the SEA paper has it); over thirds
+        of the time, `test/rollout_vrmse_first`, `_middle`, `_last`; `test/onestep_vrmse`. `baseline/...`: of the frozen
+        last seed frame. `test/divergence` and `test/alpha_drift`: physical checks, `baseline/...` of the truth itself.
 
-    The sums come before the ratio, so that a field at rest, with no variance, does not outweigh all others.
-    """
-    return np.sqrt(over_time(error, variance) / np.maximum(np.nansum(variance, axis=1), 1e-12))
+        Of a reconstruction: `test/vrmse`, `test/vrmse/<field>`, `test/relmse/<field>`; `baseline/...`: of the mean
+        frame of the training part.
 
+        `test/skill`: 1 - test / baseline of the headline.
+        """
+        rollout = self.onestep_error is not None
+        prefix = "rollout_" if rollout else ""
+        table: dict[str, float] = {}
+        for of, error in (("test", self.error), ("baseline", self.baseline_error)):
+            by_field = vrmse(error, self.variance)
+            relative = over_time(error, self.power) / np.maximum(np.nansum(self.power, axis=1), 1e-12)
+            table[f"{of}/{prefix}vrmse"] = float(by_field.mean())
+            for place, name in enumerate(self.names):
+                table[f"{of}/{prefix}vrmse/{name}"] = float(by_field[:, place].mean())
+                table[f"{of}/{prefix}relmse/{name}"] = float(relative[:, place].mean())
+            if rollout:
+                for name, at in zip(SPANS, spans(error.shape[1]), strict=True):
+                    span = vrmse(error[:, at], self.variance[:, at])
+                    table[f"{of}/rollout_vrmse_{name}"] = float(span.mean())
+        if self.onestep_error is not None:
+            table["test/onestep_vrmse"] = float(vrmse(self.onestep_error, self.variance).mean())
+        if self.divergence is not None:
+            predicted, true = np.sqrt(np.nanmean(self.divergence**2, axis=(0, 1)))
+            table |= {"test/divergence": float(predicted), "baseline/divergence": float(true)}
+        if self.total is not None:
+            for place, of in enumerate(("test", "baseline")):
+                total = self.total[:, :, place]
+                first = self.total[:, :1, 1]
+                table[f"{of}/alpha_drift"] = float(np.nanmean(np.abs(total / first - 1)))
+        table["test/skill"] = skill(table[f"test/{prefix}vrmse"], table[f"baseline/{prefix}vrmse"])
+        return table
 
-def over_time(error: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(N, F) sum of errors (N, T, F) where there is a truth; one that is not a number, of a rollout that has left all
-    bounds, is infinite."""
-    return np.where(np.isnan(truth), 0.0, np.where(np.isnan(error), np.inf, error)).sum(axis=1)
+    @classmethod
+    def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
+        """The results from the first time step on that all of them predict: some are given more frames than others."""
+        start = max(one.start for group in results.values() for one in group)
+        shortest = min(one.start + one.error.shape[1] for group in results.values() for one in group)
+        if start < shortest:
+            results = {label: [one.after(start) for one in group] for label, group in results.items()}
+        return super().on_common_samples(results)
 
+    def is_of_same_samples(self, other: Any) -> bool:
+        """The truth's variance, which is computed, need not agree to the last bit."""
+        if not super().is_of_same_samples(other) or self.variance.shape != other.variance.shape:
+            return False
+        return np.allclose(self.variance, other.variance, equal_nan=True)
 
-def losses(result: FieldResult) -> np.ndarray:
-    """(N,) the loss by which runs compare, mean over fields."""
-    return vrmse(result.error, result.variance).mean(axis=1)
+    def mean_errors(self, metric: Metric) -> dict[str, float]:
+        """VRMSE by field, and of `all`; empty where the metric has no loss."""
+        of_all = super().mean_errors(metric)
+        by_field = vrmse(self.error, self.variance).mean(axis=0)
+        return dict(zip(self.names, by_field.tolist(), strict=True)) | of_all if of_all else {}
 
-
-def scores(result: FieldResult) -> dict[str, float]:
-    """Scores on the test trajectories, flat.
-
-    Of a rollout: `test/rollout_vrmse`, mean over fields and trajectories; by field, `test/rollout_vrmse/<field>` and
-    `test/rollout_relmse/<field>` (squared error over the squared truth, as the SEA paper has it); over thirds of the
-    time, `test/rollout_vrmse_first`, `_middle`, `_last`; `test/onestep_vrmse`. `baseline/...`: of the frozen last seed
-    frame. `test/divergence` and `test/alpha_drift`: physical checks, `baseline/...` of the truth itself.
-
-    Of a reconstruction: `test/vrmse`, `test/vrmse/<field>`, `test/relmse/<field>`; `baseline/...`: of the mean frame of
-    the training part.
-
-    `test/skill`: 1 - test / baseline of the headline.
-    """
-    rollout = result.onestep_error is not None
-    prefix = "rollout_" if rollout else ""
-    table: dict[str, float] = {}
-    for of, error in (("test", result.error), ("baseline", result.baseline_error)):
-        by_field = vrmse(error, result.variance)
-        relative = over_time(error, result.power) / np.maximum(np.nansum(result.power, axis=1), 1e-12)
-        table[f"{of}/{prefix}vrmse"] = float(by_field.mean())
-        for place, name in enumerate(result.names):
-            table[f"{of}/{prefix}vrmse/{name}"] = float(by_field[:, place].mean())
-            table[f"{of}/{prefix}relmse/{name}"] = float(relative[:, place].mean())
-        if rollout:
-            for name, at in zip(SPANS, spans(error.shape[1]), strict=True):
-                span = vrmse(error[:, at], result.variance[:, at])
-                table[f"{of}/rollout_vrmse_{name}"] = float(span.mean())
-    if result.onestep_error is not None:
-        table["test/onestep_vrmse"] = float(vrmse(result.onestep_error, result.variance).mean())
-    if result.divergence is not None:
-        predicted, true = np.sqrt(np.nanmean(result.divergence**2, axis=(0, 1)))
-        table |= {"test/divergence": float(predicted), "baseline/divergence": float(true)}
-    if result.total is not None:
-        for place, of in enumerate(("test", "baseline")):
-            total = result.total[:, :, place]
-            first = result.total[:, :1, 1]
-            table[f"{of}/alpha_drift"] = float(np.nanmean(np.abs(total / first - 1)))
-    table["test/skill"] = skill(table[f"test/{prefix}vrmse"], table[f"baseline/{prefix}vrmse"])
-    return table
-
-
-def spans(steps: int) -> list[slice]:
-    """Thirds of a number of steps, the last one longest; a third without a step is all of them."""
-    borders = [steps * part // 3 for part in range(4)]
-    return [slice(a, b) if b > a else slice(0, steps) for a, b in pairwise(borders)]
+    @classmethod
+    def comparison_tables(
+        cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
+    ) -> dict[str, pd.DataFrame]:
+        names = results[labels[0]][0].names
+        return {"fields": means_and_deviations("VRMSE by field", by_field(results, labels), names)}
 
 
 def by_time(result: FieldResult) -> dict[str, np.ndarray]:
@@ -165,3 +215,13 @@ def by_time(result: FieldResult) -> dict[str, np.ndarray]:
         return np.where(known, np.sqrt(error) / deviation, 0.0).sum(axis=0) / known.sum(axis=0)
 
     return {name: mean(error) for name, error in parts.items() if error is not None}
+
+
+def by_field(results: Mapping[str, Sequence[FieldResult]], labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """(runs, F) VRMSE by label; last, (1, F), that of the frozen last seed frame, or of the mean frame."""
+    rows = {
+        label: np.stack([vrmse(one.error, one.variance).mean(axis=0) for one in results[label]]) for label in labels
+    }
+    first = results[labels[0]][0]
+    baseline = "mean frame" if first.onestep_error is None else "frozen"
+    return rows | {baseline: vrmse(first.baseline_error, first.variance).mean(axis=0)[None]}

@@ -1,260 +1,227 @@
-"""What a forecast is scored from, and its scores.
+"""The test of a forecaster: its scores, each declared, and how runs compare.
 
 Shapes: N windows, H horizon steps, S series, Q quantile levels.
 """
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from adlx.metrics.archive import reading, write
-from adlx.metrics.quantiles import crps, intervals
-from adlx.metrics.significance import diebold_mariano
+from adlx.metrics.declaration import Metric
+from adlx.metrics.forecast_errors import (
+    Forecasts,
+    element_crps,
+    horizon_crps,
+    horizon_mase,
+    inside,
+    naive_window_crps,
+    naive_window_losses,
+    quantiles_of,
+    skill_by_series,
+    window_crps,
+    window_crps_if_any,
+    window_losses,
+)
+from adlx.metrics.quantiles import intervals
+from adlx.metrics.result import Result
+from adlx.metrics.significance import block_length, diebold_mariano
+from adlx.metrics.skill import skill
+from adlx.metrics.tables import means
+from adlx.metrics.text import number, signed
+
+_NAIVE = "the naive forecast"
+_IN_SAMPLE = ("insample/mse", "in-sample, so it says nothing of data the model has not seen")
+_BY_MASE: dict[str, Any] = {"pvalue": "test/dm_pvalue", "loss": window_losses}
+_BY_CRPS: dict[str, Any] = {"pvalue": "test/crps_dm_pvalue", "loss": window_crps_if_any}
+_BESIDE: dict[str, Any] = {"in_table": False, "in_comparison": True}
+_SKILL: dict[str, Any] = {"format": "skill", "headline": True, **_BESIDE}
+_REMARKED: dict[str, Any] = {"in_table": False}
+
+METRICS = (
+    Metric("test/skill", "skill", "up", parts="series", **_SKILL, **_BY_MASE),
+    Metric("test/crps_skill", "CRPS skill", "up", **_SKILL, **_BY_CRPS),
+    Metric(
+        "test/mase",
+        "MASE",
+        "down",
+        baseline="baseline/mase",
+        skill="test/skill",
+        zero=_NAIVE,
+        headline=True,
+        caveat=_IN_SAMPLE,
+        **_BY_MASE,
+    ),
+    Metric("test/mse_scaled", "scaled MSE", "down", baseline="baseline/mse_scaled"),
+    Metric("test/mae_scaled", "scaled MAE", "down", baseline="baseline/mae_scaled"),
+    Metric("test/mse", "MSE", "down", baseline="baseline/mse", parts="series"),
+    Metric("test/mae", "MAE", "down", baseline="baseline/mae", skill="test/skill", parts="series"),
+    Metric("test/dm_pvalue", "DM p", None, "pvalue", in_table=False),
+    Metric(
+        "test/crps",
+        "CRPS",
+        "down",
+        baseline="baseline/crps",
+        skill="test/crps_skill",
+        zero=f"{_NAIVE} with the quantiles of its training errors",
+        parts="series",
+        caveat=_IN_SAMPLE,
+        **_BY_CRPS,
+    ),
+    Metric("test/crps_dm_pvalue", "DM p", None, "pvalue", in_table=False),
+    *(
+        metric
+        for percent in range(101)  # of every central interval that the levels may bound
+        for metric in (
+            Metric(
+                f"test/coverage_{percent}",
+                f"coverage {percent}",
+                percent / 100,
+                baseline=f"baseline/coverage_{percent}",
+                in_comparison=percent == 80,
+            ),
+            Metric(f"test/width_{percent}", f"width {percent}", "down", baseline=f"baseline/width_{percent}"),
+        )
+    ),
+    Metric("insample/mse", "in-sample MSE", "down", baseline="insample/mse_naive", **_REMARKED),
+    Metric("insample/mse_autoregressive", "in-sample MSE, autoregressive", "down", **_REMARKED),
+    Metric("unseen/skill", "skill on unseen windows", "up", "skill", **_REMARKED),
+    Metric("unseen/mase", "MASE on unseen windows", "down", baseline="unseen/naive_mase", **_REMARKED),
+    Metric("unseen/windows", "unseen windows", None, "count", **_REMARKED),
+)
 
 
-@dataclass(frozen=True)
-class Quantiles:
-    """Quantiles of a set of forecasts, in original units, float64.
+class ForecastResult(Forecasts, Result):
+    """Forecasts that are scored against the naive last value; arguments as `Forecasts`."""
 
-    Args:
-        levels: (Q,) increasing, 0.5 among them.
-        values: (N, H, S, Q) non-decreasing along Q; at 0.5 the prediction.
-        naive: (N, H, S, Q) last value and the quantiles of the naive forecast's errors in training: the baseline.
-    """
+    metrics = METRICS
+    same_samples = ("series", "origin", "target")
+    comparison_figures = "adlx.figures.forecast"
 
-    levels: np.ndarray
-    values: np.ndarray
-    naive: np.ndarray
+    def scores(self) -> dict[str, float]:
+        """Scores of a forecast and of the naive last value on the same windows, flat.
 
+        - `test/mase`: mean over series of MAE / step_mae, after Hyndman & Koehler 2006, "Another look at measures of
+          forecast accuracy", with the denominator taken from the training part.
+        - `test/mse_scaled`, `test/mae_scaled`: errors divided by the training standard deviation, mean over series.
+        - `test/mse/<series>`, `test/mae/<series>`: original units (squared, plain).
+        - `baseline/...`: each of these for the naive forecast.
+        - `test/skill`: 1 - test/mase / baseline/mase: 1 perfect, 0 the naive forecast, negative worse; see `skill` for
+          a baseline without error. `test/skill/<series>` is the same for one series.
+        - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out where there are too few
+          windows to tell.
+        - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
 
-@dataclass(frozen=True)
-class ForecastResult:
-    """Forecasts of a set of windows beside what happened, in original units, with the training part's statistics.
+        A series that is constant in the training part has no scale: its scaled errors stay in original units.
+        """
+        table = _errors("test", self, self.prediction) | _errors("baseline", self, self.naive)
+        table["test/skill"] = skill(table["test/mase"], table["baseline/mase"])
+        for name, value in zip(self.series, skill_by_series(self), strict=True):
+            table[f"test/skill/{name}"] = float(value)
+        table |= self._pvalue("test/dm_pvalue", window_losses(self), naive_window_losses(self))
+        return table if self.quantiles is None else table | self.quantile_scores()
 
-    All floats are float64.
+    def quantile_scores(self) -> dict[str, float]:
+        """Scores of the quantiles and of those of the naive forecast.
 
-    Args:
-        prediction: (N, H, S) the forecasts.
-        target: (N, H, S) what happened.
-        last: (N, S) last value seen by each window, which the naive forecast repeats.
-        origin: (N,) datetime64[ns], time of that last value (UTC); windows are in chronological order.
-        series: S names.
-        mean, std: (S,) of the training part.
-        step_mae: (S,) mean absolute one-step change of the training part, the denominator of MASE.
-        stride: time steps between the origins of neighbouring windows. Where it is below H, windows overlap and
-            their errors are correlated, which the significance tests must know.
-        quantiles: None for forecasts of a point alone.
-    """
-
-    prediction: np.ndarray
-    target: np.ndarray
-    last: np.ndarray
-    origin: np.ndarray
-    series: tuple[str, ...]
-    mean: np.ndarray
-    std: np.ndarray
-    step_mae: np.ndarray
-    stride: int = 1
-    quantiles: Quantiles | None = None
-
-    def __post_init__(self) -> None:
-        windows, _, count = self.target.shape
-        wanted = {
-            "prediction": self.target.shape,
-            "last": (windows, count),
-            "origin": (windows,),
-            "mean": (count,),
-            "std": (count,),
-            "step_mae": (count,),
-        }
-        for name, shape in wanted.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}, the target asks for {shape}")
-        if self.quantiles is not None:
-            shape = (*self.target.shape, len(self.quantiles.levels))
-            for name in ("values", "naive"):
-                if (found := getattr(self.quantiles, name).shape) != shape:
-                    raise ValueError(f"quantiles.{name} has shape {found}, target and levels ask for {shape}")
-        if len(self.series) != count or windows == 0 or self.stride < 1:
-            raise ValueError(f"{len(self.series)} names for {count} series, {windows} windows, stride {self.stride}")
-
-    @property
-    def naive(self) -> np.ndarray:
-        """(N, H, S) the last value seen, repeated over the horizon: the baseline. A read-only view."""
-        return np.broadcast_to(self.last[:, None, :], self.target.shape)
-
-    @property
-    def scale(self) -> np.ndarray:
-        """(S,) what errors are divided by in MASE: `step_mae`, or 1 for a series that is constant in training."""
-        return np.where(self.step_mae > 0, self.step_mae, 1.0)
-
-    def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
-        del arrays["quantiles"]
-        if self.quantiles is not None:
-            arrays |= {
-                "levels": self.quantiles.levels,
-                "quantiles": self.quantiles.values,
-                "naive_quantiles": self.quantiles.naive,
-            }
-        arrays["series"] = np.asarray(self.series, dtype=np.str_)
-        arrays["origin"] = self.origin.astype("datetime64[ns]")
-        write(path, arrays)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        - `test/crps`: mean over series of CRPS / step_mae (`adlx.metrics.quantiles.crps`), so in the unit of
+          `test/mase`, which it would equal for a point without spread. `test/crps/<series>`: original units.
+        - `test/coverage_80`, `test/width_80`: share of targets inside the central 80 % interval, and its mean width in
+          units of step_mae; for every central interval that the levels bound.
+        - `baseline/...`: each of these for the naive forecast: last value, quantiles of its errors in training.
+        - `test/crps_skill`: 1 - test/crps / baseline/crps.
+        - `test/crps_dm_pvalue`: Diebold-Mariano on the CRPS, as `test/dm_pvalue` is on absolute errors.
 
         Raises:
-            UserError: the file is missing, damaged, or no forecast result.
+            ValueError: the forecasts have no quantiles.
         """
-        names = [field.name for field in fields(cls) if field.name != "quantiles"]
-        with reading(path, "forecast") as archive:
-            arrays = {name: archive[name] for name in names}
-            drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
-        series = tuple(str(name) for name in arrays.pop("series"))
-        quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
-        return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
+        quantiles = quantiles_of(self)
+        table: dict[str, float] = {}
+        for prefix, values in (("test", quantiles.values), ("baseline", quantiles.naive)):
+            losses = element_crps(self, values)
+            table[f"{prefix}/crps"] = float((losses / self.scale).mean())
+            for percent, (low, high) in intervals(quantiles.levels).items():
+                width = (values[..., high] - values[..., low]) / self.scale
+                table[f"{prefix}/coverage_{percent}"] = float(inside(self, values, low, high).mean())
+                table[f"{prefix}/width_{percent}"] = float(width.mean())
+            for index, name in enumerate(self.series):
+                table[f"{prefix}/crps/{name}"] = float(losses[..., index].mean())
+        table["test/crps_skill"] = skill(table["test/crps"], table["baseline/crps"])
+        return table | self._pvalue("test/crps_dm_pvalue", window_crps(self), naive_window_crps(self))
+
+    def _pvalue(self, key: str, losses: np.ndarray, naive: np.ndarray) -> dict[str, float]:
+        """The p-value under its key, or nothing where there are too few windows to tell."""
+        _, pvalue = diebold_mariano(losses, naive, self.target.shape[1], self.stride)
+        return {key: pvalue} if np.isfinite(pvalue) else {}
+
+    @classmethod
+    def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
+        """What an in-sample score is worth, and the honest one beside it."""
+        lines = []
+        if "insample/mse" in scores:
+            forced, own, naive = (number(scores[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
+            fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
+            lines.append(
+                "in-sample: trained and scored on the same window. MSE in the model's units: "
+                f"{own if own == forced else fed}; {naive} naive"
+            )
+        if "unseen/skill" in scores:
+            lines.append(
+                f"honest: on the {scores['unseen/windows']:,.0f} windows before it, which it has not seen, the skill "
+                f"is {signed(scores['unseen/skill'])} (MASE {number(scores['unseen/mase'])}, naive "
+                f"{number(scores['unseen/naive_mase'])})"
+            )
+        return lines
+
+    @classmethod
+    def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
+        """The results on one scale, since other training parts have other ones; with quantiles if levels are equal."""
+        if super().on_common_samples(results) is None:
+            return None
+        every = [one for group in results.values() for one in group]
+        levels = [None if one.quantiles is None else list(one.quantiles.levels) for one in every]
+        changes: dict[str, Any] = {"step_mae": every[0].step_mae}
+        if any(other != levels[0] for other in levels):
+            changes["quantiles"] = None
+        return {label: [replace(one, **changes) for one in group] for label, group in results.items()}
+
+    @property
+    def block(self) -> int:
+        windows, horizon, _ = self.target.shape
+        return block_length(windows, horizon, self.stride)
+
+    @classmethod
+    def comparison_tables(
+        cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
+    ) -> dict[str, pd.DataFrame]:
+        """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive last.
+
+        CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.
+        """
+        first = results[labels[0]][0]
+        by_crps = metric.key.startswith("test/crps") and first.quantiles is not None
+
+        def error(result: Forecasts, naive: bool = False) -> np.ndarray:
+            if by_crps:
+                quantiles = quantiles_of(result)
+                return horizon_crps(result, quantiles.naive if naive else quantiles.values)
+            return horizon_mase(result, result.naive if naive else result.prediction)
+
+        rows = {label: np.mean([error(one) for one in results[label]], axis=0) for label in labels}  # (H, S)
+        rows["naive (last value)"] = error(first, naive=True)
+        name = "CRPS" if by_crps else "MASE"
+        steps = [str(step) for step in range(1, first.target.shape[1] + 1)]
+        by_series = {label: errors.mean(axis=0) for label, errors in rows.items()}
+        by_step = {label: errors.mean(axis=1) for label, errors in rows.items()}
+        return {
+            "series": means(f"{name} by series", by_series, first.series),
+            "steps": means(f"{name} by steps ahead", by_step, steps),
+        }
 
 
-def window_losses(result: ForecastResult) -> np.ndarray:
-    """(N,) mean over horizon and series of |error| / step_mae: the loss that both significance tests compare.
-
-    Its mean over windows is `test/mase`.
-    """
-    return _window_means(result, np.abs(result.prediction - result.target))
-
-
-def naive_window_losses(result: ForecastResult) -> np.ndarray:
-    """(N,) the same loss for the naive forecast; its mean is `baseline/mase`."""
-    return _window_means(result, np.abs(result.naive - result.target))
-
-
-def window_crps(result: ForecastResult) -> np.ndarray:
-    """(N,) mean over horizon and series of CRPS / step_mae; its mean over windows is `test/crps`.
-
-    Raises:
-        ValueError: the forecasts have no quantiles.
-    """
-    return _window_means(result, _crps(result, _quantiles(result).values))
-
-
-def naive_window_crps(result: ForecastResult) -> np.ndarray:
-    """(N,) the same for the naive forecast; its mean is `baseline/crps`."""
-    return _window_means(result, _crps(result, _quantiles(result).naive))
-
-
-def horizon_mase(result: ForecastResult, forecast: np.ndarray) -> np.ndarray:
-    """(H, S) mean over windows of |forecast - target| / step_mae, by step ahead and series."""
-    return np.abs(forecast - result.target).mean(axis=0) / result.scale
-
-
-def horizon_crps(result: ForecastResult, values: np.ndarray) -> np.ndarray:
-    """(H, S) mean over windows of CRPS / step_mae of quantiles (N, H, S, Q), by step ahead and series."""
-    return _crps(result, values).mean(axis=0) / result.scale
-
-
-def skill_by_series(result: ForecastResult) -> np.ndarray:
-    """(S,) skill of each series: 1 - MAE / MAE of the naive forecast, both in units of `step_mae`."""
-    model = horizon_mase(result, result.prediction).mean(axis=0)
-    naive = horizon_mase(result, result.naive).mean(axis=0)
-    return np.array([skill(*pair) for pair in zip(model, naive, strict=True)])
-
-
-def skill(mase: float, baseline: float) -> float:
-    """1 - mase / baseline: 1 is a perfect forecast, 0 the baseline, below 0 is worse than the baseline.
-
-    Where the baseline makes no error at all (a series that stands still in the test part) the ratio has no meaning, yet
-    a forecast that moves is worse: then the skill is -mase, which is 0 for a forecast that stands still too and falls
-    by 1 for each typical training step the forecast is off.
-    """
-    return float(1 - mase / baseline if baseline != 0 else 0.0 - mase)
-
-
-def scores(result: ForecastResult) -> dict[str, float]:
-    """Scores of a forecast and of the naive last value on the same windows, flat.
-
-    - `test/mase`: mean over series of MAE / step_mae, after Hyndman & Koehler 2006, "Another look at measures of
-      forecast accuracy", with the denominator taken from the training part.
-    - `test/mse_scaled`, `test/mae_scaled`: errors divided by the training standard deviation, mean over series.
-    - `test/mse/<series>`, `test/mae/<series>`: original units (squared, plain).
-    - `baseline/...`: each of these for the naive forecast.
-    - `test/skill`: 1 - test/mase / baseline/mase: 1 perfect, 0 the naive forecast, negative worse; see `skill` for a
-      baseline without error. `test/skill/<series>` is the same for one series.
-    - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out where there are too few windows
-      to tell.
-
-    - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
-
-    A series that is constant in the training part has no scale: its scaled errors stay in original units.
-    """
-    table = _errors("test", result, result.prediction) | _errors("baseline", result, result.naive)
-    table["test/skill"] = skill(table["test/mase"], table["baseline/mase"])
-    for name, value in zip(result.series, skill_by_series(result), strict=True):
-        table[f"test/skill/{name}"] = float(value)
-    table |= _pvalue("test/dm_pvalue", result, window_losses(result), naive_window_losses(result))
-    return table if result.quantiles is None else table | quantile_scores(result)
-
-
-def quantile_scores(result: ForecastResult) -> dict[str, float]:
-    """Scores of the quantiles and of those of the naive forecast.
-
-    - `test/crps`: mean over series of CRPS / step_mae (`adlx.metrics.quantiles.crps`), so in the unit of `test/mase`,
-      which it would equal for a point without spread. `test/crps/<series>`: original units.
-    - `test/coverage_80`, `test/width_80`: share of targets inside the central 80 % interval, and its mean width in
-      units of step_mae; for every central interval that the levels bound.
-    - `baseline/...`: each of these for the naive forecast: last value, quantiles of its errors in training.
-    - `test/crps_skill`: 1 - test/crps / baseline/crps.
-    - `test/crps_dm_pvalue`: Diebold-Mariano on the CRPS, as `test/dm_pvalue` is on absolute errors.
-
-    Raises:
-        ValueError: the forecasts have no quantiles.
-    """
-    held = _quantiles(result)
-    table: dict[str, float] = {}
-    for prefix, values in (("test", held.values), ("baseline", held.naive)):
-        losses = _crps(result, values)
-        table[f"{prefix}/crps"] = float((losses / result.scale).mean())
-        for percent, (low, high) in intervals(held.levels).items():
-            width = (values[..., high] - values[..., low]) / result.scale
-            table[f"{prefix}/coverage_{percent}"] = float(inside(result, values, low, high).mean())
-            table[f"{prefix}/width_{percent}"] = float(width.mean())
-        for index, name in enumerate(result.series):
-            table[f"{prefix}/crps/{name}"] = float(losses[..., index].mean())
-    table["test/crps_skill"] = skill(table["test/crps"], table["baseline/crps"])
-    return table | _pvalue("test/crps_dm_pvalue", result, window_crps(result), naive_window_crps(result))
-
-
-def inside(result: ForecastResult, values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """(N, H, S) whether the target lies between two of the quantiles `values` (N, H, S, Q)."""
-    return (values[..., low] <= result.target) & (result.target <= values[..., high])
-
-
-def _pvalue(key: str, result: ForecastResult, losses: np.ndarray, naive: np.ndarray) -> dict[str, float]:
-    """The p-value under its key, or nothing where there are too few windows to tell."""
-    _, pvalue = diebold_mariano(losses, naive, result.target.shape[1], result.stride)
-    return {key: pvalue} if np.isfinite(pvalue) else {}
-
-
-def _quantiles(result: ForecastResult) -> Quantiles:
-    if result.quantiles is None:
-        raise ValueError("these are forecasts of a point: they have no quantiles")
-    return result.quantiles
-
-
-def _crps(result: ForecastResult, values: np.ndarray) -> np.ndarray:
-    """(N, H, S) in original units."""
-    return crps(values, result.target, _quantiles(result).levels)
-
-
-def _window_means(result: ForecastResult, losses: np.ndarray) -> np.ndarray:
-    return (losses / result.scale).mean(axis=(1, 2))
-
-
-def _errors(prefix: str, result: ForecastResult, forecast: np.ndarray) -> dict[str, float]:
+def _errors(prefix: str, result: Forecasts, forecast: np.ndarray) -> dict[str, float]:
     error = forecast - result.target
     scaled = error / np.where(result.std > 0, result.std, 1.0)
     table = {

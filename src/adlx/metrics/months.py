@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.forecast import (
-    ForecastResult,
+from adlx.metrics.forecast_errors import (
+    Forecasts,
     inside,
     naive_window_crps,
     naive_window_losses,
-    skill,
     window_crps,
     window_losses,
 )
 from adlx.metrics.quantiles import intervals
+from adlx.metrics.skill import skill
 
 
-def by_month(result: ForecastResult) -> pd.DataFrame:
+def by_month(result: Forecasts) -> pd.DataFrame:
     """Scores by calendar month of the forecast origin (UTC): a row a month, and how many windows it has.
 
     Columns: `month`, `windows`, `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`, `crps_skill`
@@ -26,8 +26,8 @@ def by_month(result: ForecastResult) -> pd.DataFrame:
     losses = {"mase": window_losses(result), "naive_mase": naive_window_losses(result)}
     if result.quantiles is not None:
         losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
-        if 80 in (found := intervals(result.quantiles.levels)):
-            losses["coverage_80"] = inside(result, result.quantiles.values, *found[80]).mean(axis=(1, 2))
+        if 80 in (central := intervals(result.quantiles.levels)):
+            losses["coverage_80"] = inside(result, result.quantiles.values, *central[80]).mean(axis=(1, 2))
     months, places, counts = np.unique(
         result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
     )

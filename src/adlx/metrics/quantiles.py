@@ -25,9 +25,9 @@ def crps(quantiles: np.ndarray, target: np.ndarray, levels: np.ndarray) -> np.nd
 
 def intervals(levels: np.ndarray) -> dict[int, tuple[int, int]]:
     """The central intervals that the levels bound: percentage to the places of both ends, widest first."""
-    found = {}
+    ends = {}
     for low, level in enumerate(levels):
         for high in np.flatnonzero(np.isclose(levels, 1 - level)):
             if low < high:
-                found[round(100 * (1 - 2 * level))] = (low, int(high))
-    return found
+                ends[round(100 * (1 - 2 * level))] = (low, int(high))
+    return ends

@@ -11,11 +11,35 @@ from typing import Self
 import numpy as np
 
 from adlx.metrics.archive import reading, write
-from adlx.metrics.forecast import skill
+from adlx.metrics.declaration import Metric
+from adlx.metrics.result import Result
+from adlx.metrics.skill import skill
+
+
+def losses(result: "ReconstructionResult") -> np.ndarray:
+    """(N,) the loss by which runs compare; its mean is `test/mse`."""
+    return result.error
+
+
+METRICS = (
+    Metric("test/psnr", "PSNR", "up", baseline="baseline/psnr", headline=True, loss=losses),
+    Metric("test/perplexity", "perplexity", "up", in_comparison=True),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=losses),
+    Metric(
+        "test/mse",
+        "MSE",
+        "down",
+        baseline="baseline/mse",
+        skill="test/skill",
+        zero="the mean image of the training part",
+        loss=losses,
+    ),
+    Metric("test/codes_used", "codes used", "up"),
+)
 
 
 @dataclass(frozen=True)
-class ReconstructionResult:
+class ReconstructionResult(Result):
     """Errors and codes of a set of images, with some of the images to look at.
 
     Args:
@@ -36,6 +60,9 @@ class ReconstructionResult:
     originals: np.ndarray
     reconstructions: np.ndarray
 
+    metrics = METRICS
+    same_samples = ("index", "baseline_error")
+
     def __post_init__(self) -> None:
         images = len(self.error)
         wanted = {
@@ -46,8 +73,8 @@ class ReconstructionResult:
             "reconstructions": self.originals.shape,
         }
         for name, shape in wanted.items():
-            if (found := getattr(self, name).shape) != shape:
-                raise ValueError(f"{name} has shape {found}, asked for is {shape}")
+            if (given := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} has shape {given}, asked for is {shape}")
         if images == 0 or self.codes.size == 0 or self.codes.min() < 0 or self.codes.max() >= self.codebook:
             raise ValueError(f"{images} images, {self.codes.size} codes that must lie below {self.codebook}")
         kinds = self.originals.dtype, self.reconstructions.dtype
@@ -70,10 +97,29 @@ class ReconstructionResult:
             arrays = {name: archive[name] for name in _names()}
             return cls(codebook=int(arrays.pop("codebook")), **arrays)
 
+    def scores(self) -> dict[str, float]:
+        """Scores of a set of reconstructions and of the mean training image in their place, flat.
 
-def losses(result: ReconstructionResult) -> np.ndarray:
-    """(N,) the loss by which runs compare; its mean is `test/mse`."""
-    return result.error
+        - `test/mse`: mean squared error over all pixels, in units of the range 0 to 1.
+        - `test/psnr`: 10 log10(1 / test/mse) in dB: of the mean error, not the mean over images of their own PSNR.
+          Left out where there is no error, since it is infinite then.
+        - `baseline/mse`, `baseline/psnr`: of the mean training image.
+        - `test/skill`: 1 - test/mse / baseline/mse: 1 perfect, 0 the mean image, negative worse; see
+          `adlx.metrics.skill.skill` for a baseline without error.
+        - `test/perplexity`: exp of the entropy of the code frequencies over the test set, see `perplexity`.
+        - `test/codes_used`: share of the codebook that occurs in the test set.
+        """
+        table: dict[str, float] = {}
+        for prefix, error in (("test", self.error), ("baseline", self.baseline_error)):
+            mse = float(error.mean(dtype=np.float64))
+            table[f"{prefix}/mse"] = mse
+            if mse > 0:
+                table[f"{prefix}/psnr"] = psnr(mse)
+        shares = usage(self.codes, self.codebook)
+        table["test/perplexity"] = perplexity(shares)
+        table["test/codes_used"] = float((shares > 0).mean())
+        table["test/skill"] = skill(table["test/mse"], table["baseline/mse"])
+        return table
 
 
 def psnr(mse: float) -> float:
@@ -90,31 +136,6 @@ def perplexity(shares: np.ndarray) -> float:
     """exp(-sum p ln p): how many codes, used equally often, carry as much information; from 1 to their number."""
     used = shares[shares > 0]
     return float(np.exp(-(used * np.log(used)).sum()))
-
-
-def scores(result: ReconstructionResult) -> dict[str, float]:
-    """Scores of a set of reconstructions and of the mean training image in their place, flat.
-
-    - `test/mse`: mean squared error over all pixels, in units of the range 0 to 1.
-    - `test/psnr`: 10 log10(1 / test/mse) in dB: of the mean error, not the mean over images of their own PSNR.
-      Left out where there is no error, since it is infinite then.
-    - `baseline/mse`, `baseline/psnr`: of the mean training image.
-    - `test/skill`: 1 - test/mse / baseline/mse: 1 perfect, 0 the mean image, negative worse; see
-      `adlx.metrics.forecast.skill` for a baseline without error.
-    - `test/perplexity`: exp of the entropy of the code frequencies over the test set, see `perplexity`.
-    - `test/codes_used`: share of the codebook that occurs in the test set.
-    """
-    table: dict[str, float] = {}
-    for prefix, error in (("test", result.error), ("baseline", result.baseline_error)):
-        mse = float(error.mean(dtype=np.float64))
-        table[f"{prefix}/mse"] = mse
-        if mse > 0:
-            table[f"{prefix}/psnr"] = psnr(mse)
-    shares = usage(result.codes, result.codebook)
-    table["test/perplexity"] = perplexity(shares)
-    table["test/codes_used"] = float((shares > 0).mean())
-    table["test/skill"] = skill(table["test/mse"], table["baseline/mse"])
-    return table
 
 
 def _names() -> list[str]:

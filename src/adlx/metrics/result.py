@@ -20,7 +20,7 @@ class Result:
         tables_by: kinds of parts (`Metric.parts`) that have a table of their own in the report of a run.
         sizes: keys of the metrics that a comparison shows as the size of a model.
         comparison_figures: dotted name of a module with a function `compared(results, labels, where, title)` that
-            draws runs side by side; empty: there is nothing to draw.
+            draws runs side by side, figures by name; empty: there is nothing to draw.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = ()
@@ -43,7 +43,7 @@ class Result:
         raise NotImplementedError
 
     def scores(self) -> dict[str, float]:
-        """The numbers of `metrics.json`, flat: each is declared in `metrics`."""
+        """The numbers of `metrics.json`, flat: each is declared in `metrics`, as itself or as a baseline."""
         raise NotImplementedError
 
     @classmethod
@@ -52,19 +52,19 @@ class Result:
 
         Args:
             scores: the run's metrics.
-            notes: what the task noted in `run.json` on how the scores came about.
+            notes: `run.json`, to which the task added how the scores came about.
         """
         return []
 
     # How runs compare. Results of several configurations come by label, each with one result a run (a seed).
 
     @classmethod
-    def on_common_samples(cls, results: dict[str, list[Self]]) -> dict[str, list[Self]] | None:
+    def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
         """The results, cut to what they have in common; None where they are not of the same samples."""
         first, *others = [one for group in results.values() for one in group]
         return results if all(first.is_of_same_samples(other) for other in others) else None
 
-    def is_of_same_samples(self, other: Self) -> bool:
+    def is_of_same_samples(self, other: Any) -> bool:
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.same_samples)
 
     @property
@@ -74,11 +74,12 @@ class Result:
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
         """The mean loss that goes with a metric: of `all`, and by name of its parts; empty where there is none."""
-        return {} if metric.loss is None else {"all": float(metric.loss(self).mean())}
+        losses = None if metric.loss is None else metric.loss(self)
+        return {} if losses is None else {"all": float(losses.mean())}
 
     @classmethod
     def comparison_tables(
-        cls, results: dict[str, list[Self]], labels: Sequence[str], metric: Metric
+        cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
     ) -> dict[str, pd.DataFrame]:
         """Further tables of a comparison by name, a row a configuration, in the order of `labels`."""
         return {}

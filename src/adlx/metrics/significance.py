@@ -1,7 +1,7 @@
-"""Is one forecast better than another, or was it luck?
+"""Is one model better than another, or was it luck?
 
-Both tests compare losses window by window. Neighbouring windows share target times, so their losses are correlated: a
-window overlaps the ceil(horizon / stride) - 1 windows that follow it, and both tests are told so.
+The first two tests compare losses window by window. Neighbouring windows share target times, so their losses are
+correlated: a window overlaps the ceil(horizon / stride) - 1 windows that follow it, which both tests account for.
 """
 
 import math
@@ -82,7 +82,7 @@ def confidence_set(losses: dict[str, np.ndarray], *, block: int, seed: int = 0, 
 
     Returns:
         p-values in the order of `losses`; 1 for a model alone. NaN for all of several models where there are fewer
-        than 2 windows, since nothing can be told.
+        than 2 windows, since nothing can be tested.
 
     Raises:
         UserError: the models were not scored on the same number of windows, or a loss is not finite.
@@ -106,6 +106,22 @@ def confidence_set(losses: dict[str, np.ndarray], *, block: int, seed: int = 0, 
         pvalues = {leaders[int(index)]: float(row["Pvalue"]) for index, row in test.pvalues.iterrows()}  # pyright: ignore
     pvalues |= {name: pvalues[leader] for name, leader in twins.items()} | dict.fromkeys(beaten, 0.0)
     return {name: pvalues[name] for name in table}
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided p-value that two classifiers are wrong equally often, from their (N,) 0/1 errors on the same samples.
+
+    The exact test of McNemar 1947, "Note on the sampling error of the difference between correlated proportions or
+    percentages": of the samples on which just one of the two is wrong, it is the first with probability 1/2. Where
+    there is no such sample, 1.
+    """
+    only_first, only_second = int((first > second).sum()), int((second > first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+
+    from scipy.stats import binomtest  # 0.6 s to import
+
+    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
 
 
 def _span(horizon: int, stride: int) -> int:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from adlx.comparison.comparison import Comparison, shown
-from adlx.reporting.terminal import console, frame_table, tell
+from adlx.comparison.comparison import Comparison
+from adlx.reporting.comparison import comparison_tables
+from adlx.reporting.terminal import console, frame_table, print_scores
 from adlx.runs.evaluate import Evaluation
 from adlx.runs.predict import Prediction
 
@@ -12,7 +13,7 @@ from adlx.runs.predict import Prediction
 def report_evaluation(evaluation: Evaluation) -> None:
     """Prints the scores and tables of a test; the last line is `evaluation: <folder>`."""
     out = console()
-    tell(evaluation.metrics, evaluation.title, out)
+    print_scores(evaluation.metrics, evaluation.result, evaluation.notes, evaluation.title, out)
     for name, frame in evaluation.tables.items():
         out.print(frame_table(frame, f"{evaluation.title}: {name}"))
     out.print(evaluation.tested)
@@ -35,7 +36,7 @@ def report_sweep(path: Path, comparison: Comparison | None, failed: dict[int, di
     """Prints the table of a sweep and the jobs that failed; the last line is `multirun: <folder>`."""
     out = console()
     if comparison is not None:
-        out.print(shown(comparison)[0])
+        out.print(comparison_tables(comparison)[0])
     for number, entry in failed.items():
         out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
     out.print(f"multirun: {path}")

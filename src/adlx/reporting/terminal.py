@@ -2,49 +2,22 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from adlx.figures.style import mean_and_deviation
-from adlx.runs.folder import RunFolder as Run
+from adlx.metrics.declaration import Metric, find
+from adlx.metrics.result import Result
+from adlx.metrics.tables import readable
+from adlx.metrics.text import number
+from adlx.metrics.training import TRAINING
+from adlx.runs.declarations import result_kind
+from adlx.runs.folder import RunFolder
 
-HEADLINES = (
-    "test/accuracy",
-    "test/psnr",
-    "test/kid",
-    "test/rollout_vrmse",
-    "test/vrmse",
-    "test/skill",
-    "test/crps_skill",
-    "test/mase",
-)
-"""What a run is judged by at a glance; each has those of its task."""
-
-SKILLS = {"test/skill": "skill", "test/crps_skill": "CRPS skill"}
-PVALUES = {
-    "test/skill": {"test/dm_pvalue": "DM p", "test/mcnemar_pvalue": "McNemar p"},
-    "test/crps_skill": {"test/crps_dm_pvalue": "DM p"},
-}
-"""What tells a skill from chance, and what that is called; each task has one of them or none."""
-
-
-SKILL_OF = {
-    "rollout_vrmse": "skill",
-    "vrmse": "skill",
-    "mase": "skill",
-    "accuracy": "skill",
-    "mse": "skill",
-    "noise_mae": "skill",
-    "crps": "crps_skill",
-}
-"""The score that each skill is a skill of."""
-
-
-BY_READOUT = ("accuracy/", "balanced_accuracy/", "f1_macro/")
-"""What the scores of the single readouts of a model begin with."""
+SIGNIFICANT = 0.05
 
 
 def console() -> Console:
@@ -52,165 +25,117 @@ def console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A few significant digits, as a person would write them."""
-    if value is None or math.isnan(value):
-        return "-"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}"
-    return f"{value:.2e}" if abs(value) < 1e-3 else f"{value:,.0f}"
-
-
-def signed(value: float) -> str:
-    """A skill: around 0 its sign is what matters."""
-    return "-" if math.isnan(value) else f"{value:+.4f}"
-
-
-def percent(share: float, deviation: float) -> str:
-    """`+12.3 ± 2.1 %` of a share of 0.123; NaN is no deviation."""
-    if math.isnan(share):
-        return "-"
-    return f"{100 * share:+,.1f}" + ("" if math.isnan(deviation) else f" ± {100 * deviation:,.1f}") + " %"
-
-
-def results_table(metrics: dict[str, float], title: str) -> Table:
-    """Every `test/...` beside its `baseline/...`, what is of all series first.
-
-    Skills stand in the rows of what they are skills of: `test/skill/<series>` beside `test/mae/<series>`.
-    """
+def blank_table(title: str, headings: Sequence[str]) -> Table:
+    """A table without rows; its first column is of text, the others are of numbers, which do not wrap."""
     table = Table(title=title, title_justify="left")
-    table.add_column("metric")
-    for heading in ("model", "baseline", "skill"):
-        table.add_column(heading, justify="right")
-    skills = {key.removeprefix("test/skill/"): value for key, value in metrics.items() if key.startswith("test/skill/")}
-    told = {key.removeprefix("test/"): value for key, value in metrics.items() if key.startswith("test/")}
-    for name, value in sorted(told.items(), key=lambda pair: "/" in pair[0]):
-        if name.split("/")[0].endswith(("skill", "_pvalue", "_deviation")) or name.startswith(BY_READOUT):
-            continue
-        series = name.removeprefix("mae/") if name.startswith("mae/") else ""
-        skill = told.get(SKILL_OF[name]) if name in SKILL_OF else skills.get(series)
-        baseline = metrics.get(f"baseline/{name}")
-        table.add_row(name, number(value), number(baseline), "" if skill is None else signed(skill))
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0)
     return table
-
-
-def readouts_table(metrics: dict[str, float], title: str) -> Table | None:
-    """A row for each readout of a model that has several; None where it has one."""
-    names = [key.removeprefix("test/accuracy/") for key in metrics if key.startswith("test/accuracy/")]
-    columns = {"accuracy": "test/accuracy", "balanced": "test/balanced_accuracy", "macro F1": "test/f1_macro"}
-    columns |= {"alpha": "model/alpha", "non-zeros": "model/nonzeros"}
-    table = Table(title=title, title_justify="left")
-    table.add_column("readout")
-    told = {heading: key for heading, key in columns.items() if any(f"{key}/{name}" in metrics for name in names)}
-    for heading in told:
-        table.add_column(heading, justify="right")
-    for name in names:
-        values = [metrics[f"{key}/{name}"] for key in told.values()]
-        table.add_row(name, *(f"{value:,}" if isinstance(value, int) else number(value) for value in values))
-    return table if names else None
 
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
     """A frame for a terminal, see `readable`."""
-    table = Table(title=title, title_justify="left")
-    told = readable(frame)
-    for at, name in enumerate(told.columns):
-        table.add_column(name.replace("_", " "), justify="right" if at else "left", no_wrap=at > 0)
-    for row in told.itertuples(index=False):
+    texts = readable(frame)
+    table = blank_table(title, [name.replace("_", " ") for name in texts.columns])
+    for row in texts.itertuples(index=False):
         table.add_row(*row)
     return table
 
 
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as text: text and counts as they are, skills with their sign, else a few digits.
+def results_table(scores: dict[str, float], kind: type[Result], title: str) -> Table:
+    """A row for each metric that is declared to have one, beside its baseline and its skill; wholes before parts.
 
-    Where each column NAME but the first is followed by its deviation NAME_std, the two are one: `0.263 ± 0.012`. Of
-    such, NAME_reduction is a share, told in percent as NAME.
+    Parts that have a table of their own are left out.
     """
-    first, *names = (str(name) for name in frame.columns)
-    means = names[::2]
-    if not names or names[1::2] != [f"{name}_std" for name in means]:
-        columns = {name: [_cell(name, value) for value in frame[name]] for name in (first, *names)}
-        return pd.DataFrame(columns)
-    told = {first: [str(value) for value in frame[first]]}
-    for name in means:
-        tell_pair = percent if name.endswith("_reduction") else mean_and_deviation
-        pairs = zip(frame[name], frame[f"{name}_std"], strict=True)
-        told[name.removesuffix("_reduction")] = [tell_pair(mean, deviation) for mean, deviation in pairs]
-    return pd.DataFrame(told)
+    table = blank_table(title, ("metric", "model", "baseline", "skill"))
+    rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
+    for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):
+        if not metric.in_table or (part and metric.parts in kind.tables_by):
+            continue
+        metric = metric.of_part(part) if part else metric
+        baseline = scores.get(metric.baseline) if metric.baseline else None
+        skill = scores.get(metric.skill) if metric.skill else None
+        cells = (metric.write(scores[key]), metric.write(baseline), "" if skill is None else f"{skill:+.4f}")
+        table.add_row(metric.name, *cells)
+    return table
 
 
-def _cell(name: str, value: Any) -> str:
-    if isinstance(value, float):
-        return signed(value) if name.endswith("skill") else number(value)
-    return str(value)
+def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> list[Table]:
+    """For each kind of parts that has a table of its own, a row for each part; none where there is but one part."""
+    tables = []
+    for parts in kind.tables_by:
+        metrics = [metric for metric in (*kind.metrics, *TRAINING) if metric.parts == parts]
+        rows: dict[str, dict[str, str]] = {}
+        for key, value in scores.items():
+            declared = find(metrics, key)
+            if declared is not None and declared[1]:
+                metric, part = declared
+                rows.setdefault(part, {})[metric.label] = metric.write(value)
+        if len(rows) < 2:
+            continue
+        headings = [metric.label for metric in metrics if any(metric.label in row for row in rows.values())]
+        table = blank_table(f"{title}: by {parts}", [parts, *headings])
+        for part, row in rows.items():
+            table.add_row(part, *(row.get(heading, "-") for heading in headings))
+        tables.append(table)
+    return tables
 
 
-def brief(run: Run) -> str:
+def brief(run: RunFolder) -> str:
     """One line for a job of a sweep."""
-    told = [f"{key.removeprefix('test/')} {number(run.metrics[key])}" for key in HEADLINES if key in run.metrics]
-    return f"{run.title}, seed {run.info['seed']}: {', '.join(told)}; run: {run.path}"
+    scores = run.metrics
+    headlines = [metric for metric in result_kind(run).metrics if metric.headline and metric.key in scores]
+    words = ", ".join(f"{metric.name} {number(scores[metric.key])}" for metric in headlines)
+    return f"{run.title}, seed {run.info['seed']}: {words}; run: {run.path}"
 
 
-def tell(metrics: dict[str, float], title: str, out: Console) -> None:
-    """Prints the scores of a test."""
-    out.print(results_table(metrics, f"{title}: test"))
-    if (readouts := readouts_table(metrics, f"{title}: readouts")) is not None:
-        out.print(readouts)
-    if "test/kid" in metrics:
-        floor, noise = (number(metrics[f"baseline/kid_{of}"]) for of in ("floor", "noise"))
-        out.print(f"KID {number(metrics['test/kid'])}: real images come to {floor}, noise to {noise}")
+def print_scores(scores: dict[str, float], kind: type[Result], notes: dict[str, Any], title: str, out: Console) -> None:
+    """Prints the scores of a test.
+
+    Args:
+        scores: what `metrics.json` holds of them.
+        kind: of the result that has these scores.
+        notes: `run.json` of the run, which says how they came about.
+        title: names model and data.
+        out: where it is printed.
+    """
+    out.print(results_table(scores, kind, f"{title}: test"))
+    for table in part_tables(scores, kind, title):
+        out.print(table)
+    for remark in kind.remarks(scores, notes):
+        out.print(remark)
 
 
-def report(run: Run) -> None:
+def report(run: RunFolder) -> None:
     """Prints the results of a run that has been tested."""
-    out = console()
-    metrics = run.metrics
-    tell(metrics, run.title, out)
-    if "insample/mse" in metrics:
-        forced, own, naive = (number(metrics[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
-        fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
-        out.print(
-            "in-sample: trained and scored on the same window. MSE in the model's units: "
-            f"{own if own == forced else fed}; {naive} naive"
-        )
-    if "unseen/skill" in metrics:
-        out.print(
-            f"honest: on the {metrics['unseen/windows']:,.0f} windows before it, which it has not seen, the skill is "
-            f"{signed(metrics['unseen/skill'])} (MASE {number(metrics['unseen/mase'])}, naive "
-            f"{number(metrics['unseen/naive_mase'])})"
-        )
-    for key, name in SKILLS.items():
-        if key in metrics:
-            out.print(f"{name} {signed(metrics[key])}: {verdict(metrics, key)}")
-    if "kid" in run.info:
-        kid = run.info["kid"]
-        out.print(f"KID by the features of a {kid['features']}, {kid['images']:,} images in {kid['steps']} steps")
+    out, scores, kind = console(), run.metrics, result_kind(run)
+    print_scores(scores, kind, run.info, run.title, out)
+    for line in verdicts(scores, kind.metrics):
+        out.print(line)
     if run.info["data"].get("simulated"):
         out.print("data: simulated")
 
 
-def pvalue_of(metrics: dict[str, float], skill: str) -> float:
-    """The p-value that belongs to a skill; NaN where there is none."""
-    return next((metrics[key] for key in PVALUES.get(skill, ()) if key in metrics), float("nan"))
+def verdicts(scores: dict[str, float], metrics: Sequence[Metric]) -> list[str]:
+    """A sentence for each skill of the whole that is a headline."""
+    lines = []
+    for skill in metrics:
+        of = next((metric for metric in metrics if metric.skill == skill.key and metric.key in scores), None)
+        if skill.headline and skill.key in scores and of is not None:
+            lines.append(f"{skill.label} {skill.write(scores[skill.key])}: {verdict(scores, of)}")
+    return lines
 
 
-def verdict(metrics: dict[str, float], skill: str = "test/skill") -> str:
-    """What a skill means, in words."""
-    if "insample/mse" in metrics:
-        return "in-sample, so it says nothing of data the model has not seen"
-    pvalue = pvalue_of(metrics, skill)
+def verdict(scores: dict[str, float], metric: Metric) -> str:
+    """What the skill of a metric means, in words."""
+    if metric.caveat is not None and metric.caveat[0] in scores:
+        return metric.caveat[1]
+    if metric.pvalue is None:
+        return f"1 is perfect, 0 is {metric.zero}"
+    pvalue = scores.get(metric.pvalue, math.nan)
     if math.isnan(pvalue):
-        if "test/psnr" in metrics:
-            return "1 is perfect, 0 is the mean image of the training part"
-        if "test/noise_mae" in metrics:
-            return "1 is perfect, 0 is finding no noise"
-        if "test/rollout_vrmse" in metrics:
-            return "1 is perfect, 0 is the frozen last seed frame"
-        if "test/vrmse" in metrics:
-            return "1 is perfect, 0 is the mean frame of the training part"
-        return "too few windows to tell it from the baseline"
-    if pvalue >= 0.05:
+        return "too few test samples to tell it from the baseline"
+    if pvalue >= SIGNIFICANT:
         return f"no significant difference from the baseline (p = {pvalue:.2g})"
-    side = "better" if metrics[skill] > 0 else "worse"
+    side = "better" if metric.skill and scores[metric.skill] > 0 else "worse"
     return f"{side} than the baseline (p = {pvalue:.2g})"

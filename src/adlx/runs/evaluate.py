@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,6 +23,7 @@ class Evaluation:
         path: the folder inside the run where they were written.
         title: model and data; says `simulated` where the data are.
         result: the kind of result, which knows the metrics.
+        notes: `run.json` of the run, which says how they came about.
         tables: further tables by name, which lie in the folder as CSV.
         tested: how much the test part holds, in a few words.
         simulated: whether the data are.
@@ -31,6 +33,7 @@ class Evaluation:
     path: Path
     title: str
     result: type[Result]
+    notes: dict[str, Any]
     tables: dict[str, pd.DataFrame]
     tested: str
     simulated: bool
@@ -41,7 +44,7 @@ def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
 
     Args:
         run: to score.
-        words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=fx`.
+        words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=NAME`.
 
     Raises:
         UserError: the data do not fit the run.
@@ -62,6 +65,7 @@ def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
         path=path,
         title=trained.title,
         result=task.result_kind,
+        notes=run.info,
         tables=tables,
         tested=trained.data.tested(),
         simulated=bool(trained.data.about().get("simulated")),

@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from adlx.data.datamodule import DataModule
+from adlx.metrics.training import training_scores
 from adlx.models.lora import merge
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.folder import RunFolder, write_json
@@ -34,13 +35,8 @@ def finish(
     """
     task.load_weights(load_checkpoint(run.checkpoint))
     steps, device = task.steps_done - first_step, trainer.strategy.root_device
-    facts = {
-        "fit/seconds": task.seconds_before + seconds,
-        "fit/steps_per_second": steps / seconds if steps else 0.0,
-        "fit/peak_memory_mb": peak_memory_mb(device),
-        "fit/checkpoint_kb": run.checkpoint.stat().st_size / 1000,
-        **task.facts(),
-    }
+    memory, size = peak_memory_mb(device), run.checkpoint.stat().st_size
+    facts = training_scores(seconds, steps, memory, size, seconds_before=task.seconds_before) | task.facts()
     merge(task.model)  # sizes are those of the adapters, scores those of the whole
     score(task, data, {"cpu": "cpu", "mps": "mps"}.get(device.type, "gpu"), trainer.precision)
     metrics = {**task.results, **facts}
@@ -55,8 +51,7 @@ def finish(
         elif not isinstance(logger, Curves):  # a service of the user's
             logger.log_hyperparams(hyperparameters(run))
             logger.log_metrics(metrics, step=task.steps_done)
-    ended = {"seconds": facts["fit/seconds"], "peak_memory_mb": facts["fit/peak_memory_mb"]}
-    run.update(status="finished", **ended)
+    run.update(status="finished", seconds=task.seconds_before + seconds, peak_memory_mb=memory)
 
 
 def draw(run: RunFolder, task: Task) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,12 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from adlx.atomic import replacing
+from adlx.metrics.training import TRAINING
+from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder, is_main_process
+from adlx.runs.settings import flatten
 
+TRAINING_HEADLINES = tuple(metric for metric in TRAINING if metric.headline)
 FINAL = ("test/", "baseline/", "insample/")  # these go to metrics.json
 
 
@@ -105,14 +108,12 @@ class TensorBoard(TensorBoardLogger):
         writer = self.experiment
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
         # One number a metric: those of single series and of the baseline would bury the curves under one-point charts.
-        headlines = {key: value for key, value in metrics.items() if HEADLINE.fullmatch(key)}
-        self.log_hyperparams(hyperparameters(run), headlines, step)
+        declared = {metric.key for metric in (*result_kind(run).metrics, *TRAINING_HEADLINES)}
+        wholes = {key: value for key, value in metrics.items() if key in declared}
+        self.log_hyperparams(hyperparameters(run), wholes, step)
         for name, figure in figures.items():
             writer.add_figure(name, figure, global_step=step, close=False)
         self.save()
-
-
-HEADLINE = re.compile(r"test/\w+|insample/\w+|fit/seconds|model/parameters")
 
 
 def hyperparameters(run: RunFolder) -> dict[str, Any]:
@@ -122,16 +123,3 @@ def hyperparameters(run: RunFolder) -> dict[str, Any]:
     settings = {node: run.config[node] for node in nodes}
     flat = {key: value for key, value in flatten(settings).items() if not key.endswith("_target_")}
     return {**choices, "seed": run.config["seed"], **flat}
-
-
-def flatten(tree: dict[str, Any], prefix: str = "", null: str | None = None) -> dict[str, Any]:
-    """`{"model": {"hidden": 64}}` to `{"model.hidden": 64}`; lists become text, and so does null, or it is left out."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}.", null))
-        elif value is None:
-            flat |= {} if null is None else {f"{prefix}{key}": null}
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str | int | float | bool) else str(value)
-    return flat

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.metrics.classification import ClassResult, by_class, scores
+from adlx.metrics.classification import ClassResult, by_class
 from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
 from adlx.tasks.optimization import Optimization
@@ -75,13 +75,13 @@ class Classify(Task):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         label, index = data.actual("test")
         self.result = ClassResult(
-            scores=torch.cat(self.outputs).cpu().numpy(),
+            class_scores=torch.cat(self.outputs).cpu().numpy(),
             label=label,
             index=index,
             classes=self.classes,
             majority=int(self.majority),
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         self.outputs.clear()
 
     def check_codebook(self, data: Any) -> None:

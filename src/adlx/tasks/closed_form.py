@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from adlx.errors import UserError
-from adlx.metrics.classification import scores
 from adlx.models.classification.elm import ELM
 from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
@@ -234,7 +233,7 @@ class ClosedForm(Classify):
         if len(self.model.readouts) > 1:
             named = {name: outputs[:, row] for row, name in enumerate(self.model.readouts)}
             self.result = replace(self.result, readouts=named)
-            self.results = scores(self.result)
+            self.results = self.result.scores()
 
 
 def own_share(batch: Batch, batch_idx: int, loader: Any) -> Batch:

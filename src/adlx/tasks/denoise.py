@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.metrics.denoising import DenoisingResult, scores
+from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
 from adlx.models.diffusion.denoiser import Denoiser
@@ -189,7 +189,7 @@ class Denoise(Averaged, Task):
             held_out_distance=nearest(held_out, training)[1].numpy(),
             kid=np.array([kid(real, other) for other in others]),
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         self.errors.clear()
 
     def noise_in(self, images: Tensor, variance: Tensor) -> Tensor:

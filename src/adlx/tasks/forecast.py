@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
-from adlx.metrics.forecast import ForecastResult, Quantiles, scores, skill
+from adlx.metrics.forecast import ForecastResult
+from adlx.metrics.forecast_errors import Quantiles
 from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
+from adlx.metrics.skill import skill
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.tasks.optimization import Optimization
@@ -172,7 +174,7 @@ class Forecast(Task):
             stride=data.stride,
             quantiles=self.tested_quantiles(),
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         if self.in_sample:
             forced, own, naive = torch.cat(self.scaled_errors, dim=1).mean(dim=1).tolist()
             self.results |= {"insample/mse": forced, "insample/mse_autoregressive": own, "insample/mse_naive": naive}

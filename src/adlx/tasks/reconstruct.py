@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adlx.metrics.reconstruction import ReconstructionResult, scores
+from adlx.metrics.reconstruction import ReconstructionResult
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec
 from adlx.tasks.images import as_bytes
@@ -108,7 +108,7 @@ class Reconstruct(Task):
             originals=shown[0],
             reconstructions=shown[1],
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         for collected in (self.errors, self.codes, self.images):
             collected.clear()
 

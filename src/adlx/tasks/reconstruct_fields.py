@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adlx.metrics.fields import FieldResult, scores
+from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
@@ -87,7 +87,7 @@ class ReconstructFields(Task):
             power=power,
             index=data.places["test"],
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         self.errors.clear()
 
     def figures(self, title: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adlx.errors import UserError
-from adlx.metrics.fields import FieldResult, scores
+from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldForecaster
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import (
@@ -138,7 +138,7 @@ class Rollout(Task):
             index=data.places["test"],
             start=self.model.seed_frames,
         )
-        self.results = scores(self.result)
+        self.results = self.result.scores()
         self.errors.clear()
 
     def figures(self, title: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adlx.errors import RunFailed
 from adlx.metrics.result import Result
+from adlx.metrics.training import size_scores
 from adlx.specs import Spec
 from adlx.tasks.lightning_internals import CURRENT_HOOK, batches_done
 from adlx.tasks.optimization import Optimization
@@ -122,12 +123,12 @@ class Task(pl.LightningModule):
         """What `metrics.json` says of the trained model: its size."""
         weights = [parameter.detach() for parameter in self.model.parameters()]
         state = self.model.state_dict().values()
-        return {
-            "model/parameters": sum(weight.numel() for weight in weights),
-            "model/trainable_parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            "model/nonzeros": sum(int(weight.count_nonzero()) for weight in weights),
-            "model/size_kb": sum(value.numel() * value.element_size() for value in state) / 1000,
-        }
+        return size_scores(
+            parameters=sum(weight.numel() for weight in weights),
+            trainable=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            nonzeros=sum(int(weight.count_nonzero()) for weight in weights),
+            size_bytes=sum(value.numel() * value.element_size() for value in state),
+        )
 
     def notes(self) -> dict[str, Any]:
         """What `run.json` says of how the scores came about."""

@@ -110,7 +110,11 @@ def test_eta_1_is_the_ancestral_sampler_to_the_bit():
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_the_walk_by_hand(eta):
     """Equation 12 from time to time; the last step, to time 0, draws nothing."""
-    times, generator, current = torch.linspace(1, 0, 5, dtype=torch.float64), torch.Generator().manual_seed(0), images(1)
+    times, generator, current = (
+        torch.linspace(1, 0, 5, dtype=torch.float64),
+        torch.Generator().manual_seed(0),
+        images(1),
+    )
     for at, (after, image) in enumerate(drawn(DDIM(eta), steps=4)):
         (s, n), (s_next, n_next) = rates(times[at]), rates(times[at + 1])
         noise = denoise(current, n.square())

@@ -1,0 +1,67 @@
+"""The numbers that stand beside a metric when runs are compared by it."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from adlx.metrics.declaration import Metric, declaration
+from adlx.metrics.tables import deviation
+from adlx.metrics.training import TRAINING
+from adlx.runs.declarations import result_kind
+from adlx.runs.folder import RunFolder
+
+BASELINE = Metric("comparison/baseline", "baseline", None)
+CONFIDENCE = Metric("comparison/mcs_pvalue", "MCS p", None, "pvalue")
+"""Of the model confidence set."""
+
+
+def columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
+    """The metric's baseline, other scores, significance, the size of the models, and what the training cost, in order.
+
+    Each is declared for some of the runs; its `name` is that of a column of the table.
+    """
+    kinds = list(dict.fromkeys(result_kind(run) for run in runs))
+    declared = [one for kind in kinds for one in kind.metrics]
+    scores = [one for one in declared if one.in_comparison]
+    test = declaration(declared, metric.pvalue) if metric.pvalue else None
+    sizes = [declaration([*declared, *TRAINING], key) for kind in kinds for key in kind.sizes]
+    costs = [one for one in TRAINING if one.in_comparison]
+    ordered = [one for one in (BASELINE, *scores, test, CONFIDENCE, *sizes, *costs) if one is not None]
+    return list({one.key: one for one in ordered if one.key != metric.key}.values())
+
+
+def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Iterable[Metric]) -> pd.DataFrame:
+    """A row a group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and the mean of each of `beside`.
+
+    NaN where no run has the number; `mcs_pvalue`, which is of no run, too.
+    """
+    rows = []
+    for label, runs in groups.items():
+        scores = [run.metrics for run in runs]
+        values = np.array([one[metric.key] for one in scores])
+        baseline = 0.0 if metric.is_skill else _mean(scores, metric.baseline)
+        row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
+        others = {one.name: _mean(scores, one.key) for one in beside}
+        rows.append({**row, **others, BASELINE.name: baseline})
+    badness = [metric.badness(row["mean"]) for row in rows]
+    order = np.argsort(badness, kind="stable")
+    return pd.DataFrame([rows[place] for place in order])
+
+
+def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder]) -> bool:
+    """Whether a column says something of these runs."""
+    if column is BASELINE and metric.is_skill:  # which is 0 by definition
+        return False
+    if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
+        return False
+    return bool(np.isfinite(table[column.name]).any())
+
+
+def _differ(scores: dict[str, float], first: str, second: str) -> bool:
+    return first in scores and second in scores and scores[first] != scores[second]
+
+
+def _mean(scores: list[dict[str, float]], key: str | None) -> float:
+    values = [value for one in scores if key and (value := one.get(key)) is not None and not np.isnan(value)]
+    return float(np.mean(values)) if values else float("nan")

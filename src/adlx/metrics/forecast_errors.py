@@ -1,0 +1,190 @@
+"""Forecasts of a set of windows beside what happened, and their errors.
+
+Shapes: N windows, H horizon steps, S series, Q quantile levels.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from adlx.metrics.archive import reading, write
+from adlx.metrics.quantiles import crps
+from adlx.metrics.skill import skill
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of a set of forecasts, in original units, float64.
+
+    Args:
+        levels: (Q,) increasing, 0.5 among them.
+        values: (N, H, S, Q) non-decreasing along Q; at 0.5 the prediction.
+        naive: (N, H, S, Q) last value and the quantiles of the naive forecast's errors in training: the baseline.
+    """
+
+    levels: np.ndarray
+    values: np.ndarray
+    naive: np.ndarray
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of a set of windows beside what happened, in original units, with the training part's statistics.
+
+    All floats are float64.
+
+    Args:
+        prediction: (N, H, S) the forecasts.
+        target: (N, H, S) what happened.
+        last: (N, S) last value seen by each window, which the naive forecast repeats.
+        origin: (N,) datetime64[ns], time of that last value (UTC); windows are in chronological order.
+        series: S names.
+        mean, std: (S,) of the training part.
+        step_mae: (S,) mean absolute one-step change of the training part, the denominator of MASE.
+        stride: time steps between the origins of neighbouring windows. Where it is below H, windows overlap and
+            their errors are correlated, which the significance tests must know.
+        quantiles: None for forecasts of a point alone.
+    """
+
+    prediction: np.ndarray
+    target: np.ndarray
+    last: np.ndarray
+    origin: np.ndarray
+    series: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    step_mae: np.ndarray
+    stride: int = 1
+    quantiles: Quantiles | None = None
+
+    def __post_init__(self) -> None:
+        windows, _, count = self.target.shape
+        wanted = {
+            "prediction": self.target.shape,
+            "last": (windows, count),
+            "origin": (windows,),
+            "mean": (count,),
+            "std": (count,),
+            "step_mae": (count,),
+        }
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, the target asks for {shape}")
+        if self.quantiles is not None:
+            shape = (*self.target.shape, len(self.quantiles.levels))
+            for name in ("values", "naive"):
+                if (given := getattr(self.quantiles, name).shape) != shape:
+                    raise ValueError(f"quantiles.{name} has shape {given}, target and levels ask for {shape}")
+        if len(self.series) != count or windows == 0 or self.stride < 1:
+            raise ValueError(f"{len(self.series)} names for {count} series, {windows} windows, stride {self.stride}")
+
+    @property
+    def naive(self) -> np.ndarray:
+        """(N, H, S) the last value seen, repeated over the horizon: the baseline. A read-only view."""
+        return np.broadcast_to(self.last[:, None, :], self.target.shape)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(S,) what errors are divided by in MASE: `step_mae`, or 1 for a series that is constant in training."""
+        return np.where(self.step_mae > 0, self.step_mae, 1.0)
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        del arrays["quantiles"]
+        if self.quantiles is not None:
+            arrays |= {
+                "levels": self.quantiles.levels,
+                "quantiles": self.quantiles.values,
+                "naive_quantiles": self.quantiles.naive,
+            }
+        arrays["series"] = np.asarray(self.series, dtype=np.str_)
+        arrays["origin"] = self.origin.astype("datetime64[ns]")
+        write(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, or no forecast result.
+        """
+        names = [field.name for field in fields(cls) if field.name != "quantiles"]
+        with reading(path, "forecast") as archive:
+            arrays = {name: archive[name] for name in names}
+            drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
+        series = tuple(str(name) for name in arrays.pop("series"))
+        quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
+        return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
+
+
+def window_losses(result: Forecasts) -> np.ndarray:
+    """(N,) mean over horizon and series of |error| / step_mae: the loss that both significance tests compare.
+
+    Its mean over windows is `test/mase`.
+    """
+    return _window_means(result, np.abs(result.prediction - result.target))
+
+
+def naive_window_losses(result: Forecasts) -> np.ndarray:
+    """(N,) the same loss for the naive forecast; its mean is `baseline/mase`."""
+    return _window_means(result, np.abs(result.naive - result.target))
+
+
+def window_crps(result: Forecasts) -> np.ndarray:
+    """(N,) mean over horizon and series of CRPS / step_mae; its mean over windows is `test/crps`.
+
+    Raises:
+        ValueError: the forecasts have no quantiles.
+    """
+    return _window_means(result, element_crps(result, quantiles_of(result).values))
+
+
+def window_crps_if_any(result: Forecasts) -> np.ndarray | None:
+    """The same; None where the forecasts have no quantiles."""
+    return None if result.quantiles is None else window_crps(result)
+
+
+def naive_window_crps(result: Forecasts) -> np.ndarray:
+    """(N,) the same for the naive forecast; its mean is `baseline/crps`."""
+    return _window_means(result, element_crps(result, quantiles_of(result).naive))
+
+
+def horizon_mase(result: Forecasts, forecast: np.ndarray) -> np.ndarray:
+    """(H, S) mean over windows of |forecast - target| / step_mae, by step ahead and series."""
+    return np.abs(forecast - result.target).mean(axis=0) / result.scale
+
+
+def horizon_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
+    """(H, S) mean over windows of CRPS / step_mae of quantiles (N, H, S, Q), by step ahead and series."""
+    return element_crps(result, values).mean(axis=0) / result.scale
+
+
+def skill_by_series(result: Forecasts) -> np.ndarray:
+    """(S,) skill of each series: 1 - MAE / MAE of the naive forecast, both in units of `step_mae`."""
+    model = horizon_mase(result, result.prediction).mean(axis=0)
+    naive = horizon_mase(result, result.naive).mean(axis=0)
+    return np.array([skill(*pair) for pair in zip(model, naive, strict=True)])
+
+
+def inside(result: Forecasts, values: np.ndarray, low: int, high: int) -> np.ndarray:
+    """(N, H, S) whether the target lies between two of the quantiles `values` (N, H, S, Q)."""
+    return (values[..., low] <= result.target) & (result.target <= values[..., high])
+
+
+def quantiles_of(result: Forecasts) -> Quantiles:
+    """Raises ValueError where there are none."""
+    if result.quantiles is None:
+        raise ValueError("these are forecasts of a point: they have no quantiles")
+    return result.quantiles
+
+
+def element_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
+    """(N, H, S) CRPS of quantiles (N, H, S, Q), in original units."""
+    return crps(values, result.target, quantiles_of(result).levels)
+
+
+def _window_means(result: Forecasts, losses: np.ndarray) -> np.ndarray:
+    return (losses / result.scale).mean(axis=(1, 2))
