@@ -19,8 +19,6 @@ from adlx.metrics.training import TRAINING
 
 ROOT = Path(adlx.__file__).parent
 FRAME = ("cli", "config", "runs", "sweeps", "comparison", "reporting")
-NAMES_NO_OPTION = ("config", "runs", "sweeps", "comparison", "reporting")
-"""Folders without `model=NAME` in a string; the help texts of cli/ still have such examples."""
 GROUPS = ("model", "task", "loss", "data")
 
 
@@ -120,6 +118,6 @@ def test_no_class_of_a_study_is_named(folder):
     assert places(folder, identifiers, class_names().__contains__) == []
 
 
-@pytest.mark.parametrize("folder", NAMES_NO_OPTION)
+@pytest.mark.parametrize("folder", FRAME)
 def test_no_option_is_named(folder):
     assert places(folder, strings, option_in) == []

@@ -32,7 +32,7 @@ def adlx(site: Path, tmp_path_factory: pytest.TempPathFactory):
     """Runs commands one after the other in a process that has the package, and returns what they print."""
     folder = tmp_path_factory.mktemp("work")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
-    code = "import json, sys; from adlx.cli.main import run; sys.exit(max(run(words) for words in json.loads(sys.argv[1])))"
+    code = "import json, sys; from adlx.cli.main import run; sys.exit(max(map(run, json.loads(sys.argv[1]))))"
 
     def run(*commands: list[str]) -> str:
         arguments = [sys.executable, "-c", code, json.dumps(commands)]

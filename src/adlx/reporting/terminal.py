@@ -12,7 +12,6 @@ from rich.table import Table
 from adlx.metrics.declaration import Metric, find
 from adlx.metrics.result import Result
 from adlx.metrics.tables import readable
-from adlx.metrics.text import number
 from adlx.metrics.training import TRAINING
 from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
@@ -85,7 +84,7 @@ def brief(run: RunFolder) -> str:
     """One line for a job of a sweep."""
     scores = run.metrics
     headlines = [metric for metric in result_kind(run).metrics if metric.headline and metric.key in scores]
-    words = ", ".join(f"{metric.name} {number(scores[metric.key])}" for metric in headlines)
+    words = ", ".join(f"{metric.name} {metric.write(scores[metric.key])}" for metric in headlines)
     return f"{run.title}, seed {run.info['seed']}: {words}; run: {run.path}"
 
 

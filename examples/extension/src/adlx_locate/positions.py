@@ -35,13 +35,18 @@ class Positions(Result):
     mean: float
 
     metrics = (
-        Metric("test/skill", "skill", "up", "skill", zero="the mean position of the training part", headline=True,
-               in_table=False, in_comparison=True, loss=distances),
-        Metric("test/distance", "distance", "down", baseline="baseline/distance", skill="test/skill", headline=True,
-               loss=distances),
+        Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, loss=distances),
+        Metric(
+            "test/distance",
+            "distance",
+            "down",
+            baseline="baseline/distance",
+            skill="test/skill",
+            zero="the mean position of the training part",
+            headline=True,
+            loss=distances,
+        ),
         Metric("test/hits", "share within 0.05", "up", baseline="baseline/hits", in_comparison=True),
-        Metric("baseline/distance", "distance of the baseline", "down"),
-        Metric("baseline/hits", "hits of the baseline", "up"),
     )
     same_samples = ("index", "actual")
 
