@@ -107,7 +107,8 @@ class Canary:
         package.mkdir()
         (package / "__init__.py").write_text(f"open({str(self.song)!r}, 'w').close()\n")
         (package / "model.py").write_text(
-            "from adlx.models.forecasting.baselines import Naive\n\n\nclass Evil(Naive):\n    pass\n\n\nclass Pickled:\n    pass\n"
+            "from adlx.models.forecasting.baselines import Naive\n\n\n"
+            "class Evil(Naive):\n    pass\n\n\nclass Pickled:\n    pass\n"
         )
 
     @property

@@ -11,7 +11,11 @@ from adlx.runs.folder import RunFolder
 
 
 class Run(RunFolder):
-    """A run folder with the verbs of the command line."""
+    """A run folder with the verbs of the command line. Its path is absolute: it is good wherever the program goes."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        return super().open(Path(path).absolute())
 
     def resume(self, overrides: Sequence[str] = ()) -> Self:
         """Goes on with a run that was stopped; see `adlx.runs.resume.resume`."""
@@ -43,7 +47,7 @@ def train(words: Sequence[str]) -> Run:
     from adlx.runs.train import train as train_run
 
     run = train_run(words)
-    return Run(run.path, run.info)
+    return Run(run.path.absolute(), run.info)
 
 
 def open_run(path: str | Path) -> Run:

@@ -150,8 +150,8 @@ def test_an_unknown_verb_or_group(call):
     ended = call("list", "models")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "adlx: no group models; there are model, data, loss, optimizer, finetune, trainer, callbacks, logger, "
-        "optimizer/schedule, experiment\n"
+        "adlx: no group models; there are model, data, task, loss, optimizer, finetune, trainer, callbacks, "
+        "logger, optimizer/schedule, experiment\n"
     )
     ended = call("compare")
     assert (ended.code, ended.out) == (2, "")

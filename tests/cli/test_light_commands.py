@@ -13,8 +13,8 @@ from shell import environment
 
 from adlx.cli.main import VERBS
 from adlx.config.catalog import GROUPS, description, options
-from adlx.config.check import check
 from adlx.config.compose import compose
+from adlx.runs.groups import checked
 
 LIGHT = [
     ["--help"],
@@ -107,7 +107,7 @@ def test_examples_of_train_compose_and_pass(verb, call):
             continue
         settings = [word.split(",")[0] for word in words[2:] if word not in ("-m", "--cfg", "job")]
         composition = compose(settings)
-        check(composition.config, composition.origin)
+        checked(composition.config, composition.origin)
         tried += 1
     assert tried >= 2
 

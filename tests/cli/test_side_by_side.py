@@ -70,10 +70,10 @@ def test_a_sweep_whose_runs_are_two_processes_each(shell):
 
 @without_gloo
 def test_the_distance_of_what_two_processes_learnt_counts_each_image_once(shell):
-    sizes = ["model.patch=4", "model.width=24", "model.blocks=1", "model.heads=2", "model.kid_images=40"]
-    small = [*sizes, "model.kid_steps=1", "data=digits", "data.source=sklearn", "data.size=8"]
+    sizes = ["model.patch=4", "model.width=24", "model.blocks=1", "model.heads=2", "task.kid_images=40"]
+    small = [*sizes, "task.kid_steps=1", "data=digits", "data.source=sklearn", "data.size=8"]
     words = ["trainer.max_epochs=1", "trainer.threads=1", "logger=none"]
-    run = adlx.open_run(shell.folder / shell("train", "model=ddim", *small, *words, *DDP).run)
+    run = adlx.open_run(shell.folder / shell("train", "model=dit", *small, *words, *DDP).run)
     trained = open_trained(run, [], "test")
     task: Any = trained.task
     features = [task.features_of(some(trained.data, part, 40)[0]) for part in ("val", "test")]

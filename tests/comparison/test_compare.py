@@ -44,7 +44,7 @@ def folder(tmp_path):
         config = {
             "model": {"_target_": f"adlx.{model}", **settings.pop("own", {})},
             "data": {"_target_": f"adlx.{data}", "path": name, "context": 3},
-            **{node: {} for node in ("loss", "trainer", "callbacks", "logger")},
+            **{node: {} for node in ("task", "loss", "finetune", "trainer", "callbacks", "logger")},
             "optimizer": {"lr": 0.1, **settings},
             "seed": seed,
             "output_dir": name,

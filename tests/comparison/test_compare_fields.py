@@ -34,7 +34,7 @@ def folder(tmp_path):
     def write(name: str, model: str, found: FieldResult, seed: int = 0):
         path = tmp_path / name
         path.mkdir()
-        nodes = {node: {} for node in ("loss", "trainer", "callbacks", "logger", "optimizer")}
+        nodes = {node: {} for node in ("task", "loss", "finetune", "trainer", "callbacks", "logger", "optimizer")}
         config = {"model": {"_target_": f"adlx.{model}"}, "data": {"_target_": "adlx.well"}, **nodes, "seed": seed}
         (path / "config.yaml").write_text(yaml.safe_dump({**config, "output_dir": name}))
         facts = {"status": "finished", "seed": seed, "choices": {"model": model, "data": "well"}, "data": {}}

@@ -14,6 +14,7 @@ from adlx.cli import compare as compare_verb
 from adlx.comparison.compare import compare
 from adlx.comparison.evidence import Evidence
 from adlx.comparison.reduction import named, reductions
+from adlx.config.catalog import NODES
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult
 from adlx.metrics.declaration import Metric, declaration
@@ -173,7 +174,7 @@ def folder(tmp_path):
     def write(name: str, exchange: str, found: FieldResult, seed: int = 0):
         path = tmp_path / name
         path.mkdir()
-        nodes = {node: {} for node in ("data", "loss", "trainer", "callbacks", "logger", "optimizer")}
+        nodes = {node: {} for node in NODES if node != "model"}
         config = {**nodes, "model": {"exchange": exchange}, "seed": seed, "output_dir": name}
         (path / "config.yaml").write_text(yaml.safe_dump(config))
         facts = {"status": "finished", "seed": seed, "choices": {"model": "sea", "data": "well"}, "data": {}}

@@ -191,7 +191,7 @@ def test_apply_finds_a_choice_in_the_folders_given(stored, tmp_path):
     (tmp_path / "data" / "mine.yaml").write_text(text)
     config, _ = apply(stored, ["data=mine"], [tmp_path])
     assert config["data"] == {**stored["data"], "horizon": 7}
-    with pytest.raises(UserError, match="^unknown data=mine; "):
+    with pytest.raises(UserError, match=r"^unknown data=mine; "):
         apply(stored, ["data=mine"])
 
 

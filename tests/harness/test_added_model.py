@@ -72,7 +72,9 @@ def own_words(tmp_path, monkeypatch) -> list[str]:
     configs = tmp_path / "my_configs" / "model"
     configs.mkdir(parents=True)
     for name, cls in (("smoothing", "Smoothing"), ("cheat", "Cheat"), ("insider", "Insider")):
-        (configs / f"{name}.yaml").write_text(f"# my own\n_target_: my_forecasters.smoothing.{cls}\n")
+        (configs / f"{name}.yaml").write_text(
+            f"# my own\ndefaults: [override /task@_global_.task: forecast]\n_target_: my_forecasters.smoothing.{cls}\n"
+        )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(targets, "_TRUSTED", set(targets._TRUSTED))
     yield [f"hydra.searchpath=[file://{configs.parent}]", "allow=[my_forecasters]"]

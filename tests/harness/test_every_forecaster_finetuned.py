@@ -16,8 +16,8 @@ from torch import nn
 from workshop import LONGER, forecasters, learners, tiny_words
 
 from adlx.errors import UserError
-from adlx.runs.finetune import restored
 from adlx.runs.loggers import read_curves
+from adlx.runs.restore import restore_model
 
 pytestmark = pytest.mark.usefixtures("unpainted")
 RANK = 2
@@ -75,7 +75,7 @@ def test_fit_and_eval(model, strategy, base, words, trained):
 
 def holds_only_adapters(run, base) -> None:
     """Of the model only what training changed, and so few numbers as the ranks say; beside it what data fitted."""
-    whole, _ = restored(base)
+    whole = restore_model(base).model
     layers = {name: layer for name, layer in whole.named_modules() if isinstance(layer, nn.Linear)}
     assert run.info["finetune"]["adapted"] == list(layers)
     count = sum(RANK * (layer.in_features + layer.out_features) for layer in layers.values())
@@ -88,7 +88,7 @@ def holds_only_adapters(run, base) -> None:
         held = torch.load(path, weights_only=True)["state_dict"]
         assert {name for name in held if name.startswith("model.")} == wanted
         assert {name.split(".")[0] for name in held} == {"model", "scaler"}
-    unchanged, _ = restored(run)
+    unchanged = restore_model(run).model
     for name, value in whole.named_parameters():
         adapted = name.removesuffix(".weight") in layers
         assert torch.equal(unchanged.get_parameter(name), value) is not adapted, name

@@ -5,21 +5,17 @@ import numpy as np
 import pytest
 import torch
 from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_trainable, is_whole
-from omegaconf import OmegaConf
-from workshop import LONGER, Workshop, break_at, of_kind, tiny_words
+from workshop import LONGER, Workshop, break_at, of_kind, of_task, parts_of, task_of, tiny_words
 
 from adlx.api import Run
-from adlx.config.catalog import options
 from adlx.data.fields.sources.well import read_well
 from adlx.errors import UserError
-from adlx.models.fields.interfaces import FieldAutoencoder, FieldForecaster
-from adlx.runs.parts import parts_of
 from adlx.runs.predict import predict
 from adlx.runs.trained import open_trained
 from adlx.tasks.reconstruct_fields import ReconstructFields
 from adlx.tasks.rollout import Rollout
 
-AUTOENCODERS, FORECASTERS = of_kind(FieldAutoencoder), of_kind(FieldForecaster)
+AUTOENCODERS, FORECASTERS = of_task(ReconstructFields), of_task(Rollout)
 pytestmark = pytest.mark.usefixtures("plain_films")
 
 
@@ -45,8 +41,7 @@ def words(workshop: Workshop, plain_films):
         return str(parts[kind].path)
 
     def get(model: str) -> list[str]:
-        needed = parts_of(OmegaConf.to_container(OmegaConf.load(options("model")[model])))
-        return [*tiny_words(model), *(f"model.{name}={part(kind)}" for name, kind in needed.items())]
+        return [*tiny_words(model), *(f"model.{name}={part(kind)}" for name, kind in parts_of(model).items())]
 
     return get
 
@@ -107,7 +102,7 @@ def test_fit_again(model, fitted, words, workshop):
 def test_a_failed_step_is_taken_again(model, call, fitted, words, workshop, monkeypatch):
     if not is_trainable(fitted(model)):
         pytest.skip("nothing to train")
-    task = ReconstructFields if model in AUTOENCODERS else Rollout
+    task = task_of(model)
     known = words(model)
     with monkeypatch.context() as patch:
         break_at(patch, task, call)

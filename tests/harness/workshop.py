@@ -3,59 +3,84 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from torch import nn
 from waves import WINDOWS, write_waves
 
 import adlx
 from adlx.api import Run
 from adlx.config.catalog import options
-from adlx.config.targets import build, resolve
+from adlx.config.check import check_node
+from adlx.config.compose import compose
+from adlx.config.nodes import Node, Part
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
-from adlx.models.forecasting.forecaster import Forecaster
+from adlx.runs.groups import GROUPS
 from adlx.specs import SeriesSpec
+from adlx.tasks.forecast import Forecast
 from adlx.tasks.task import Task
 
-# Sizes of a network, where its YAML has them.
+# Sizes of a network, where its YAML has them; and what its task spends on the test.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
-TINY |= {"kid_images": 8, "kid_steps": 2, "patches": "[2,4]", "rank": 4, "modes": "[2,2]"}
+TINY |= {"patches": "[2,4]", "rank": 4, "modes": "[2,2]"}
+TINY_TASK = {"kid_images": 8, "kid_steps": 2}
 EPOCHS, LONGER = 2, 4
 ROWS, CONTEXT, HORIZON = 320, 24, 3
 
 
+@cache
+def composed(model: str) -> dict[str, Any]:
+    """The config of a choice of model: its arguments, and the task that it chooses."""
+    return compose([f"model={model}", "data=fx"]).config
+
+
+def node_of(model: str) -> Node:
+    """The class of a choice of model, and its arguments."""
+    return check_node(composed(model)["model"], GROUPS["model"], "model", lambda key: f"in model={model}")
+
+
+def task_of(model: str) -> type[Task]:
+    """The task that a choice of model chooses."""
+    return check_node(composed(model)["task"], GROUPS["task"], "task", lambda key: f"in model={model}").target
+
+
+def parts_of(model: str) -> dict[str, type[nn.Module]]:
+    """The arguments of a choice of model that are models of other runs."""
+    return {name: part.kind for name, part in node_of(model).arguments.items() if isinstance(part, Part)}
+
+
+def of_task(*tasks: type[Task]) -> list[str]:
+    """Every choice of model with one of these tasks, or one that derives from it."""
+    return [name for name in options("model") if issubclass(task_of(name), tasks)]
+
+
 def of_kind(kind: type[nn.Module]) -> list[str]:
     """Every choice of model that is one of these."""
-    return [
-        name
-        for name, path in options("model").items()
-        if issubclass(resolve(OmegaConf.load(path).get("_target_"), nn.Module, "model"), kind)
-    ]
+    return [name for name in options("model") if issubclass(node_of(name).target, kind)]
 
 
 def forecasters() -> list[str]:
     """Every choice of model that forecasts."""
-    return of_kind(Forecaster)
+    return of_task(Forecast)
 
 
 def learners() -> list[str]:
     """Those of them that have something to train."""
     spec = SeriesSpec(("A", "B"), CONTEXT, HORIZON)
-    nodes = {name: OmegaConf.load(options("model")[name]) for name in forecasters()}
-    for node in nodes.values():
-        node.pop("defaults", None)
-    return [name for name, node in nodes.items() if list(build(node, nn.Module, "model", spec).parameters())]
+    return [name for name in forecasters() if list(node_of(name).build(spec).parameters())]
 
 
 def tiny_words(model: str) -> list[str]:
     """The words that make a model of the project small."""
-    keys = OmegaConf.load(options("model")[model])
-    return [f"model={model}", *(f"model.{key}={size}" for key, size in TINY.items() if key in keys)]
+    config = composed(model)
+    sizes = [f"model.{key}={size}" for key, size in TINY.items() if key in config["model"]]
+    costs = [f"task.{key}={size}" for key, size in TINY_TASK.items() if key in config["task"]]
+    return [f"model={model}", *sizes, *costs]
 
 
 @dataclass

@@ -6,7 +6,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from adlx.runs.folder import Run
+from adlx.runs.folder import RunFolder
 from adlx.runs.loggers import read_curves
 from adlx.runs.settings import flatten
 
@@ -27,7 +27,7 @@ def resumed(run):
     return run.resume(["trainer.max_epochs=4"])
 
 
-def events(run: Run) -> EventAccumulator:
+def events(run: RunFolder) -> EventAccumulator:
     read = EventAccumulator(str(run.path / "tensorboard"), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
     return read.Reload()
 
@@ -36,7 +36,7 @@ def scalars(read: EventAccumulator, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in read.Scalars(tag)}
 
 
-def are_the_curves(read: EventAccumulator, run: Run, steps: int) -> None:
+def are_the_curves(read: EventAccumulator, run: RunFolder, steps: int) -> None:
     table = read_curves(run.path / "metrics.csv")
     assert table["step"].max() == steps - 1
     for tag in ("train/loss", "val/loss", "lr"):
@@ -63,7 +63,7 @@ def hparam_metrics(read: EventAccumulator) -> set[str]:
 SHOWN = ("test/mase", "test/mse_scaled", "test/mae_scaled", "test/skill", "test/dm_pvalue", "fit/seconds")
 
 
-def has_all(run: Run, epochs: int) -> None:
+def has_all(run: RunFolder, epochs: int) -> None:
     steps = 4 * epochs
     read = events(run)
     are_the_curves(read, run, steps)

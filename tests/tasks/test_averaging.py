@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-from adlx.models.diffusion.ddim import DDIM
 
 import adlx
+from adlx.models.diffusion.unet import UNet
 from adlx.tasks.denoise import Denoise
 
 WORDS = [
-    "model=ddim",
-    "model.net=unet",
+    "model=unet",
     "model.widths=[4,8]",
     "model.depth=1",
-    "model.kid_images=8",
-    "model.kid_steps=1",
+    "task.kid_images=8",
+    "task.kid_steps=1",
 ]
 WORDS += ["data=digits", "data.source=sklearn", "data.size=8", "data.batch_size=512", "optimizer.lr=0.01"]
 WORDS += ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=2"]
@@ -26,12 +25,12 @@ def test_weights_and_what_normalisations_have_seen_are_averaged(decay, monkeypat
 
     def watched(task, outputs, batch, batch_idx):
         if not seen:
-            seen.append({name: value.clone() for name, value in task.others.items()})  # as it was drawn
+            seen.append({name: value.clone() for name, value in task.ema_weights.items()})  # as it was drawn
         seen.append({name: value.clone() for name, value in task.model.state_dict().items()})
         honest(task, outputs, batch, batch_idx)
 
     monkeypatch.setattr(Denoise, "on_train_batch_end", watched)
-    run = adlx.train([*WORDS, f"model.ema={decay}", f"output_dir={tmp_path}"])
+    run = adlx.train([*WORDS, f"task.ema={decay}", f"output_dir={tmp_path}"])
     average, steps = seen[0], seen[1:]
     assert len(steps) == 6
     for number, weights in enumerate(steps):
@@ -41,7 +40,7 @@ def test_weights_and_what_normalisations_have_seen_are_averaged(decay, monkeypat
     for name, value in average.items():
         torch.testing.assert_close(state[f"model.{name}"], value, rtol=1e-4, atol=1e-6)
     assert any("running_var" in name for name in average)
-    assert {name for name, _ in DDIM(run_spec(), net="unet", widths=[4, 8], depth=1).named_parameters()} <= set(average)
+    assert {name for name, _ in UNet(run_spec(), widths=[4, 8], depth=1).named_parameters()} <= set(average)
 
 
 def run_spec():

@@ -19,12 +19,12 @@ from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import Quantiles
 from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
-from adlx.metrics.skill import skill
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.quantiles import Spread
 from adlx.tasks.task import Task
+from adlx.tasks.unseen import unseen_scores
 
 Batch = tuple[Tensor, Tensor]
 ERRORS = 20_000_000
@@ -54,7 +54,7 @@ class Forecast(Task):
         if self.levels is not None:
             shape = (self.levels, model.spec.horizon, len(model.spec.series))
             self.spread, self.naive_spread = Spread(*shape), Spread(*shape)
-            self.refits = False
+            self.refits = False  # known once training starts
 
     def fit_statistics(self, data: Any) -> None:
         """Fits the scaler and, where quantiles are forecast, the spread of the training errors."""
@@ -119,9 +119,22 @@ class Forecast(Task):
             units.append(self.units(past))
             constants.append(constant_units(self.scaler, past))
         self.model.train(training)
-        self.refits = not shaped and any(p.requires_grad for p in self.model.parameters())
         self.naive_spread.fit(_joined(naive, 0), _joined(constants, 1))
         self.spread.fit(_joined(own, 0), _joined(units, 1))
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self.levels is not None:
+            self.refits = not self.shapes_spread(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def shapes_spread(self, data: Any) -> bool:
+        """Whether the model gives scores for the gaps between quantiles beside its point."""
+        training = self.model.training
+        past, _ = next(iter(data.sample("train", most=1)))
+        output = self.model.eval().forecast(self.scaler.normalize(past.to(self.device))[0])
+        self.model.train(training)
+        return output.dim() == 4
 
     def on_validation_epoch_start(self) -> None:
         if self.levels is not None and self.refits:
@@ -178,31 +191,9 @@ class Forecast(Task):
         if self.in_sample:
             forced, own, naive = torch.cat(self.scaled_errors, dim=1).mean(dim=1).tolist()
             self.results |= {"insample/mse": forced, "insample/mse_autoregressive": own, "insample/mse_naive": naive}
-            self.results |= self.unseen_scores(data)
+            self.results |= unseen_scores(self.forecast, self.scaler, data.unseen())
         for collected in (self.forecasts, self.lasts, self.quantiles, self.scaled_errors):
             collected.clear()
-
-    def unseen_scores(self, data: Any) -> dict[str, float]:
-        """The honest score beside an in-sample one: on windows that came before; nothing where there are none.
-
-        `unseen/mase`, `unseen/naive_mase`, `unseen/skill`, and `unseen/windows`, their number.
-        """
-        loader = data.unseen()
-        if loader is None:
-            return {}
-        errors: list[Tensor] = []  # (2, B, S): own and naive
-        for past, future in loader:
-            truth = self.scaler.inverse(future)
-            rivals = [self.forecast(past), past[:, -1:].expand_as(future)]
-            errors.append(torch.stack([(self.scaler.inverse(rival) - truth).abs().mean(dim=1) for rival in rivals]))
-        joined = torch.cat(errors, dim=1)
-        own, naive = (joined.mean(dim=1) / self.scaler.step_mae.cpu()).mean(dim=1).tolist()
-        return {
-            "unseen/mase": own,
-            "unseen/naive_mase": naive,
-            "unseen/skill": skill(own, naive),
-            "unseen/windows": joined.shape[1],
-        }
 
     def tested_quantiles(self) -> Quantiles | None:
         if self.levels is None:
