@@ -2,73 +2,19 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
 import adlx
 from adlx.comparison.compare import compare, expand
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
-from adlx.metrics.forecast_errors import Quantiles, horizon_crps, horizon_mase, window_crps, window_losses
+from adlx.metrics.forecast_errors import horizon_crps, horizon_mase, window_crps, window_losses
 from adlx.metrics.significance import block_length, confidence_set
-from adlx.reporting.comparison import MOST_COLUMNS, comparison_tables, few_columns
-from adlx.reporting.terminal import console
+from adlx.reporting.comparison import comparison_tables
 
 WINDOWS, HORIZON = 60, 2
-
-
-def quantiles(point: np.ndarray, spread: float) -> Quantiles:
-    values = point[..., None] + spread * np.array([-1.0, 0.0, 1.0])
-    return Quantiles(np.array([0.1, 0.5, 0.9]), values, values + np.array([-1.0, 0.0, 1.0]))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Writes a finished run: its model, seed and error decide the rest."""
-    rng = np.random.default_rng(0)
-    target = rng.normal(size=(WINDOWS, HORIZON, 2))
-
-    def write(name: str, model="naive", seed=0, error=1.0, status="finished", start=0, spread=None, **settings):
-        path = tmp_path / name
-        path.mkdir()
-        data = settings.pop("data", "csv")
-        metrics = settings.pop("metrics", {"test/skill": 1 - error, "test/mase": error, "baseline/mase": 1.0})
-        if spread is not None:
-            metrics |= {"test/crps_skill": 1 - spread, "test/coverage_80": 0.8, "test/crps_dm_pvalue": 0.03}
-        config = {
-            "model": {"_target_": f"adlx.{model}", **settings.pop("own", {})},
-            "data": {"_target_": f"adlx.{data}", "path": name, "context": 3},
-            **{node: {} for node in ("task", "loss", "finetune", "trainer", "callbacks", "logger")},
-            "optimizer": {"lr": 0.1, **settings},
-            "seed": seed,
-            "output_dir": name,
-        }
-        (path / "config.yaml").write_text(yaml.safe_dump(config))
-        facts = {"status": status, "seed": seed, "choices": {"model": model, "data": data}, "data": {}}
-        facts["result"] = "adlx.metrics.forecast.ForecastResult"
-        (path / "run.json").write_text(json.dumps(facts))
-        (path / "metrics.json").write_text(json.dumps({**metrics, "model/parameters": 7, "fit/seconds": 2.0 + seed}))
-        noise = error * np.random.default_rng(seed + 1).normal(size=target.shape)
-        ForecastResult(
-            prediction=target + noise,
-            target=target,
-            last=target[:, 0],
-            origin=np.datetime64("2024-01-01", "ns") + (start + np.arange(WINDOWS)) * np.timedelta64(1, "h"),
-            series=("A", "B"),
-            mean=np.zeros(2),
-            std=np.ones(2),
-            step_mae=np.ones(2),
-            quantiles=None if spread is None else quantiles(target + noise, spread),
-        ).save(path / "predictions.npz")
-        return path
-
-    return write
 
 
 def test_seeds_are_pooled(folder):
@@ -181,15 +127,6 @@ def test_by_crps(folder):
     assert mixed.details["series"].columns[0] == "MASE by series"
 
 
-def test_many_steps_are_thinned_for_a_terminal():
-    frame = pd.DataFrame([["a", *range(1, 101)]], columns=["MASE by steps ahead", *map(str, range(1, 101))])
-    few = few_columns(frame)
-    assert few.columns[0] == "run"
-    assert len(few.columns) == 1 + MOST_COLUMNS
-    assert (few.columns[1], few.columns[-1]) == ("1", "100")
-    assert few.iloc[0, 1:].tolist() == [int(name) for name in few.columns[1:]]
-
-
 def test_no_significance_where_they_are_not(folder):
     runs = [folder("a", "a", error=0.5), folder("b", "b", start=1)]
     comparison = compare(runs)
@@ -198,37 +135,6 @@ def test_no_significance_where_they_are_not(folder):
     assert comparison_tables(comparison)[0].caption is None
     (runs[0] / "predictions.npz").unlink()
     assert compare(runs).table["mcs_pvalue"].isna().all()
-
-
-def test_files(folder, tmp_path):
-    comparison = compare([folder("a", "a", error=0.5), folder("b", "b"), folder("b2", "b", seed=1, error=1.2)])
-    names = ["t.csv", "t_series.csv", "t_steps.csv"]
-    assert comparison.write(tmp_path / "t.csv") == [tmp_path / name for name in names]
-    for name, frame in comparison.details.items():
-        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / f"t_{name}.csv"), frame, rtol=1e-12)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), comparison.table, rtol=1e-12)
-    comparison.write(tmp_path / "t.md")
-    pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
-    assert (tmp_path / "t.md").read_text() == comparison.markdown()
-    assert comparison.markdown().splitlines()[:4] == [
-        "| run | seeds | skill | MCS p | parameters | seconds |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| a | 1 | +0.5000 | 1 | 7 | 2.0 |",
-        f"| b | 2 | -0.1000 ± 0.1414 | {pvalue} | 7 | 2.5 |",
-    ]
-    written = comparison.write(tmp_path / "t.png")
-    assert written == [tmp_path / "t.png", tmp_path / "t_panels.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
-    with pytest.raises(UserError, match=r"t\.pdf: the suffix says what to write, \.csv, \.md or \.png$"):
-        comparison.write(tmp_path / "t.pdf")
-
-
-def test_the_table_for_a_terminal(folder, capsys):
-    console().print(comparison_tables(compare([folder("a", "a", error=0.5), folder("b", "b")], "test/mase"))[0])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "test/mase on csv, 2 runs"
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    assert [row[:5] for row in cells] == [["a", "1", "0.5000", "1", "+0.5000"], ["b", "1", "1.000", "1", "+0.0000"]]
 
 
 def test_what_cannot_be_compared(folder, tmp_path):
@@ -335,15 +241,3 @@ def test_a_distance_by_other_features_does_not_compare(folder):
         compare(runs)
     assert str(caught.value) == "test/kid by different features does not compare: large network; small network"
     assert compare(runs, "test/skill").metric.key == "test/skill"
-
-
-def test_comparing_imports_no_torch():
-    code = "import sys, adlx.comparison.compare, adlx.reporting.comparison, adlx.runs.declarations; print(*sys.modules)"
-    modules = "forecast", "classification", "reconstruction", "denoising", "fields"
-    imports = "".join(f"import adlx.metrics.{name}; " for name in modules)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", imports + code], env=environment, capture_output=True, text=True)
-    loaded = set(done.stdout.split())
-    assert "adlx.comparison.compare" in loaded
-    heavy = {"torch", "pytorch_lightning", "lightning_fabric", "sklearn", "scipy.stats", "matplotlib", "arch"}
-    assert loaded & heavy == set()

@@ -1,10 +1,16 @@
 """The moving average by hand, over what a whole run logs of it."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 import adlx
+from adlx.config.compose import compose
 from adlx.models.diffusion.unet import UNet
+from adlx.runs.build import build_data
+from adlx.runs.start import new_task
+from adlx.runs.train import prepare
 from adlx.tasks.denoise import Denoise
 
 WORDS = [
@@ -47,3 +53,63 @@ def run_spec():
     from adlx.specs import ImageSpec
 
     return ImageSpec(1, (8, 8))
+
+
+@pytest.fixture
+def training():
+    """A task in mid-training, whose averages differ from its weights."""
+    config = prepare(compose([*WORDS, "task.ema=0.9"]))
+    data = build_data(config)
+    data.setup("fit")
+    task = new_task(config, data)
+    task.ema_weights = {name: value.data + 1 for name, value in task.raw_weights().items()}
+    return task
+
+
+def weights_of(task) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in task.raw_weights().items()}
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_within_averaged_the_model_holds_the_averages(training):
+    raw, averages = weights_of(training), {name: value.clone() for name, value in training.ema_weights.items()}
+    with training.averaged():
+        assert_equal(weights_of(training), averages)
+        with training.averaged():  # again changes nothing
+            assert_equal(weights_of(training), averages)
+        assert_equal(weights_of(training), averages)
+    assert_equal(weights_of(training), raw)
+    assert_equal(training.ema_weights, averages)
+    with pytest.raises(OSError, match="gone"), training.averaged():
+        raise OSError("the disk is gone")
+    assert_equal(weights_of(training), raw)
+
+
+def test_an_optimizer_goes_on_with_the_raw_weights(training):
+    optimizer = torch.optim.SGD(training.model.parameters(), lr=1.0)
+    raw = weights_of(training)
+    with training.averaged():
+        pass
+    for parameter in training.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    for name, parameter in training.model.named_parameters():
+        torch.testing.assert_close(parameter, raw[name] - 1)
+
+
+def test_a_checkpoint_is_the_same_within_and_without(training, monkeypatch):
+    monkeypatch.setattr("adlx.tasks.task.Task.on_save_checkpoint", lambda task, checkpoint: checkpoint.update(adlx={}))
+    saved = []
+    for within in (False, True):
+        with training.averaged() if within else nullcontext():
+            checkpoint = {"state_dict": training.state_dict()}
+            training.on_save_checkpoint(checkpoint)
+        saved.append(checkpoint)
+    for part in ("state_dict", "adlx"):
+        found = [one[part] if part == "state_dict" else one[part]["raw_weights"] for one in saved]
+        names = {f"model.{name}" for name in training.raw_weights()} if part == "state_dict" else found[0].keys()
+        assert all(torch.equal(found[0][name], found[1][name]) for name in names)
