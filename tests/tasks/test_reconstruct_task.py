@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +26,14 @@ FACES = ["data=faces", f"data.count={COUNT}", "data.batch_size=16"]
 WORDS = ["model=vqvae", *(f"model.{key}={value}" for key, value in SIZES.items()), *FACES, *SMALL]
 
 
+def touch(figure: object, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
 @pytest.fixture(autouse=True)
 def unpainted_runs(unpainted, monkeypatch):
-    monkeypatch.setattr("adlx.figures.style.save", lambda figure, path: path.touch())
+    monkeypatch.setattr("adlx.figures.style.save", touch)
 
 
 @pytest.fixture(scope="module")
