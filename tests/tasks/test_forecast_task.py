@@ -98,7 +98,7 @@ def test_dropout_repeats_for_the_same_seed_process_and_step(write_csv):
     data = data_of(write_csv)
 
     def loss(seed: int, epoch: int, batch_idx: int, rank: int = 0) -> float:
-        task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5).train()
+        task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5, zero_init=False).train()
         task.trainer = trainer = stub_trainer(epoch, rank)
         batch = next(iter(data.val_dataloader()))
         torch.rand(epoch + batch_idx)  # whatever was drawn before

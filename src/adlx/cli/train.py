@@ -75,12 +75,17 @@ def main(words: list[str]) -> None:
     if errors:
         raise errors[0]
     if sweep is not None:
-        from adlx.reporting.outcomes import report_sweep
-        from adlx.sweeps.multirun import summarize
+        _end_sweep(sweep)
 
-        summary = summarize(sweep)
-        report_sweep(summary.path, summary.comparison, summary.failed)
-        sys.exit(1 if summary.failed else 0)
+
+def _end_sweep(folder: Path) -> None:
+    """Prints how a sweep went, and exits."""
+    from adlx.reporting.outcomes import report_sweep
+    from adlx.sweeps.multirun import summarize
+
+    summary = summarize(folder)
+    report_sweep(summary.path, summary.comparison, summary.failed)
+    sys.exit(1 if summary.failed else 0)
 
 
 def _config_dir(words: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
 
 SIGNIFICANT = 0.05
+HEADINGS = "metric model baseline skill".split()
 
 
 def console() -> Console:
@@ -46,7 +47,7 @@ def results_table(scores: dict[str, float], kind: type[Result], title: str) -> T
 
     Parts that have a table of their own are left out.
     """
-    table = blank_table(title, ("metric", "model", "baseline", "skill"))
+    table = blank_table(title, HEADINGS)
     rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
     for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):
         if not metric.in_table or (part and metric.parts in kind.tables_by):
