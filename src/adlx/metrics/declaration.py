@@ -12,6 +12,9 @@ import numpy as np
 from adlx.metrics import text
 from adlx.metrics.text import Format
 
+ROW = ("metric", "model", "baseline", "skill")
+"""Headings of a table with a row for each metric."""
+
 
 @dataclass(frozen=True)
 class Metric:

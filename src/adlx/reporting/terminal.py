@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from adlx.metrics.declaration import Metric, find
+from adlx.metrics.declaration import ROW, Metric, find
 from adlx.metrics.result import Result
 from adlx.metrics.tables import readable
 from adlx.metrics.training import TRAINING
@@ -17,7 +17,6 @@ from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
 
 SIGNIFICANT = 0.05
-HEADINGS = "metric model baseline skill".split()
 
 
 def console() -> Console:
@@ -47,7 +46,7 @@ def results_table(scores: dict[str, float], kind: type[Result], title: str) -> T
 
     Parts that have a table of their own are left out.
     """
-    table = blank_table(title, HEADINGS)
+    table = blank_table(title, ROW)
     rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
     for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):
         if not metric.in_table or (part and metric.parts in kind.tables_by):
