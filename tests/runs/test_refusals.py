@@ -47,8 +47,8 @@ def test_statistics_that_cannot_be_computed_leave_nothing(kind, small, tmp_path,
     assert list((tmp_path / "outputs").iterdir()) == []
 
 
-def test_statistics_that_a_task_refuses(tmp_path):
-    """In the task's own words, though it does not know that they are for a user."""
+def test_settings_that_a_task_refuses(tmp_path):
+    """In the task's own words, before there is a folder."""
     words = ["model=unet", "model.widths=[4,4]", "model.depth=1", "data=digits", "data.source=sklearn", "data.size=8"]
     quiet = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", f"output_dir={tmp_path / 'outputs'}"]
     line = "task.kid_features=trained needs images of two classes at least; choose random, or auto"
