@@ -30,8 +30,7 @@ def test_every_cell_is_in_one_patch_and_comes_back(spec):
     assert torch.equal(partition.scatter(patches), fields)
     assert partition.real.sum() == spec.cells
     assert partition.real.any(dim=1).all()
-    held = partition.cell[partition.real]
-    assert torch.equal(held.sort().values, torch.arange(spec.cells))
+    assert torch.equal(partition.cell[partition.real].sort().values, torch.arange(spec.cells))
     assert torch.equal(patches[:, ~partition.real], torch.zeros(2, int((~partition.real).sum()), 2))
 
 

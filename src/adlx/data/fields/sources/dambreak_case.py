@@ -85,10 +85,9 @@ boundaryField {{ walls {{ type {wall}; }} sides {{ type empty; }} }}"""
     for name, text in files.items():
         kind = _FIELDS.get(name[2:], ("dictionary",))[0] if name.startswith("0/") else "dictionary"
         kind = "uniformDimensionedVectorField" if name == "constant/g" else kind
-        path = case / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        head = f"FoamFile {{ version 2.0; format ascii; class {kind}; object {path.name}; }}\n"
-        path.write_text(head + text.lstrip() + "\n")
+        (path := case / name).parent.mkdir(parents=True, exist_ok=True)
+        head = f"FoamFile {{ version 2.0; format ascii; class {kind}; object {path.name}; }}"
+        path.write_text(f"{head}\n{text.lstrip()}\n")
 
 
 def filled(size: int, column: tuple[float, float]) -> np.ndarray:
