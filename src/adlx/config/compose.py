@@ -19,6 +19,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adlx.config.catalog import GROUPS, NODES, config_folder, config_folders, extensions, options
+from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.nearest import nearest
 from adlx.errors import UserError
 
@@ -63,7 +64,7 @@ class Composition:
     @property
     def command(self) -> str:
         """What a user would type to run this again."""
-        return shlex.join(["adlx", "train", *self.overrides])
+        return shlex.join(["adlx", "train", *config_dir_words(self.user_folders), *self.overrides])
 
     @property
     def user_folders(self) -> list[Path]:
@@ -103,20 +104,27 @@ def loosen(words: Sequence[str]) -> list[str]:
 
 def search_path(folders: Sequence[Path]) -> list[str]:
     """The word by which Hydra looks into further config folders too; no word where there are none."""
-    quoted = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in folders]
-    return [f"hydra.searchpath=[{','.join(quoted)}]"] if folders else []
+    entries = [quoted(f"file://{folder}") for folder in folders]
+    return [f"hydra.searchpath=[{','.join(entries)}]"] if folders else []
+
+
+def quoted(text: object) -> str:
+    """A text as Hydra's grammar writes it, whatever characters it holds."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", str(text))
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
 
 
 def compose(words: Sequence[str]) -> Composition:
-    """Composes the config that `adlx train WORDS...` would run.
+    """Composes the config that `adlx train WORDS...` would run, `--config-dir DIR` included.
 
     Raises:
         UserError: an unknown choice or key, a value that cannot be read, a missing mandatory one.
     """
-    with readable_errors(words):
+    words, folders = split_config_dirs(words)
+    with readable_errors(words, folders):
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            overrides = [*loosen(words), *search_path(list(extensions().values()))]
+            overrides = [*loosen(words), *search_path([*extensions().values(), *folders])]
             return composition(hydra_compose("train", overrides=overrides, return_hydra_config=True))
 
 
@@ -153,7 +161,7 @@ def apply(
     Returns:
         the new config, and the packages that the words allow.
     """
-    with readable_errors(words):
+    with readable_errors(words, folders):
         tree = OmegaConf.create(config)
         allow: list[str] = []
         overrides = OverridesParser.create().parse_overrides(loosen(words))
@@ -185,12 +193,12 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
 
 
 @contextmanager
-def readable_errors(words: Sequence[str]) -> Iterator[None]:
-    """Turns Hydra's and OmegaConf's exceptions into one line each."""
+def readable_errors(words: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[None]:
+    """Turns Hydra's and OmegaConf's exceptions into one line each; `folders` hold further config files."""
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_unknown_choice(error)) from None
+        raise UserError(_unknown_choice(error, [*config_folders(), *folders])) from None
     except OverrideParseException as error:
         word = str(error.override).removeprefix("++")
         raise UserError(f"{word}: cannot be read; write key=value, and quote special characters") from None
@@ -198,13 +206,13 @@ def readable_errors(words: Sequence[str]) -> Iterator[None]:
         raise UserError(_explain(error, words)) from None
 
 
-def _unknown_choice(error: MissingConfigException) -> str:
+def _unknown_choice(error: MissingConfigException, folders: list[Path]) -> str:
     missing = error.missing_cfg_file
     group, _, name = str(missing).rpartition("/") if missing else ("", "", "")
     if group not in GROUPS:
         return _first_line(error)
-    close = nearest(name, options(group))
-    return f"unknown {group}={name}{close}; one of {', '.join(options(group))}"
+    known = options(group, folders)
+    return f"unknown {group}={name}{nearest(name, known)}; one of {', '.join(known)}"
 
 
 def _explain(error: Exception, words: Sequence[str]) -> str:

@@ -55,14 +55,7 @@ def start(composition: Composition, created: Notify = ignore, tested: Notify = i
         created: called with the run once its folder is there.
         tested: called with it once its scores are written; its figures are not drawn then.
     """
-    config = prepare(composition)
-    quiet_lightning()
-    data = build_data(config)
-    check_pair(config, data)
-    config = checked(identify_parts(config), composition.origin)
-    data.setup("fit")
-    data.check_training_part()
-    task = new_task(config, data)
+    config, data, task = build_run(composition)
     facts = data.about()
     log.info(f"data: {facts['source']}, {facts['detail']}")
     folder = os.environ.get(FOLDER_VARIABLE)
@@ -72,6 +65,24 @@ def start(composition: Composition, created: Notify = ignore, tested: Notify = i
         run = RunFolder.create(composition, config.plain, facts, dotted(task.result_kind))
         created(run)
     return execute(run, config, data, task, tested=tested)
+
+
+def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task]:
+    """The config, the loaded data and the task of a new run; finds all mistakes that show before training."""
+    config, data = check_run(composition)
+    config = checked(identify_parts(config), composition.origin)
+    data.setup("fit")
+    data.check_training_part()
+    return config, data, new_task(config, data)
+
+
+def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
+    """The checked config of a new run and its data, not loaded; finds the mistakes that need no data."""
+    config = prepare(composition)
+    quiet_lightning()
+    data = build_data(config)
+    check_pair(config, data)
+    return config, data
 
 
 def prepare(composition: Composition) -> CheckedConfig:

@@ -1,41 +1,103 @@
-"""Multirun: Hydra draws the jobs, each is a run of its own, and at the end their results stand in one table.
+"""Multirun: Hydra draws the jobs, each is a run of its own, and at the end one table compares their results.
 
 The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json` (the planned jobs), `jobs/N.json`
 (the run folder of job N and how it went), `summary.csv` and `summary.png`.
 """
 
+import html
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
 from adlx.comparison.compare import compare
 from adlx.comparison.comparison import Comparison
+from adlx.config.compose import composition, loosen, quoted, readable_errors
+from adlx.config.config_dirs import split_config_dirs
+from adlx.config.hydra_command import run_hydra
+from adlx.config.hydra_internals import grid_jobs
 from adlx.errors import RunFailed, UserError
-from adlx.runs.folder import RunFolder
+from adlx.reporting.terminal import brief
+from adlx.runs.folder import RunFolder, new_folder
 from adlx.runs.jobs import entries, record
+from adlx.runs.train import start
+from adlx.sweeps.preflight import check_jobs
 
 log = logging.getLogger("adlx")
+
+MULTIRUN_FLAGS = ("-m", "--multirun")
 
 Job = Callable[[Callable[[RunFolder], None]], RunFolder]
 """Does one job; is given a function to call with the new run as soon as there is one."""
 
 
 @dataclass(frozen=True)
-class SweepSummary:
-    """How a sweep went.
+class Sweep:
+    """The runs of a multirun and their comparison.
 
     Args:
-        path: its folder.
+        path: its folder, absolute.
+        runs: those that have a folder, in the order of their jobs; not all of them need have finished.
         comparison: of the finished runs; None: there is none.
         failed: by number, the entries of jobs that failed.
     """
 
     path: Path
-    comparison: Comparison | None
+    runs: list[RunFolder] = field(repr=False)
+    comparison: Comparison | None = field(repr=False)
     failed: dict[int, dict[str, Any]]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each configuration, as in `summary.csv`; empty where no run has finished."""
+        return pd.DataFrame() if self.comparison is None else self.comparison.table
+
+    def failure_lines(self) -> list[str]:
+        """One line for each job that failed: its words and the reason."""
+        items = self.failed.items()
+        return [f"job {number} ({' '.join(job['overrides'])}) failed: {job['error']}" for number, job in items]
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook, and the jobs that failed."""
+        title = "" if self.comparison is None else f"<p>{html.escape(self.comparison.title)}</p>"
+        table = "" if self.comparison is None else self.comparison.texts.to_html(index=False)
+        lines = [*self.failure_lines(), f"multirun: {self.path}"]
+        return title + table + "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+
+
+def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief) -> Sweep:
+    """Runs every job that the words of `adlx train -m WORDS...` describe; prints nothing, logs a line for each job.
+
+    A job that fails does not stop the others; `Sweep.failed` has it.
+
+    Args:
+        words: as the user types them; `-m` may be left out.
+        describe: a finished run in a line.
+
+    Raises:
+        UserError: a mistake in the config of a job, or one that lets no job start; nothing was written.
+    """
+    words = [word for word in words if word not in MULTIRUN_FLAGS]
+    overrides, folders = split_config_dirs(words)
+    output = next((word.split("=", 1)[1] for word in overrides if word.startswith("output_dir=")), "outputs")
+    if not any(word.startswith("hydra/sweeper=") for word in overrides):  # the jobs of other sweepers are not known yet
+        with readable_errors(overrides):
+            jobs = grid_jobs(loosen([word for word in overrides if word[:1] != "-"]))
+        output = check_jobs(jobs, folders)[0].config["output_dir"]
+    folder = new_folder(Path(output).expanduser() / "multirun")
+
+    def job(cfg: DictConfig) -> None:
+        composed, number = composition(cfg), int(HydraConfig.get().job.num)
+        run_job(folder, number, composed.overrides, lambda created: start(composed, created), describe)
+
+    run_hydra(["-m", *words], job, [f"hydra.sweep.dir={quoted(folder)}"])
+    return summarize(folder)
 
 
 def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe: Callable[[RunFolder], str]) -> None:
@@ -66,13 +128,14 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe:
         record(folder, number, words, run, text)
 
 
-def summarize(folder: Path) -> SweepSummary:
-    """Compares the finished runs of a sweep and writes `summary.csv` and `summary.png`."""
-    jobs = entries(folder)
-    runs = [entry["run"] for entry in jobs.values() if entry["run"]]
-    finished = [run for run in runs if RunFolder.open(run).status == "finished"]
+def summarize(folder: Path) -> Sweep:
+    """The sweep of a folder: compares its finished runs and writes `summary.csv` and `summary.png`."""
+    jobs = entries(folder.absolute())
+    runs = [RunFolder.open(entry["run"]) for entry in jobs.values() if entry["run"]]
+    finished = [run.path for run in runs if run.status == "finished"]
     comparison = compare(finished) if finished else None
     if comparison is not None:
         comparison.write(folder / "summary.csv")
         comparison.write(folder / "summary.png")
-    return SweepSummary(folder, comparison, {number: entry for number, entry in jobs.items() if entry["error"]})
+    failed = {number: entry for number, entry in jobs.items() if entry["error"]}
+    return Sweep(folder.absolute(), runs, comparison, failed)
