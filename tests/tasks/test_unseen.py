@@ -43,6 +43,23 @@ def test_the_score_by_hand(words):
     assert run.metrics["unseen/mase"] != pytest.approx(run.metrics["test/mase"], rel=1e-3)
 
 
+def unseen_of(scores: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in scores.items() if key.startswith("unseen/")}
+
+
+def test_evaluate_and_resume_give_the_unseen_scores_of_the_uninterrupted_run(words, write_csv):
+    """A later run is pinned to the rows of the first one, and still knows the rows before them."""
+    run = adlx.train([*words, f"data.start={walk_frame(ROWS).index[5].isoformat()}"])
+    unseen = unseen_of(run.metrics)
+    assert unseen["unseen/windows"] == ROWS - 5 - SPAN - 20 - 3 + 1
+    scores = {key: value for key, value in run.metrics.items() if key.startswith(("test/", "insample/", "unseen/"))}
+    write_csv(walk_frame(ROWS + 30))  # rows at the end that were not there when it was trained
+    again = run.evaluate()
+    assert {key: again[key] for key in scores} == scores
+    run.update(status="interrupted")  # killed after the last checkpoint: nothing is left but the test
+    assert unseen_of(run.resume().metrics) == unseen
+
+
 def test_nothing_before_nothing_said(words):
     run = adlx.train([*words, f"data.last={ROWS}"])
     assert not [key for key in run.metrics if key.startswith("unseen/")]

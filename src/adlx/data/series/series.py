@@ -76,6 +76,7 @@ class Series(DataModule):
         self.instance_norm = instance_norm
         self.start, self.end, self.last = start, end, last
         self.train_windows = train_windows
+        self.first: str | None = None  # the first row of an earlier run on these data, which `pinned` sets
         self.table: Table | None = None
 
     def load(self) -> Table:
@@ -117,6 +118,8 @@ class Series(DataModule):
         table = self.load()
         frame = table.frame.loc[self._time("start") : self._time("end")]
         unused = 0 if self.last is None else max(0, len(frame) - self.last)
+        if self.first is not None:  # rows before it stay known: an in-sample run scores them as unseen
+            unused = int(frame.index.searchsorted(self._time("first")))
         earlier, frame = frame.iloc[:unused], frame.iloc[unused:]
         if len(frame) < self.context:
             raise UserError(f"{len(frame)} rows of {table.detail} are left: data.context={self.context} needs more")
@@ -217,7 +220,7 @@ class Series(DataModule):
         return f"{len(self.starts('test'))} windows, one every {step}"
 
     def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
-        return {"start": about["start"], "end": about["end"]}
+        return {"first": about["start"], "end": about["end"]}
 
     def train_dataloader(self) -> WindowLoader:
         return self._loader(self.starts("train"), seed=self.seed, repeat=self.repeat)
