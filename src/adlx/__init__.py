@@ -6,6 +6,7 @@ run.metrics["test/skill"]
 adlx.open_run(run.path).predict()
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from adlx.api import Run, compare, open_run, train
 
 __all__ = ["Run", "compare", "open_run", "train"]
+
+# A thread that waits for another one sleeps instead of spinning: on a machine with other work, spinning threads keep
+# each other from the cores. OpenMP reads this when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     __version__ = version("adlx")

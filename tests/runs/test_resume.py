@@ -104,8 +104,8 @@ def test_seconds_add_up_over_the_processes_of_a_run(copied):
 
 
 @pytest.mark.parametrize(("word", "threads"), [("trainer.threads=auto", 1), ("trainer.threads=2", 2)])
-def test_threads_are_those_found_before_unless_told(copied, word, threads):
-    """`auto` is not timed again: another number of threads would round differently."""
+def test_a_resumed_run_keeps_its_threads_unless_a_number_is_given(copied, word, threads):
+    """`auto` is not chosen again, the machine may be another one: another number of threads would round differently."""
     before = torch.get_num_threads()
     try:
         assert copied.resume(["trainer.max_epochs=5", word]).info["threads"] == threads

@@ -1,4 +1,4 @@
-"""The probe for the number of threads leaves no trace in what is trained."""
+"""The number of threads follows from the config and the machine, and counting leaves no trace in what is trained."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from adlx.runs import threads
 from adlx.runs.build import build_data
 from adlx.runs.groups import checked
 from adlx.runs.start import new_task
-from adlx.runs.threads import set_threads
+from adlx.runs.threads import operations_per_operator, set_threads
 from adlx.tasks.task import Task
 
 CPU = torch.device("cpu")
@@ -30,9 +30,8 @@ def same_number_after():
 
 
 @pytest.fixture
-def prepared(tmp_path, monkeypatch):
-    """A task with everything that a careless probe would move: dropout, sampling, a batch norm's running mean."""
-    monkeypatch.setattr(threads, "PROBE_SECONDS", 0.05)
+def prepared(tmp_path):
+    """A task with everything that a careless count would move: dropout, sampling, a batch norm's running mean."""
     path = tmp_path / "series.csv"
     walk_frame(200).to_csv(path)
     words = ["model=seq2seq", "model.hidden=8", "model.layers=2", "model.dropout=0.5", "model.teacher_forcing=0.5"]
@@ -60,7 +59,7 @@ def state(task: Task) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_probe_changes_nothing(prepared, training, monkeypatch):
+def test_counting_changes_nothing(prepared, training, monkeypatch):
     monkeypatch.setattr(threads, "available_cpus", lambda: 2)
     task, batch = prepared
     task.train(training)
@@ -77,37 +76,47 @@ def test_the_probe_changes_nothing(prepared, training, monkeypatch):
     assert all(torch.equal(*pair) for pair in zip(batch, batch_before, strict=True))
 
 
-def test_the_faster_is_taken_and_said(prepared, monkeypatch, caplog):
-    """By a clock on which a pass takes 5 ms on one thread and 3 on four, then the other way round."""
-    task, batch = prepared
+def test_the_count_is_that_of_the_matrix_products(prepared):
+    """A product of (10, 20) by (20, 30) is 2 * 10 * 20 * 30 operations, in one of two operators."""
+    task, _ = prepared
+    task.batch_loss = lambda batch: (torch.ones(10, 20) @ torch.ones(20, 30)).sum()
+    with threads.OperatorCounter() as operators:
+        task.batch_loss(None)
+    assert operations_per_operator(task, None) == 2 * 10 * 20 * 30 / operators.count
+
+
+@pytest.mark.parametrize(("side", "chosen"), [(8, 1), (512, 4)])
+def test_large_operators_take_all_cores_and_small_ones_one(side, chosen, prepared, monkeypatch, caplog):
     monkeypatch.setattr(threads, "available_cpus", lambda: 4)
-    now, number = [0.0], [0]
-    for single, every, chosen in ((5e-3, 3e-3, 4), (3e-3, 5e-3, 1), (3e-3, 3e-3, 1)):
-        seconds = {1: single, 4: every}
-        monkeypatch.setattr(threads.torch, "set_num_threads", lambda n: number.__setitem__(0, n))
-        monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
+    task, batch = prepared
+    task.batch_loss = lambda batch: (torch.ones(side, side) @ torch.ones(side, side)).sum()
+    with caplog.at_level("INFO", "adlx"):
+        assert set_threads("auto", task, batch, CPU) == chosen == torch.get_num_threads()
+    assert caplog.messages == [f"threads: {chosen} of 4 cores (trainer.threads=N to choose)"]
 
-        def loss(_, seconds=seconds):
-            now[0] += seconds[number[0]]
-            return next(task.parameters()).sum()
 
-        task.batch_loss = loss
-        caplog.clear()
-        with caplog.at_level("INFO", "adlx"):
-            assert set_threads("auto", task, batch, CPU) == chosen
-        assert number == [chosen]
-        times = f"{1e3 * single:.1f} ms a pass on 1, {1e3 * every:.1f} ms on 4; trainer.threads=N to choose"
-        assert caplog.messages == [f"threads: {chosen} ({times})"]
+def test_the_choice_does_not_depend_on_a_clock(prepared, monkeypatch):
+    import time
+
+    monkeypatch.setattr(threads, "available_cpus", lambda: 4)
+    for clock in ("perf_counter", "time", "monotonic", "process_time"):
+        monkeypatch.setattr(time, clock, lambda: pytest.fail("the choice looks at a clock"))
+    task, batch = prepared
+    assert set_threads("auto", task, batch, CPU) == 1
+
+
+def test_waiting_threads_sleep():
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_a_number_is_obeyed_and_nothing_is_tried(prepared):
     task, batch = prepared
-    task.batch_loss = lambda batch: pytest.fail("a number needs no probe")
+    task.batch_loss = lambda batch: pytest.fail("a number needs no count")
     for number in (1, 2, 3):
         assert set_threads(number, task, batch, CPU) == number == torch.get_num_threads()
 
 
-def test_a_model_without_parameters_is_not_timed(prepared):
+def test_a_model_without_parameters_is_not_counted(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("there is nothing to train")
     task.requires_grad_(False)
@@ -120,7 +129,7 @@ def test_a_run_notes_its_number_and_a_resume_keeps_it(small):
     assert run.resume(["trainer.max_epochs=3"]).info["threads"] == 1
 
 
-def test_another_device_is_not_timed(prepared):
+def test_another_device_is_not_counted(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("the CPU does not train")
     assert set_threads("auto", task, batch, torch.device("cuda")) == CORES

@@ -140,7 +140,6 @@ def test_precisions(precision, train, around):
 
 @pytest.mark.parametrize("model", ["sea", "sea_autoencoder", "dmd"])
 def test_the_number_of_threads_may_be_chosen_by_the_run(model, train, around, monkeypatch):
-    monkeypatch.setattr("adlx.runs.threads.PROBE_SECONDS", 0.1)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
     words = {"sea": around, "sea_autoencoder": AUTOENCODER, "dmd": ["model=dmd", "model.rank=4"]}[model]
     run = train("slow", *words, *ONCE, "trainer.threads=auto")

@@ -78,7 +78,7 @@ class Rollout(Task):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self.memory.clear()  # of the passes by which threads were chosen, before the model had its precision
+        self.memory.clear()  # of the pass that counted operations, before the model had its precision
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
