@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adlx.config.trusted_packages import trust_file
+
 pytest_plugins = ["small_runs"]
 
 
@@ -15,6 +17,14 @@ pytest_plugins = ["small_runs"]
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing of the user's is read or written."""
     os.environ["ADLX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["ADLX_CONFIG"] = str(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(autouse=True)
+def no_stored_trust() -> Iterator[None]:
+    """No test inherits the trust that another one gave to a package."""
+    yield
+    trust_file().unlink(missing_ok=True)
 
 
 @pytest.fixture

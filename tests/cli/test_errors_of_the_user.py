@@ -138,7 +138,8 @@ def test_a_run_folder_that_was_tampered_with(place, call):
         ended = call(words[0], str(run.path), *words[1:])
         assert (ended.code, ended.err) == (
             2,
-            "adlx: model._target_=os.system is refused: os is not trusted here (allow=[os] if yours)\n",
+            "adlx: model._target_=os.system is refused: os is not trusted here; if it is yours, "
+            "add 'allow=[os]' to the command once\n",
         )
     assert tree(place) == before
 

@@ -148,7 +148,8 @@ SEQ2SEQ = FORECAST + "_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
             "model/mine.yaml",
             FORECAST + "_target_: os.system\n",
             ["model=mine"],
-            "model._target_=os.system is refused: os is not trusted here (allow=[os] if yours)",
+            "model._target_=os.system is refused: os is not trusted here; if it is yours, "
+            "add 'allow=[os]' to the command once",
         ),
         (
             "model/mine.yaml",

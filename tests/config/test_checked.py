@@ -154,7 +154,8 @@ def test_a_part_that_was_read_holds_its_model():
         ),
         (
             {"run": "a", "sha256": "0f", "model": {"_target_": "os.system"}},
-            "model.autoencoder._target_=os.system is refused: os is not trusted here (allow=[os] if yours)",
+            "model.autoencoder._target_=os.system is refused: os is not trusted here; if it is yours, "
+            "add 'allow=[os]' to the command once",
         ),
     ],
 )

@@ -162,6 +162,6 @@ def test_a_run_with_it_trains_and_can_be_evaluated_while_it_is_installed(site, s
     assert scores == {key: run.metrics[key] for key in scores}
     uninstall(monkeypatch)
     assert error_of(adlx.open_run(run.path).evaluate) == (
-        f"model._target_={PACKAGE}.model.LabModel is refused: {PACKAGE} is not trusted here "
-        f"(allow=[{PACKAGE}] if yours)"
+        f"model._target_={PACKAGE}.model.LabModel is refused: {PACKAGE} is not trusted here"
+        f"; if it is yours, add 'allow=[{PACKAGE}]' to the command once"
     )

@@ -17,7 +17,9 @@ from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.forecasting.baselines import Naive
 
-UNTRUSTED = "model._target_={0} is refused: {1} is not trusted here (allow=[{1}] if yours)"
+UNTRUSTED = (
+    "model._target_={0} is refused: {1} is not trusted here; if it is yours, add 'allow=[{1}]' to the command once"
+)
 NO_CLASS = "model._target_={0} is refused: it is no class of a trusted package"
 
 

@@ -1,5 +1,7 @@
 """A run with config files and classes of the user's own, found again when it is evaluated from elsewhere."""
 
+import json
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from told import error_of
 
 import adlx
 from adlx.cli import train as train_verb
+from adlx.cli.main import run as run_command
 from adlx.config import targets
+from adlx.sweeps.multirun import run_sweep, summarize
+from adlx.sweeps.resume import resume_sweep
 
 PACKAGE = "my_research"
 
@@ -78,7 +83,7 @@ def rest(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("flag", [["--config-dir", "my configs"], ["--config-dir=my configs"], ["-cd", "my configs"]])
 def test_a_run_knows_the_folder_of_its_configs(flag, place, small_words, elsewhere):
-    """`--config-dir` is not said again; what the user trusts is."""
+    """Later verbs need neither `--config-dir` nor `allow=` on the machine where the run was trained."""
     words = ["model=mine", "data=mine", "data.path=other.csv", *rest(small_words), f"allow=[{PACKAGE}]"]
     train_verb.main([*words, *flag])
     run = only_run(place)
@@ -86,11 +91,9 @@ def test_a_run_knows_the_folder_of_its_configs(flag, place, small_words, elsewhe
     assert run.info["config_folders"] == [str(place / "my configs")]
     elsewhere()
     table = f"data.path={place / 'other.csv'}"
-    line = f"data._target_={PACKAGE}.parts.Table is refused: {PACKAGE} is not trusted here (allow=[{PACKAGE}] if yours)"
-    assert error_of(run.evaluate, ["data=mine", table]) == line
-    scores = run.evaluate(["data=mine", table, f"allow=[{PACKAGE}]"])
+    scores = run.evaluate(["data=mine", table])
     assert scores == {key: run.metrics[key] for key in scores}
-    forecast = run.predict(["data=mine", table, f"allow=[{PACKAGE}]"])
+    forecast = run.predict(["data=mine", table])
     assert forecast.shape == (2, 2)
 
 
@@ -125,3 +128,53 @@ def test_a_run_from_python_knows_it_too(place, small_words, elsewhere):
     elsewhere()
     scores = run.evaluate(["data=plain", f"data.path={place / 'other.csv'}"])
     assert scores == {key: run.metrics[key] for key in scores}
+
+
+def test_a_folder_of_configs_named_later_is_remembered(copied, place, tmp_path, call_verb):
+    """A run that was trained without `--config-dir` can be evaluated on the user's own choice of data."""
+    words = ["data=plain", f"data.path={place / 'other.csv'}"]
+    assert error_of(copied.evaluate, words).startswith("unknown data=plain; ")
+    assert error_of(copied.evaluate, ["--config-dir", "no such", *words]) == (
+        "--config-dir=no such is not a folder; check the spelling and the folder you are in"
+    )
+    assert call_verb("eval", str(copied.path), "--config-dir", "my configs", *words) == 0
+    run = adlx.open_run(copied.path)
+    assert run.info["config_folders"] == [str(place / "my configs")]
+    assert run.evaluate(words)  # the folder need not be named again
+    assert call_verb("predict", str(copied.path), *words) == 0
+
+
+def test_a_choice_of_data_with_an_error_lists_the_users_own(copied, place):
+    line = error_of(copied.evaluate, ["--config-dir=my configs", "data=plian"])
+    assert line.startswith("unknown data=plian; did you mean plain?; one of ")
+
+
+@pytest.fixture
+def call_verb(monkeypatch):
+    """Runs a command in this process."""
+    monkeypatch.delenv("ADLX_DEBUG", raising=False)
+    logger = logging.getLogger("adlx")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield lambda *words: run_command(list(words))
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_list_shows_the_users_own_choices(place, capsys, call_verb):
+    for flag in (["--config-dir", "my configs"], ["--config-dir=my configs"]):
+        assert call_verb("list", "data", *flag) == 0
+        assert "  plain            a table with other windows" in capsys.readouterr().out.splitlines()
+
+
+def test_the_jobs_of_a_sweep_find_the_users_folder_when_it_is_resumed(place, small_words, elsewhere):
+    """Job 1 was lost before it had a folder; it is started again from the plan, with no word said again."""
+    words = ["model=mine", "data=mine", f"data.path={place / 'other.csv'}", *rest(small_words), f"allow=[{PACKAGE}]"]
+    sweep = run_sweep(["-m", "seed=0,1", *words, "--config-dir", "my configs"])
+    assert sweep.failed == {}
+    plan = json.loads((sweep.path / "multirun.json").read_text())
+    assert plan["config_folders"] == [str(place / "my configs")]
+    (sweep.path / "jobs" / "1.json").unlink()
+    elsewhere()
+    assert resume_sweep(sweep.path, [], str) == 2
+    again = summarize(sweep.path)
+    assert again.failed == {}
+    assert again.runs[1].metrics["test/mase"] == sweep.runs[1].metrics["test/mase"]

@@ -115,7 +115,10 @@ def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
     (sweep / "multirun.json").write_text(json.dumps(plan))
     with pytest.raises(UserError) as caught:
         resume_sweep(sweep, [], str)
-    assert str(caught.value) == f"job 2 of {sweep} wants to trust evil_pkg: add allow=[evil_pkg] if yours"
+    assert str(caught.value) == (
+        f"job 2 of {sweep} names a package: evil_pkg is not trusted here; if it is yours, "
+        "add 'allow=[evil_pkg]' to the command once"
+    )
     with pytest.raises(UserError, match=r"^seed=1: a resumed sweep keeps its jobs as planned"):
         resume_sweep(sweep, ["seed=1"], str)
     assert canary.silent

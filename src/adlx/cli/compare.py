@@ -2,6 +2,7 @@
 
 import argparse
 
+from adlx.cli.allow import split_allow
 from adlx.cli.examples import examples
 
 
@@ -37,12 +38,7 @@ def main(words: list[str]) -> None:
 
     if given.out:
         check_suffix(Path(given.out))
-    if allow := [word for word in given.runs if word.startswith("allow=")]:
-        from adlx.config.compose import apply
-        from adlx.config.targets import trust
-
-        trust(apply({}, allow)[1])
-    comparison = compare([run for run in given.runs if run not in allow], given.metric, given.against, given.reference)
+    comparison = compare(split_allow(given.runs), given.metric, given.against, given.reference)
     for table in comparison_tables(comparison):
         console().print(table)
     for path in comparison.write(given.out) if given.out else ():

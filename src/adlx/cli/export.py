@@ -2,6 +2,7 @@
 
 import argparse
 
+from adlx.cli.allow import split_allow
 from adlx.cli.examples import examples
 
 
@@ -13,13 +14,13 @@ def main(words: list[str]) -> None:
         epilog=examples("export"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument("run", metavar="RUN", help="run folder; add allow=[PACKAGE] where its classes are your own")
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--merged", action="store_true", help="a run folder whose weights hold the updates")
     form.add_argument("--peft", action="store_true", help="adapter_model.safetensors and adapter_config.json")
     parser.add_argument("--base", metavar="RUN", help="where the run it started from is now, if it has moved")
     parser.add_argument("--out", metavar="FOLDER", help="where to; by default a new folder in the run's exports/")
-    given = parser.parse_args(words)
+    given = parser.parse_args(split_allow(words))
     from adlx.runs.export import export_merged, export_peft
     from adlx.runs.folder import RunFolder
 

@@ -3,7 +3,8 @@
 import argparse
 
 from adlx.cli.examples import examples
-from adlx.config.catalog import GROUPS, description, options
+from adlx.config.catalog import GROUPS, config_folders, description, options
+from adlx.config.config_dirs import split_config_dirs
 from adlx.errors import UserError
 
 
@@ -15,10 +16,12 @@ def main(words: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("group", nargs="?", metavar="GROUP", help=", ".join(GROUPS))
-    group = parser.parse_args(words).group
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder with config files of your own, too")
+    others, folders = split_config_dirs(words)
+    group = parser.parse_args(others).group
     if group is not None and group not in GROUPS:
         raise UserError(f"no group {group}; there are {', '.join(GROUPS)}")
     for name in [group] if group else GROUPS:
         print(f"{name}=")
-        for option, path in options(name).items():
+        for option, path in options(name, [*config_folders(), *folders]).items():
             print(f"  {option:<16} {description(path)}")

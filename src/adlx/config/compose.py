@@ -69,7 +69,7 @@ class Composition:
     @property
     def user_folders(self) -> list[Path]:
         """Folders of config files that neither adlx nor an installed package brings: the user's `--config-dir`."""
-        return [folder for folder in self.folders if folder not in config_folders()]
+        return user_folders(self.folders)
 
     @property
     def name(self) -> str:
@@ -132,7 +132,6 @@ def composition(cfg: DictConfig) -> Composition:
     """Plain data of a composed Hydra config, `hydra` node and all."""
     hydra = cfg.hydra if "hydra" in cfg else HydraConfig.get()
     choices = {str(key): str(choice) for key, choice in hydra.runtime.choices.items() if choice}
-    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     tree = {}
     for key in Config.__dataclass_fields__:
         if OmegaConf.is_missing(cfg, key):
@@ -145,7 +144,17 @@ def composition(cfg: DictConfig) -> Composition:
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     words = [word.removeprefix("++") for word in hydra.overrides.task]
-    return Composition(tree, chosen, words, folders)
+    return Composition(tree, chosen, words, file_folders(hydra))
+
+
+def file_folders(hydra: DictConfig) -> list[Path]:
+    """The absolute folders in which Hydra looked for config files; `hydra` is its own node of a composed config."""
+    return [Path(source.path).absolute() for source in hydra.runtime.config_sources if source.schema == "file"]
+
+
+def user_folders(folders: Sequence[Path]) -> list[Path]:
+    """Those that neither adlx nor an installed package brings."""
+    return [folder for folder in folders if folder not in config_folders()]
 
 
 def apply(

@@ -5,9 +5,11 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 from adlx.config.catalog import extensions
+from adlx.config.trusted_packages import is_trust_stored, package_folders, store_trust, stored_trust
 from adlx.errors import UserError
 
 _TRUSTED = {
@@ -21,10 +23,17 @@ _TRUSTED = {
 }
 
 
-def trust(packages: list[str]) -> None:
+def trust(packages: Sequence[str], store: bool = True) -> None:
     """Lets configs of this process name classes of `packages` (the user's `allow=[my_pkg]`).
 
     A package that is not installed is looked for in the working folder, as `python -m` does.
+
+    Args:
+        packages: names.
+        store: remember it on this machine, which is right where the user typed `allow=` in this command.
+
+    Raises:
+        UserError: what is no name of a package.
     """
     for package in packages:
         if not package.replace("_", "a").replace(".", "a").isalnum():
@@ -32,10 +41,26 @@ def trust(packages: list[str]) -> None:
         _TRUSTED.add(package)
         if importlib.util.find_spec(package.split(".")[0]) is None and os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
+        if store:
+            store_trust(package)
 
 
-def _is_trusted(path: str) -> bool:
-    return any(path == package or path.startswith(package + ".") for package in {*_TRUSTED, *extensions()})
+def is_trusted(path: str) -> bool:
+    """Whether configs may name what this dotted path leads to."""
+
+    def is_inside(package: str) -> bool:
+        return path == package or path.startswith(package + ".")
+
+    if any(is_inside(package) for package in {*_TRUSTED, *extensions()}):
+        return True
+    return any(is_inside(package) and is_trust_stored(package) for package in stored_trust())
+
+
+def refusal(package: str) -> str:
+    """Why a package is not trusted, and what to type if it should be."""
+    here, known = ", ".join(package_folders(package)), ", ".join(stored_trust().get(package, []))
+    elsewhere = f" (it is trusted in {known}, and this one is in {here})" if known and here else ""
+    return f"{package} is not trusted here{elsewhere}; if it is yours, add 'allow=[{package}]' to the command once"
 
 
 def resolve(target: object, kind: type, where: str) -> type:
@@ -52,18 +77,15 @@ def resolve(target: object, kind: type, where: str) -> type:
     """
     if not isinstance(target, str) or "." not in target:
         raise UserError(f"{where}._target_ is {target!r}: give the dotted path of a class")
-    if not _is_trusted(target):
-        package = target.split(".")[0]
-        raise UserError(
-            f"{where}._target_={target} is refused: {package} is not trusted here (allow=[{package}] if yours)"
-        )
+    if not is_trusted(target):
+        raise UserError(f"{where}._target_={target} is refused: {refusal(target.split('.')[0])}")
     module_name, _, name = target.rpartition(".")
     try:
         named = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{where}._target_={target} cannot be found: {error}") from None
     # A trusted module's own imports are not trusted: adlx.x.os.system is a path that starts well.
-    if not inspect.isclass(named) or not _is_trusted(named.__module__):
+    if not inspect.isclass(named) or not is_trusted(named.__module__):
         raise UserError(f"{where}._target_={target} is refused: it is no class of a trusted package")
     if not issubclass(named, kind):
         raise UserError(f"{where}._target_={target} is refused: {where} must be a {kind.__name__}")

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -89,6 +89,17 @@ class RunFolder:
         self.info.update(facts)
         if is_main_process():
             write_json(self.path / "run.json", self.info)
+
+    @property
+    def config_folders(self) -> list[Path]:
+        """The folders with config files of the user's own that commands on this run have named, and that exist."""
+        return [folder for folder in map(Path, self.info.get("config_folders", ())) if folder.is_dir()]
+
+    def remember_config_folders(self, folders: Sequence[Path]) -> None:
+        """Adds folders to `run.json`, so that later commands on this run need not name them."""
+        known = self.info.get("config_folders", [])
+        if new := [str(folder) for folder in folders if str(folder) not in known]:
+            self.update(config_folders=[*new, *known])
 
     def store(self, config: dict[str, Any]) -> None:
         """Writes `config.yaml`; again where a resume changed it, so that the next one goes on from there."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from adlx.config.compose import apply
+from adlx.config.config_dirs import split_config_dirs
 from adlx.config.targets import trust
 from adlx.errors import UserError
 from adlx.runs.build import build_data, check_pair
@@ -28,6 +29,7 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
     Raises:
         UserError: the run has finished, is still in progress, or its data are no longer what they were.
     """
+    words, folders = split_config_dirs(words)
     if bad := [word for word in words if not word.startswith(("trainer.", "allow=", "finetune.run="))]:
         raise UserError(
             f"{bad[0]}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
@@ -38,7 +40,7 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
         )
     if run.status == "finished" and not run.last.is_file():
         raise UserError(f"{run.path} holds no state to go on from: start a new run with finetune.run={run.path}")
-    plain, allow = apply(run.config, words)
+    plain, allow = apply(run.config, words, [*folders, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
     config = checked(plain, lambda key: f"in {run.path}/config.yaml")
@@ -54,5 +56,6 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
             f"the data changed since {run.path} was started (fingerprint {fingerprint[:12]}, was {expected[:12]}): "
             "start a new run, or evaluate this one"
         )
+    run.remember_config_folders(folders)
     log.info(f"resuming {run.path}")
     return execute(run, config, data, task, resumed=True, tested=tested)

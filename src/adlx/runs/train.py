@@ -90,7 +90,8 @@ def prepare(composition: Composition) -> CheckedConfig:
     plain = composition.config
     if plain["data"].get("path"):  # the run will be evaluated from other folders
         plain["data"]["path"] = str(Path(plain["data"]["path"]).absolute())
-    trust(plain["allow"])
+    # Only what the user typed is stored: a config file may name packages, too.
+    trust(plain["allow"], store=any(word.lstrip("+").startswith("allow=") for word in composition.overrides))
     config = checked(plain, composition.origin)
     if config.finetune is None:
         return config

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from adlx.config.compose import apply
+from adlx.config.config_dirs import split_config_dirs
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import resolve, trust
 from adlx.data.datamodule import DataModule
@@ -45,14 +46,16 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
 
     Args:
         run: finished, or stopped after its first checkpoint.
-        words: overrides of `data`, `data.*`, `trainer.*` and `allow`.
+        words: overrides of `data`, `data.*`, `trainer.*` and `allow`, and `--config-dir DIR`.
         stage: `test` splits the data; `predict` needs no more rows than the model's context.
 
     Raises:
         UserError: an override that a trained model cannot follow, other series, a damaged checkpoint.
     """
+    words, folders = split_config_dirs(words)
     touched = {word.lstrip("+").split("=")[0] for word in words}
-    config = overridden(run, words, touched)
+    config = overridden(run, words, touched, folders)
+    run.remember_config_folders(folders)
     quiet_lightning()
     if "threads" in run.info:  # another number rounds differently, and scores would not come out the same to the bit
         torch.set_num_threads(run.info["threads"])
@@ -81,13 +84,15 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     return Trained(config, data, task, title)
 
 
-def overridden(run: RunFolder, words: Sequence[str], touched: set[str]) -> CheckedConfig:
-    """The checked config of a run with overrides; other data keep the settings that the model depends on."""
+def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Sequence[Path] = ()) -> CheckedConfig:
+    """The checked config of a run with overrides, and other data keep the settings that the model depends on.
+
+    `more` are folders of config files that the overrides may choose from, besides those that the run knows.
+    """
     for key in sorted(touched):
         if key.split(".")[0] not in ("data", "trainer", "allow") and key != "finetune.run":
             raise UserError(f"{key}: a trained run is what it is; override data, data.* or trainer.*")
-    folders = [Path(folder) for folder in run.info.get("config_folders", ()) if Path(folder).is_dir()]
-    plain, allow = apply(run.config, words, folders)
+    plain, allow = apply(run.config, words, [*more, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
     if "data" in touched:

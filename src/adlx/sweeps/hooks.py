@@ -7,6 +7,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from adlx.config.compose import file_folders, user_folders
 from adlx.config.hydra_internals import grid_jobs
 from adlx.runs.folder import write_json
 
@@ -38,7 +39,9 @@ class SweepHooks(Callback):
         words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
         basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
         jobs = grid_jobs(words) if basic else []
-        write_json(Path(config.hydra.sweep.dir) / "multirun.json", {"words": words, "jobs": jobs})
+        folders = [str(folder) for folder in user_folders(file_folders(config.hydra))]
+        plan = {"words": words, "jobs": jobs, "config_folders": folders}
+        write_json(Path(config.hydra.sweep.dir) / "multirun.json", plan)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         log.removeFilter(self.once)

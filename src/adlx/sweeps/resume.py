@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from adlx.config.compose import apply, compose
+from adlx.config.config_dirs import config_dir_words, split_config_dirs
+from adlx.config.targets import is_trusted, refusal, trust
 from adlx.errors import UserError
 from adlx.runs.folder import RunFolder
 from adlx.runs.jobs import entries
@@ -22,18 +24,22 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
 
     Args:
         folder: of the sweep.
-        words: `allow=[my_pkg]`, said again by whoever resumes it; what the stored plan allows is not believed.
+        words: `allow=[my_pkg]`, since the stored plan gives no trust; `--config-dir DIR`, where that folder has moved.
         describe: a finished run in a line.
 
     Raises:
         UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand, or trusts what is not allowed.
     """
+    words, folders = split_config_dirs(words)
     if bad := [word for word in words if not word.startswith("allow=")]:
-        raise UserError(f"{bad[0]}: a resumed sweep keeps its jobs as planned; only allow=[...] can be said again")
-    _, allowed = apply({}, words)
+        raise UserError(
+            f"{bad[0]}: a resumed sweep keeps its jobs as planned; only allow=[...] and --config-dir can be given"
+        )
+    trust(apply({}, words)[1])
     plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
     if not plan["jobs"]:
         raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
+    folders += [path for path in map(Path, plan.get("config_folders", ())) if path.is_dir() and path not in folders]
     jobs = entries(folder)
     for number, overrides in enumerate(plan["jobs"]):
         path = jobs.get(number, {}).get("run")
@@ -44,9 +50,9 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
         if run is not None:
             job = partial(_resume_job, run, words)
         else:
-            composition = compose(overrides)
-            if foreign := ",".join(package for package in composition.config["allow"] if package not in allowed):
-                raise UserError(f"job {number} of {folder} wants to trust {foreign}: add allow=[{foreign}] if yours")
+            composition = compose([*config_dir_words(folders), *overrides])
+            if foreign := [package for package in composition.config["allow"] if not is_trusted(package)]:
+                raise UserError(f"job {number} of {folder} names a package: {refusal(foreign[0])}")
             job = partial(start, composition)
         run_job(folder, number, overrides, job, describe)
     return len(plan["jobs"])
