@@ -147,7 +147,7 @@ def composition(cfg: DictConfig) -> Composition:
     return Composition(tree, chosen, words, file_folders(hydra))
 
 
-def file_folders(hydra: DictConfig) -> list[Path]:
+def file_folders(hydra: Any) -> list[Path]:
     """The absolute folders in which Hydra looked for config files; `hydra` is its own node of a composed config."""
     return [Path(source.path).absolute() for source in hydra.runtime.config_sources if source.schema == "file"]
 
