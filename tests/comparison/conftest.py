@@ -30,6 +30,9 @@ def folder(tmp_path):
         metrics = settings.pop("metrics", {"test/skill": 1 - error, "test/mase": error, "baseline/mase": 1.0})
         if spread is not None:
             metrics |= {"test/crps_skill": 1 - spread, "test/coverage_80": 0.8, "test/crps_dm_pvalue": 0.03}
+        choices = {"model": model, "data": data, **settings.pop("choices", {})}
+        facts = {"status": status, "seed": seed, "choices": choices, "data": settings.pop("facts", {})}
+        nodes = settings.pop("nodes", {})
         config = {
             "model": {"_target_": f"adlx.{model}", **settings.pop("own", {})},
             "data": {"_target_": f"adlx.{data}", "path": name, "context": 3},
@@ -37,9 +40,9 @@ def folder(tmp_path):
             "optimizer": {"lr": 0.1, **settings},
             "seed": seed,
             "output_dir": name,
+            **nodes,
         }
         (path / "config.yaml").write_text(yaml.safe_dump(config))
-        facts = {"status": status, "seed": seed, "choices": {"model": model, "data": data}, "data": {}}
         facts["result"] = "adlx.metrics.forecast.ForecastResult"
         (path / "run.json").write_text(json.dumps(facts))
         (path / "metrics.json").write_text(json.dumps({**metrics, "model/parameters": 7, "fit/seconds": 2.0 + seed}))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import adlx
-from adlx.comparison.compare import compare, expand
+from adlx.comparison.compare import compare
+from adlx.comparison.selection import select
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import horizon_crps, horizon_mase, window_crps, window_losses
@@ -162,7 +163,7 @@ def test_a_multirun_folder_stands_for_its_runs(folder, tmp_path):
     for number, run in enumerate(runs):
         (sweep / "jobs" / f"{number}.json").write_text(json.dumps({"run": str(run)}))
     (sweep / "jobs" / "11.json").write_text(json.dumps({"run": None}))  # failed before it had a folder
-    assert [run.path for run in expand(sweep)] == runs
+    assert [run.path for run in select([sweep]).runs] == runs
     assert compare([sweep]).table["n"].tolist() == [11]
     assert adlx.compare([sweep, folder("x", "b")]).table["n"].tolist() == [11, 1]
     for job in (sweep / "jobs").iterdir():

@@ -13,13 +13,13 @@ from adlx.comparison.comparison import Comparison
 from adlx.comparison.evidence import Evidence
 from adlx.comparison.labels import grouped
 from adlx.comparison.reduction import named, reductions
+from adlx.comparison.selection import select
 from adlx.config.nearest import nearest
 from adlx.errors import UserError
 from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.tables import deviation
 from adlx.runs.declarations import metrics_of, result_kind
 from adlx.runs.folder import RunFolder
-from adlx.runs.jobs import entries
 from adlx.runs.settings import flatten
 
 
@@ -29,7 +29,7 @@ def compare(
     """Compares runs; those that differ in nothing but the seed are one row.
 
     Args:
-        paths: run folders, or multirun folders, which stand for their runs.
+        paths: run folders, multirun folders, or folders of runs, see `adlx.comparison.selection.select`.
         metric: key of `metrics.json` to sort by; the first headline that all runs have where None.
         against: key of the config or of `metrics.json` with a number, to draw the metric against.
         reference: words of the label of one configuration, to say how much lower the errors of the others are.
@@ -38,9 +38,8 @@ def compare(
         UserError: a folder that is no run, an unfinished run, a metric that a run lacks, a reference that is not one
             configuration, or one of runs whose errors do not compare.
     """
-    runs = [run for path in paths for run in expand(Path(path))]
-    for run in runs:
-        run.require_finished()
+    selection = select(paths)
+    runs = selection.runs
     chosen = common_headline(runs) if metric is None else common_metric(runs, metric)
     check_comparable(runs, chosen)
     groups = grouped(runs)
@@ -57,7 +56,8 @@ def compare(
         details["reduction"] = reductions(evidence, labels, chosen, base, seeds)
     curve = None if against is None else trace(runs, chosen.key, against)
     visible = tuple(column for column in beside if shown(column, table, chosen, runs))
-    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve)
+    unfinished = tuple(run.path for run in selection.unfinished)
+    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve, unfinished)
 
 
 def common_headline(runs: list[RunFolder]) -> Metric:
@@ -97,16 +97,6 @@ def check_comparable(runs: list[RunFolder], metric: Metric) -> None:
         raise UserError(f"{metric.key} by different {path[-1]} does not compare: {'; '.join(sorted(notes))}")
 
 
-def expand(path: Path) -> list[RunFolder]:
-    """The runs that a folder stands for."""
-    if (path / "multirun.json").is_file():
-        runs = [RunFolder.open(entry["run"]) for entry in entries(path).values() if entry["run"]]
-        if not runs:
-            raise UserError(f"{path} holds no run")
-        return runs
-    return [RunFolder.open(path)]
-
-
 def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
     """Columns `label`, `x`, `n`, `mean`, `std`: the metric at each value of `against`, mean and deviation over seeds.
 
@@ -114,7 +104,7 @@ def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
         UserError: a run has no number under that key.
     """
     rows = []
-    for label, group in grouped(runs, ignoring=against).items():
+    for label, group in grouped(runs, against).items():
         places: dict[float, list[float]] = {}
         for run in group:
             places.setdefault(_number_at(run, against), []).append(run.metrics[metric])

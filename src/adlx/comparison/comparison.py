@@ -30,6 +30,7 @@ class Comparison:
         details: what they say beside the metric, by name: a row a configuration, mean over seeds, and deviation where
             there is a column `NAME_std`; `reduction` is what `adlx.comparison.reduction.reductions` makes.
         curve: the metric against some number, see `adlx.comparison.compare.trace`.
+        unfinished: runs that a given folder holds and that are left out, since they have not finished.
     """
 
     metric: Metric
@@ -39,6 +40,7 @@ class Comparison:
     evidence: Evidence | None
     details: dict[str, pd.DataFrame]
     curve: pd.DataFrame | None = None
+    unfinished: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -69,6 +71,17 @@ class Comparison:
             return None
         kept = (pvalues >= MCS_SIZE).sum()
         return f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(pvalues)} cannot be told from the best"
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that belong under the table."""
+        count = len(self.unfinished)
+        left_out = (
+            f"left out: {count} run{'s' if count > 1 else ''} not finished, such as {self.unfinished[0]}"
+            if count
+            else None
+        )
+        return [note for note in (self.confidence_note, left_out) if note]
 
     def markdown(self) -> str:
         return markdown([self.texts, *(readable(frame) for frame in self.details.values())])

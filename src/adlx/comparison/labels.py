@@ -1,69 +1,199 @@
-"""What configurations are called when runs stand side by side: by what differs between them."""
+"""What configurations are called when runs stand side by side: by what differs between them, in few words."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
+from adlx.comparison.identity import NEUTRAL, base_runs, data_identity, identities, settings
 from adlx.runs.folder import RunFolder
-from adlx.runs.settings import flatten
 
-SPAN = ("path", "start", "end")
-"""Settings of the data that choose a span of them, and no configuration."""
-
-OTHER_RUN = ("run", "sha256")
-"""Settings that name another run, from which this one started."""
+TARGET = "_target_"
+EXPERIMENT = "experiment"
+NAMED = ("model", "data", "finetune")
+"""Groups whose choice is in the name that a label begins with."""
 
 
-def grouped(runs: Sequence[RunFolder], ignoring: str | None = None) -> dict[str, list[RunFolder]]:
-    """Runs by a label that names the model, the data and what else differs between them; seeds share one.
+def grouped(runs: Sequence[RunFolder], ignored: str | None = None) -> dict[str, list[RunFolder]]:
+    """Runs by the label of their configuration; those in one group differ in nothing but the seed.
 
     Args:
         runs: to label.
-        ignoring: key of a setting that no label names.
+        ignored: key of a setting in which runs of one group may differ, and that no label names.
     """
-    flats = [flatten(_settings(run.config), null="null") for run in runs]
-    several_data = len({run.info["choices"]["data"] for run in runs}) > 1
     groups: dict[str, list[RunFolder]] = {}
-    for run, flat in zip(runs, flats, strict=True):
-        differing = [
-            f"{key.removeprefix('model.').removeprefix('finetune.')}={value}"
-            for key, value in flat.items()
-            if key != ignoring and _differs(key, value, flat, flats)
-        ]
+    for run, identity in zip(runs, identities(runs, ignored), strict=True):
+        groups.setdefault(identity, []).append(run)
+    firsts = [group[0] for group in groups.values()]
+    return dict(zip(labels(firsts, ignored), groups.values(), strict=True))
+
+
+def labels(runs: Sequence[RunFolder], ignored: str | None = None) -> list[str]:
+    """A label for each run, all different: model, data where there are several, and the settings that differ."""
+    described = [Described.of(run, ignored) for run in runs]
+    texts = [
+        " ".join([name, *_differences(own, described), *_data_words(run, runs, ignored)])
+        for name, own, run in zip(_names(runs), described, runs, strict=True)
+    ]
+    for further in (_base_difference, _all_differences, lambda run, _: run.path.name):
+        texts = _distinguish(texts, runs, further)
+    return [text if texts.count(text) == 1 else f"{text} {run.path}" for text, run in zip(texts, runs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A run by its choices and its settings.
+
+    Args:
+        choices: the option chosen in each group of the config, by the name of the group.
+        flat: the settings by dotted key.
+    """
+
+    choices: dict[str, str]
+    flat: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: RunFolder, ignored: str | None) -> Self:
+        return cls(run.info["choices"], settings(run, ignored))
+
+    def chosen(self, group: str) -> tuple[Any, Any]:
+        """The option chosen in a group, and the class it configures."""
+        return self.choices.get(group), self.flat.get(f"{group.replace('/', '.')}.{TARGET}")
+
+
+def _names(runs: Sequence[RunFolder]) -> list[str]:
+    several_data = len({run.info["choices"]["data"] for run in runs}) > 1
+    names = []
+    for run in runs:
         name = run.name if several_data else run.info["choices"]["model"]
-        if (finetune := run.info["choices"].get("finetune", "none")) != "none":
-            name = f"{name} {finetune}"
-        groups.setdefault(" ".join([name, *differing]), []).append(run)
-    return groups
+        finetune = run.info["choices"].get("finetune", "none")
+        names.append(name if finetune == "none" else f"{name} {finetune}")
+    return names
 
 
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """The nodes of a config without the seed, folders, spans of the data and other runs.
+def _differences(own: Described, every: Sequence[Described]) -> list[str]:
+    """The words by which one run differs from the others: `loss=NAME`, `hidden=16`.
 
-    A node inside another that has a hash is the model of another run, with the settings of that run.
+    A setting is compared among the runs that made the same choice in its group of the config. Two models, or two
+    optimizers, have different settings by necessity: there the choice says enough.
     """
-    settings = {}
-    for name, node in config.items():
-        if not isinstance(node, dict):
-            if name not in ("seed", "output_dir"):
-                settings[name] = node
-            continue
-        hidden = (*OTHER_RUN, *(SPAN if name == "data" else ()))
-        settings[name] = {
-            key: value
-            for key, value in node.items()
-            if key not in hidden and not (isinstance(value, dict) and "sha256" in value)
-        }
-    return settings
+    keys = list(dict.fromkeys(key for one in every for key in one.flat))
+    groups = list(
+        dict.fromkeys([*(key.split(".")[0] for key in keys), *(group for one in every for group in one.choices)])
+    )
+    groups = [group for group in groups if group not in NEUTRAL]
+    words = []
+    for group in groups:
+        peers = _peers(own, every, _above(group))
+        same = _peers(own, peers, [group])
+        if group not in NAMED and len(same) <= len(peers) / 2:  # else it is the usual choice, which needs no word
+            words += _choice(own, peers, group)
+        for key in keys:
+            if _group_of(key, groups) == group:
+                words += _difference(key, own, same)
+    return words
 
 
-def _differs(key: str, value: Any, flat: dict[str, Any], flats: Sequence[dict[str, Any]]) -> bool:
-    """Whether a setting tells runs apart: it differs among those with the same target in that node.
+def _above(group: str) -> list[str]:
+    """The groups whose choice decides which options of this one can be compared."""
+    if group in ("model", "data"):
+        return []
+    parent = group.rpartition("/")[0]
+    above = ["model"] if group == EXPERIMENT else ["model", EXPERIMENT]
+    return [*above, parent] if parent else above
 
-    Two models have different arguments by necessity, and may ask for a training of their own.
-    """
-    if key.endswith("_target_"):
-        return False
-    node = key.split(".")[0]
-    same = [f"{node}._target_", *([] if node == "data" else ["model._target_"])]
-    peers = [other for other in flats if all(other.get(target) == flat.get(target) for target in same)]
-    return any(peer.get(key) != value for peer in peers)
+
+def _peers(own: Described, every: Sequence[Described], groups: Sequence[str]) -> list[Described]:
+    """The runs that made the same choice in these groups."""
+    return [other for other in every if all(other.chosen(group) == own.chosen(group) for group in groups)]
+
+
+def _group_of(key: str, groups: Sequence[str]) -> str:
+    """The innermost group of the config that a dotted key lies in."""
+    around = [group for group in groups if f"{key}.".startswith(f"{group.replace('/', '.')}.")]
+    return max(around, key=len)
+
+
+def _choice(own: Described, peers: Sequence[Described], group: str) -> list[str]:
+    """The option chosen; the class where the same option configures several."""
+    option, target = own.chosen(group)
+    if len({peer.choices.get(group) for peer in peers}) == 1:
+        option = "none" if target is None else str(target).rpartition(".")[2]
+    return [] if option is None else [f"{group.rpartition('/')[2]}={option}"]
+
+
+def _difference(key: str, own: Described, peers: Sequence[Described]) -> list[str]:
+    """`[key=value]` where the setting differs from that of a peer with the same class at each level above the key."""
+    node, _, name = key.rpartition(".")
+    around = node.rpartition(".")[0] if name == TARGET else node
+    steps = around.split(".") if around else []
+    levels = [".".join([*steps[: depth + 1], TARGET]) for depth in range(len(steps))]
+    same = [peer for peer in peers if all(peer.flat.get(level) == own.flat.get(level) for level in levels)]
+    if all(peer.flat.get(key) == own.flat.get(key) for peer in same):
+        return []
+    if name == TARGET:
+        return [f"{_short(node)}={str(own.flat.get(key, 'none')).rpartition('.')[2]}"]
+    return [f"{_short(key)}={own.flat[key]}"] if key in own.flat else []
+
+
+def _short(key: str) -> str:
+    return key.removeprefix("model.").removeprefix("finetune.")
+
+
+def _distinguish(
+    texts: Sequence[str], runs: Sequence[RunFolder], describe: Callable[[RunFolder, list[RunFolder]], str]
+) -> list[str]:
+    """The texts, with a word behind each that several configurations share and whose words differ."""
+    result = list(texts)
+    for text in dict.fromkeys(texts):
+        places = [place for place, other in enumerate(texts) if other == text]
+        alike = [runs[place] for place in places]
+        words = [describe(run, alike) for run in alike]
+        if len(places) > 1 and len(set(words)) > 1:
+            for place, word in zip(places, words, strict=True):
+                result[place] = f"{text} {word}".rstrip()
+    return result
+
+
+def _data_words(run: RunFolder, runs: Sequence[RunFolder], ignored: str | None) -> list[str]:
+    """What selects other data: `data.path=prices.csv`; the fingerprint where equal settings gave other data."""
+    others = [other for other in runs if data_identity(other, ignored) != data_identity(run, ignored)]
+    others = [other for other in others if other.info["choices"]["data"] == run.info["choices"]["data"]]
+    path = run.config["data"].get("path")
+    paths = [other.config["data"].get("path") for other in others]
+    if any(other != path for other in paths):
+        return [f"data.path={_tail(str(path), [str(other) for other in paths])}"]
+    own = _data_settings(run)
+    alike = [other for other in others if _data_settings(other) == own]
+    words = [
+        f"data.{key}={run.config['data'].get(key)}"
+        for key in ("start", "end")
+        if any(other.config["data"].get(key) != run.config["data"].get(key) for other in alike)
+    ]
+    return words or [f"data.fingerprint={str(run.info['data'].get('fingerprint'))[:8]}" for _ in alike[:1]]
+
+
+def _data_settings(run: RunFolder) -> dict[str, Any]:
+    return {key: value for key, value in settings(run).items() if key.startswith("data.")}
+
+
+def _tail(path: str, paths: Sequence[str]) -> str:
+    """The end of a path that no other of the paths has."""
+    parts = Path(path).parts
+    for count in range(1, len(parts)):
+        tail = Path(*parts[-count:])
+        if all(other == path or Path(*Path(other).parts[-count:]) != tail for other in paths):
+            return str(tail)
+    return path
+
+
+def _base_difference(run: RunFolder, alike: list[RunFolder]) -> str:
+    """The names of the runs whose weights this one uses."""
+    return " ".join(f"run={Path(path).name}" for path in base_runs(run))
+
+
+def _all_differences(run: RunFolder, alike: list[RunFolder]) -> str:
+    """Each setting that differs, whatever the run chose."""
+    own, others = settings(run), [settings(other) for other in alike]
+    keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
+    return " ".join(f"{key}={str(own[key]).rpartition('.')[2] if key.endswith(TARGET) else own[key]}" for key in keys)

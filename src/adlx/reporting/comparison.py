@@ -17,7 +17,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     table = blank_table(comparison.title, list(texts.columns))
     for row in texts.itertuples(index=False):
         table.add_row(*row)
-    table.caption = comparison.confidence_note
+    table.caption = "\n".join(comparison.notes) or None
     details = comparison.details.values()
     return [table, *(frame_table(few_columns(readable(frame)), str(frame.columns[0])) for frame in details)]
 
