@@ -18,8 +18,8 @@ def main(words: list[str]) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run folders, multirun folders, or folders of runs such as outputs; with allow=[PACKAGE], runs of your own "
-        "classes",
+        help="run folders, multirun folders, or folders of runs such as outputs; "
+        "with allow=[PACKAGE], runs of your own classes",
     )
     parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by")
     parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")

@@ -1,10 +1,12 @@
 """The numbers that stand beside a metric when runs are compared by it."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from adlx.comparison.evidence import Evidence
 from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.tables import deviation
 from adlx.metrics.training import TRAINING
@@ -31,10 +33,11 @@ def columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
     return list({one.key: one for one in ordered if one.key != metric.key}.values())
 
 
-def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Iterable[Metric]) -> pd.DataFrame:
+def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequence[Metric]) -> pd.DataFrame:
     """A row a group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and the mean of each of `beside`.
 
-    NaN where no run has the number; `mcs_pvalue`, which is of no run, too.
+    The p-value is not a mean: it tests the losses averaged over the seeds. NaN stands where no run has the number, and
+    for `mcs_pvalue`, which no single run has.
     """
     rows = []
     for label, runs in groups.items():
@@ -43,6 +46,9 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Iterabl
         baseline = 0.0 if metric.is_skill else _mean(scores, metric.baseline)
         row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
         others = {one.name: _mean(scores, one.key) for one in beside}
+        tests = [one for one in beside if one.key == metric.pvalue]
+        if len(runs) > 1 and tests and all(tests[0].key in one for one in scores):
+            others[tests[0].name] = _pvalue(label, runs, metric)
         rows.append({**row, **others, BASELINE.name: baseline})
     badness = [metric.badness(row["mean"]) for row in rows]
     order = np.argsort(badness, kind="stable")
@@ -60,6 +66,12 @@ def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[Ru
 
 def _differ(scores: dict[str, float], first: str, second: str) -> bool:
     return first in scores and second in scores and scores[first] != scores[second]
+
+
+def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> float:
+    """Of several seeds together; NaN where their test samples are not the same or not stored."""
+    evidence = Evidence.of({label: runs})
+    return math.nan if evidence is None else evidence.baseline_pvalue(metric)
 
 
 def _mean(scores: list[dict[str, float]], key: str | None) -> float:

@@ -16,7 +16,7 @@ import pandas as pd
 from adlx.metrics.archive import reading, write
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
-from adlx.metrics.significance import mcnemar
+from adlx.metrics.significance import diebold_mariano, mcnemar
 from adlx.metrics.skill import error_rate_skill
 from adlx.metrics.tables import means
 
@@ -36,7 +36,7 @@ def baseline_errors(result: "ClassResult") -> np.ndarray:
     return (result.label != result.majority).astype(float)
 
 
-_WRONG: dict[str, Any] = {"pvalue": "test/mcnemar_pvalue", "loss": errors}
+_WRONG: dict[str, Any] = {"pvalue": "test/mcnemar_pvalue", "loss": errors, "baseline_loss": baseline_errors}
 
 METRICS = (
     Metric(
@@ -162,6 +162,12 @@ class ClassResult(Result):
             averages = _averages(self.label, values.argmax(axis=1))
             table |= {f"test/{name}/{readout}": value for name, value in averages.items()}
         return table
+
+    def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
+        """McNemar's exact test; for errors averaged over runs, which are not 0 or 1, the paired t test."""
+        if np.isin(losses, (0.0, 1.0)).all():
+            return mcnemar(losses, baseline)
+        return diebold_mariano(losses, baseline, horizon=1)[1]  # without overlap this is the paired t test
 
     @classmethod
     def comparison_tables(

@@ -33,6 +33,7 @@ class Metric:
         pvalue: key of the p-value of its significance test against the baseline; None: there is no such test.
         loss: from a result to (N,) losses of its samples, whose mean the metric is or follows from; runs are tested
             against each other on them. It returns None for a result without them. None: no single sample has one.
+        baseline_loss: the same of the baseline; a metric with a `pvalue` has it.
         parts: what the name behind the key says: `series`, `class`, `field`, `readout`; empty: there are no parts.
         headline: a run is judged by it at a glance. The first that all runs have is what they are compared by.
         in_table: has a row of its own in the table of a run. A skill and a p-value stand beside what they belong to.
@@ -51,6 +52,7 @@ class Metric:
     zero: str = ""
     pvalue: str | None = None
     loss: Callable[[Any], np.ndarray | None] | None = None
+    baseline_loss: Callable[[Any], np.ndarray | None] | None = None
     parts: str = ""
     headline: bool = False
     in_table: bool = True
@@ -87,7 +89,14 @@ class Metric:
     def of_part(self, part: str) -> "Metric":
         """The metric of one part alone. The losses, the test and the verdict are of the whole, so it has none."""
         baseline, skill = (key and f"{key}/{part}" for key in (self.baseline, self.skill))
-        whole = {"loss": None, "pvalue": None, "parts": "", "headline": False, "in_comparison": False}
+        whole = {
+            "loss": None,
+            "baseline_loss": None,
+            "pvalue": None,
+            "parts": "",
+            "headline": False,
+            "in_comparison": False,
+        }
         key, label = f"{self.key}/{part}", f"{self.label} {part}"
         return replace(self, key=key, label=label, baseline=baseline, skill=skill, **whole)
 

@@ -18,6 +18,7 @@ from adlx.metrics.forecast_errors import (
     horizon_mase,
     inside,
     naive_window_crps,
+    naive_window_crps_if_any,
     naive_window_losses,
     quantiles_of,
     skill_by_series,
@@ -34,8 +35,12 @@ from adlx.metrics.text import number, signed
 
 _NAIVE = "the naive forecast"
 _IN_SAMPLE = ("insample/mse", "in-sample, so it says nothing of data the model has not seen")
-_BY_MASE: dict[str, Any] = {"pvalue": "test/dm_pvalue", "loss": window_losses}
-_BY_CRPS: dict[str, Any] = {"pvalue": "test/crps_dm_pvalue", "loss": window_crps_if_any}
+_BY_MASE: dict[str, Any] = {"pvalue": "test/dm_pvalue", "loss": window_losses, "baseline_loss": naive_window_losses}
+_BY_CRPS: dict[str, Any] = {
+    "pvalue": "test/crps_dm_pvalue",
+    "loss": window_crps_if_any,
+    "baseline_loss": naive_window_crps_if_any,
+}
 _BESIDE: dict[str, Any] = {"in_table": False, "in_comparison": True}
 _SKILL: dict[str, Any] = {"format": "skill", "headline": True, **_BESIDE}
 _REMARKED: dict[str, Any] = {"in_table": False}
@@ -153,8 +158,11 @@ class ForecastResult(Forecasts, Result):
 
     def _pvalue(self, key: str, losses: np.ndarray, naive: np.ndarray) -> dict[str, float]:
         """The p-value under its key, or nothing where there are too few windows to tell."""
-        _, pvalue = diebold_mariano(losses, naive, self.target.shape[1], self.stride)
+        pvalue = self.baseline_pvalue(losses, naive)
         return {key: pvalue} if np.isfinite(pvalue) else {}
+
+    def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
+        return diebold_mariano(losses, baseline, self.target.shape[1], self.stride)[1]
 
     @classmethod
     def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:

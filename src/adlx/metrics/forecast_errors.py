@@ -152,6 +152,11 @@ def naive_window_crps(result: Forecasts) -> np.ndarray:
     return _window_means(result, element_crps(result, quantiles_of(result).naive))
 
 
+def naive_window_crps_if_any(result: Forecasts) -> np.ndarray | None:
+    """The same; None where the forecasts have no quantiles."""
+    return None if result.quantiles is None else naive_window_crps(result)
+
+
 def horizon_mase(result: Forecasts, forecast: np.ndarray) -> np.ndarray:
     """(H, S) mean over windows of |forecast - target| / step_mae, by step ahead and series."""
     return np.abs(forecast - result.target).mean(axis=0) / result.scale

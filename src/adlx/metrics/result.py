@@ -1,5 +1,6 @@
 """What the test of a run leaves behind: predictions beside the truth, which know their scores and how runs compare."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -71,6 +72,15 @@ class Result:
     def block(self) -> int:
         """How many neighbouring samples have errors that are correlated."""
         return 1
+
+    def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
+        """p-value of the test that the baseline has the same expected loss; NaN where nothing can be tested.
+
+        Args:
+            losses: (N,) of the samples of this result, maybe averaged over runs.
+            baseline: (N,) of the baseline on the same samples.
+        """
+        return math.nan
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
         """The mean loss that goes with a metric: of `all`, and by name of its parts; empty where there is none."""
