@@ -20,7 +20,7 @@ TIERS = (
     ("config", "tasks", "data"),
     ("models", "metrics", "figures"),
     ("specs",),
-    ("atomic", "caching", "cpus"),
+    ("atomic", "caching", "cpus", "paths"),
     ("errors",),
 )
 """From the top down: a module imports from its own tier and from those below it."""

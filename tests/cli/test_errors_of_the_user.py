@@ -69,7 +69,7 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["export", "nowhere", "--merged"], "no run folder nowhere"),
         (
             ["train", *FILE, "finetune=lora", "finetune.run=nowhere"],
-            "finetune.run=nowhere is not there: say where the base run is with finetune.run=RUN",
+            "finetune.run={folder}/nowhere is not there: say where the base run is with finetune.run=RUN",
         ),
         (["train", *FILE, "finetune=full"], "finetune.run is required: add finetune.run=VALUE"),
         (

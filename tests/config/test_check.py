@@ -45,7 +45,7 @@ def refusal(*words: str) -> str:
         ),
         (
             ["trainer.callbacks=3"],
-            "unknown key trainer.callbacks on the command line (trainer.callbacks=3)",
+            "unknown key trainer.callbacks on the command line (trainer.callbacks=3); did you mean callbacks?",
         ),
         (
             ["optimizer/schedule=cosine", "optimizer.schedule.warmupp=0.1"],

@@ -11,6 +11,7 @@ from torch import nn
 from adlx.config.check import check, check_node
 from adlx.config.compose import compose
 from adlx.config.nodes import CheckedConfig, Group, Node, Part
+from adlx.config.paths import with_absolute_paths
 from adlx.data.series.fx import FX
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.models.fields.sea import SEA
@@ -56,10 +57,8 @@ def test_arguments_are_those_of_the_config_without_its_target(config):
     plain = {key: value for key, value in config.plain["model"].items() if key != "_target_"}
     assert config.model.arguments == plain
     assert {"spec", *plain} == config.model.accepts
-    assert (
-        config.plain
-        == compose(["model=seq2seq", "data=fx", "loss=quantile", "finetune=lora", "finetune.run=base", "seed=7"]).config
-    )
+    composed = compose(["model=seq2seq", "data=fx", "loss=quantile", "finetune=lora", "finetune.run=base", "seed=7"])
+    assert config.plain == with_absolute_paths(composed.config)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,7 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
             "data.split=[1] at data.split must be tuple[float, float, float] or null",
         ),
         (lambda c: c["data"].update(context=True), "data.context=true at data.context must be int"),
-        (lambda c: c["task"].update(data=3), "unknown key task.data at task.data"),
+        (lambda c: c["task"].update(data=3), "unknown key task.data at task.data; did you mean data?"),
         (lambda c: c["optimizer"].update(params=[]), "unknown key optimizer.params at optimizer.params"),
         (
             lambda c: c["optimizer"]["schedule"].update(total_steps=9),

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from adlx.config.catalog import NODES, config_folder, options
-from adlx.config.compose import apply, compose, loosen, search_path
+from adlx.config.compose import apply, compose, search_path
 from adlx.config.nearest import nearest
 from adlx.errors import UserError
 
@@ -130,16 +130,6 @@ def test_a_seed_that_is_no_number():
     assert refusal("model=naive", "data=fx", "seed=one") == line
 
 
-def test_loosen_lets_a_word_set_what_the_yaml_does_not_list():
-    words = ["model=x", "model.dropout=0.1", "optimizer.schedule.warmup=1", "seed=1", "+model.a=1", "~model.b", "-m"]
-    assert loosen(words) == [
-        *("model=x", "++model.dropout=0.1", "++optimizer.schedule.warmup=1", "seed=1", "+model.a=1", "~model.b", "-m")
-    ]
-    assert loosen(["modelx.a=1", "data.path=a=b", "hydra.run.dir=x"]) == [
-        *("modelx.a=1", "++data.path=a=b", "hydra.run.dir=x")
-    ]
-
-
 @pytest.mark.parametrize("name", ["a b", "it's (1)", "a,b", "a=b", "j\u00f6rg", "a[1]", 'a"b'])
 def test_a_folder_of_any_name_is_looked_into(name, tmp_path):
     folder = tmp_path / name
@@ -213,7 +203,7 @@ def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
     [
         ("seed=1,2", "seed=1,2: one value here; several are for adlx train -m"),
         ("model.hidden=choice(1,2)", "model.hidden=choice(1,2): one value here; several are for adlx train -m"),
-        ("modle.hidden=1", "unknown key modle.hidden; did you mean model?"),
+        ("modle.hidden=1", "unknown key modle.hidden; did you mean model.hidden?"),
         ("x=1", "unknown key x"),
         ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),
         ("seed", "seed: cannot be read; write key=value, and quote special characters"),

@@ -12,6 +12,7 @@ from adlx.data.series.csv import CSV
 from adlx.data.series.fx import FX
 from adlx.data.series.series import Series
 from adlx.models.forecasting.seq2seq import Seq2Seq
+from adlx.paths import PathText
 from adlx.runs.loggers import TensorBoard
 
 
@@ -20,7 +21,7 @@ def test_parameters_of_a_class_are_those_of_its_bases_too():
     both = parameters(CSV)
     assert list(both) == ["path", "time_column", "columns", "gaps", *parameters(Series)]
     assert both["context"] == (int, 96)
-    assert both["path"][0] is str
+    assert both["path"][0] == PathText
     assert "spec" in parameters(Seq2Seq)
     assert list(parameters(TensorBoard)) == ["folder", "first_step"]  # it passes no **kwargs on, so neither do we
     assert parameters(EarlyStopping)["patience"][1] == 3

@@ -164,7 +164,10 @@ def test_arguments_are_those_of_the_base_unless_told(small, encoder, caplog):
             "model does not fit finetune.run={path}: blocks.1.attention.key.bias is absent there and (8,) here",
         ),
         (["model=nlinear"], "finetune.run={path} is a Transformer, and model=NLinear: choose the same model"),
-        (["model=transformer", "finetune.run=gone"], "finetune.run=gone is not there: say where the base run is with "),
+        (
+            ["model=transformer", "finetune.run=/gone"],
+            "finetune.run=/gone is not there: say where the base run is with ",
+        ),
     ],
 )
 def test_what_cannot_begin(strategy, words, line, small, encoder, tmp_path):

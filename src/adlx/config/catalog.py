@@ -9,6 +9,9 @@ from pathlib import Path
 NODES = ("model", "data", "task", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
 """The nodes of a config that hold settings of their own."""
 
+ROOT_KEYS = (*NODES, "seed", "output_dir", "allow")
+"""All keys at the root of a config."""
+
 GROUPS = (*NODES, "optimizer/schedule", "experiment")
 """What a user chooses from."""
 

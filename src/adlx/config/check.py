@@ -9,14 +9,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adlx.config.nearest import nearest
+from adlx.config.nearest import did_you_mean, nearest
 from adlx.config.nodes import CheckedConfig, Group, Node, Origin, Part
+from adlx.config.paths import with_absolute_paths
 from adlx.config.targets import parameters, resolve
 from adlx.config.values import describe, typed
 from adlx.errors import UserError
 
 MODEL_RUN = {"run", "sha256", "model"}
 """Keys of a part whose run was read."""
+
+LARGEST_SEED = 2**32 - 1
+"""NumPy accepts no larger one."""
+
+
+class UnknownKey(UserError):
+    """A key that is like no key of its own node; the key meant may be one of another node."""
 
 
 def check(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -> CheckedConfig:
@@ -30,7 +38,17 @@ def check(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -
     Raises:
         UserError: one line that names the key, the nearest valid one and where it was set.
     """
+    if not 0 <= config["seed"] <= LARGEST_SEED:
+        raise UserError(f"seed={config['seed']} {origin('seed')} must be from 0 to {LARGEST_SEED}")
+    config = with_absolute_paths(config)
+    try:
+        return _checked_nodes(config, groups, origin)
+    except UnknownKey as error:
+        key = str(error).split()[2]
+        raise UserError(f"{error}{did_you_mean(key, config)}") from None
 
+
+def _checked_nodes(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -> CheckedConfig:
     def node(name: str) -> Node:
         return check_node(config[name], groups[name], name, origin)
 
@@ -76,7 +94,8 @@ def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
 def _argument(key: str, value: Any, hints: dict[str, Any], group: Group, where: str, origin: Origin) -> Any:
     path = f"{where}.{key}"
     if key not in hints:
-        raise UserError(f"unknown key {path} {origin(path)}{nearest(key, hints)}")
+        close = nearest(key, hints)
+        raise (UserError if close else UnknownKey)(f"unknown key {path} {origin(path)}{close}")
     if key in group.nested and isinstance(value, dict):
         return check_node(value, group.nested[key], path, origin) if value else None
     hint = hints[key]

@@ -1,9 +1,8 @@
 """From the words of a command to a checked config: Hydra composes, `check` refuses, plain dicts come out."""
 
-import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from adlx.config.catalog import GROUPS, NODES, config_folder, config_folders, extensions, options
+from adlx.config.catalog import NODES, ROOT_KEYS, config_folder, config_folders, extensions, options
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
-from adlx.config.nearest import nearest
+from adlx.config.hydra_errors import readable_errors
+from adlx.config.hydra_internals import flags, grid_jobs
+from adlx.config.nearest import did_you_mean, nearest_key
+from adlx.config.origin import file_that_sets
+from adlx.config.paths import path_keys
+from adlx.config.words import as_typed, is_choice, is_setting, needs_reading, quote, refuse_sweeps, settings, split
 from adlx.errors import UserError
 
 
@@ -78,40 +83,78 @@ class Composition:
     def origin(self, key: str) -> str:
         """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
         for word in self.overrides:
-            name, _, value = word.partition("=")
+            _, name, value = split(word)
             if name == key or (key.startswith(f"{name}.") and value.startswith("{")):
                 return f"on the command line ({word})"
+        path = file_that_sets(key, self.choices, self.folders)
         group = key.split(".")[0]
-        files = [("experiment", self.choices.get("experiment")), (group, self.choices.get(group)), ("", "train")]
-        for file_group, choice in files:
-            for folder in self.folders:
-                path = folder / file_group / f"{choice}.yaml"
-                inner = key if file_group in ("experiment", "") else key.partition(".")[2]
-                if choice and path.is_file() and inner and _sets(OmegaConf.load(path), inner):
-                    return f"in {path.relative_to(folder)}"
-        return f"in {group}={self.choices.get(group, '?')}"
-
-
-def _sets(node: Any, key: str) -> bool:
-    absent = object()
-    return OmegaConf.select(node, key, default=absent) is not absent
-
-
-def loosen(words: Sequence[str]) -> list[str]:
-    """Lets `model.dropout=0.1` set an argument that the YAML does not list: `check` knows them all, Hydra does not."""
-    return [re.sub(rf"^(?=({'|'.join(NODES)})\.[\w./]+=)", "++", word) for word in words]
+        return f"in {path}" if path else f"in {group}={self.choices.get(group, '?')}"
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:
     """The word by which Hydra looks into further config folders too; no word where there are none."""
-    entries = [quoted(f"file://{folder}") for folder in folders]
+    entries = [quote(f"file://{folder}") for folder in folders]
     return [f"hydra.searchpath=[{','.join(entries)}]"] if folders else []
 
 
-def quoted(text: object) -> str:
-    """A text as Hydra's grammar writes it, whatever characters it holds."""
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", str(text))
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+def for_hydra(words: Sequence[str], folders: Sequence[Path] = (), multirun: bool = False) -> list[str]:
+    """The words of a user as Hydra must read them, see `words.settings`.
+
+    Args:
+        words: without `--config-dir`.
+        folders: of the user's own config files.
+        multirun: commas separate the values of several runs.
+
+    Raises:
+        UserError: a word that is no setting, or several values without `-m`.
+    """
+    refuse_flags(words, folders)
+    paths = {"output_dir"}
+    if any(needs_reading(word) for word in words):
+        paths = _paths_of_choices(_choices(words), folders)
+    if not multirun:
+        refuse_sweeps(words, paths)
+    return settings(words, paths, multirun)
+
+
+def refuse_flags(words: Sequence[str], folders: Sequence[Path] = ()) -> None:
+    """Raises UserError for a setting that is written as a flag, such as `--epochs 3` or `-model=NAME`."""
+    known = flags()
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if not name.startswith("-") or name in known:
+            continue
+        following = words[at + 1] if at + 1 < len(words) else "-"
+        if not equals and not following.startswith("-") and "=" not in following:
+            word, value = f"{word} {following}", following
+        key = name.lstrip("-")
+        if not is_choice(key):
+            for config in _configs_of_choices(_choices(words), folders)[:1]:
+                key = nearest_key(key, {name: config[name] for name in ROOT_KEYS}) or key
+        raise UserError(f"{word}: settings are written without dashes: {key}={value or 'VALUE'}")
+
+
+def _choices(words: Sequence[str]) -> list[str]:
+    return [word for word in words if "=" in word and word[:1] not in "-~" and not is_setting(word)]
+
+
+def _paths_of_choices(choices: list[str], folders: Sequence[Path]) -> set[str]:
+    """The keys that are paths in any config that these choices make."""
+    return {"output_dir"}.union(*(path_keys(config) for config in _configs_of_choices(choices, folders)))
+
+
+def _configs_of_choices(choices: list[str], folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The configs that choices make, without any setting; none where a choice is wrong: `compose` reports that."""
+    with suppress(HydraException, OmegaConfBaseException):
+        return [_plain(_composed(job, folders), resolve=False) for job in grid_jobs(choices)]
+    return []
+
+
+def _composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        words = [*overrides, *search_path([*extensions().values(), *folders])]
+        return hydra_compose("train", overrides=words, return_hydra_config=True)
 
 
 def compose(words: Sequence[str]) -> Composition:
@@ -120,20 +163,22 @@ def compose(words: Sequence[str]) -> Composition:
     Raises:
         UserError: an unknown choice or key, a value that cannot be read, a missing mandatory one.
     """
-    words, folders = split_config_dirs(words)
-    with readable_errors(words, folders):
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            overrides = [*loosen(words), *search_path([*extensions().values(), *folders])]
-            return composition(hydra_compose("train", overrides=overrides, return_hydra_config=True))
+    others, folders = split_config_dirs(words)
+    with readable_errors(others, folders):
+        return composition(_composed(for_hydra(others, folders), folders), others)
 
 
-def composition(cfg: DictConfig) -> Composition:
-    """Plain data of a composed Hydra config, `hydra` node and all."""
+def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composition:
+    """Plain data of a composed Hydra config.
+
+    Args:
+        cfg: with its `hydra` node, or while Hydra runs a job.
+        words: as the user typed them; None: a job's, as Hydra wrote them.
+    """
     hydra = cfg.hydra if "hydra" in cfg else HydraConfig.get()
     choices = {str(key): str(choice) for key, choice in hydra.runtime.choices.items() if choice}
     tree = {}
-    for key in Config.__dataclass_fields__:
+    for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not chosen: add {key}=NAME, one of {', '.join(options(key))}")
         value = cfg[key]
@@ -143,8 +188,22 @@ def composition(cfg: DictConfig) -> Composition:
                 raise UserError(f"{full} is required: add {full}=VALUE")
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
-    words = [word.removeprefix("++") for word in hydra.overrides.task]
-    return Composition(tree, chosen, words, file_folders(hydra))
+    if words is None:
+        words = [as_typed(word) for word in hydra.overrides.task]
+    typed = [word.removeprefix("++") for word in words if not split(word)[1].startswith("hydra.")]
+    made = Composition(tree, chosen, typed, file_folders(hydra))
+    for key in cfg:
+        if key not in ROOT_KEYS and key != "hydra":
+            raise UserError(_unknown_key(str(key), made))
+    return made
+
+
+def _unknown_key(root: str, made: Composition) -> str:
+    words = (word for word in made.overrides if split(word)[1].split(".")[0] == root)
+    word = next(words, None)
+    key = root if word is None else split(word)[1]
+    where = f" on the command line ({word})" if word else ""
+    return f"unknown key {key}{where}{did_you_mean(key, made.config)}"
 
 
 def file_folders(hydra: Any) -> list[Path]:
@@ -173,24 +232,34 @@ def apply(
     with readable_errors(words, folders):
         tree = OmegaConf.create(config)
         allow: list[str] = []
-        overrides = OverridesParser.create().parse_overrides(loosen(words))
-        for override in sorted(overrides, key=lambda o: o.key_or_group not in NODES):  # as Hydra: choices, then keys
+        parser = OverridesParser.create()
+        for override in parser.parse_overrides([word for word in words if is_choice(split(word)[1])]):
+            _refuse_several(override)
+            tree[override.key_or_group] = _option(override.key_or_group, str(override.value()), folders)
+        paths = path_keys(_plain(tree, resolve=False))
+        rest = settings([word for word in words if not is_choice(split(word)[1])], paths)
+        for override in parser.parse_overrides(rest):
+            _refuse_several(override)
             key, value = override.key_or_group, override.value()
-            group = key.split(".")[0]
-            if override.is_sweep_override():
-                word = str(override.input_line).removeprefix("++")
-                raise UserError(f"{word}: one value here; several are for adlx train -m")
             if key == "allow":
                 allow = [str(name) for name in (value if isinstance(value, list) else [value])]
-            elif key in NODES:
-                tree[key] = _option(key, str(value), folders)
-            elif key in Config.__dataclass_fields__ or group in NODES:
+            elif key in ROOT_KEYS or key.split(".")[0] in NODES:
                 OmegaConf.update(tree, key, value, force_add=True)
             else:
-                raise UserError(f"unknown key {key}{nearest(group, Config.__dataclass_fields__)}")
-        plain = OmegaConf.to_container(tree, resolve=True)
+                raise UserError(f"unknown key {key}{did_you_mean(key, config)}")
+        return _plain(tree, resolve=True), allow
+
+
+def _refuse_several(override: Override) -> None:
+    if override.is_sweep_override():
+        word = str(override.input_line).removeprefix("++")
+        raise UserError(f"{word}: one value here; several are for adlx train -m")
+
+
+def _plain(tree: DictConfig, resolve: bool) -> dict[str, Any]:
+    plain = OmegaConf.to_container(tree, resolve=resolve)
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}, allow
+    return {str(key): value for key, value in plain.items()}
 
 
 def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
@@ -199,54 +268,3 @@ def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
     overrides = [f"+{group}={name}", *search_path([*extensions().values(), *folders])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         return hydra_compose(overrides=overrides)[group]
-
-
-@contextmanager
-def readable_errors(words: Sequence[str], folders: Sequence[Path] = ()) -> Iterator[None]:
-    """Turns Hydra's and OmegaConf's exceptions into one line each; `folders` hold further config files."""
-    try:
-        yield
-    except MissingConfigException as error:
-        raise UserError(_unknown_choice(error, [*config_folders(), *folders])) from None
-    except OverrideParseException as error:
-        word = str(error.override).removeprefix("++")
-        raise UserError(f"{word}: cannot be read; write key=value, and quote special characters") from None
-    except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
-        raise UserError(_explain(error, words)) from None
-
-
-def _unknown_choice(error: MissingConfigException, folders: list[Path]) -> str:
-    missing = error.missing_cfg_file
-    group, _, name = str(missing).rpartition("/") if missing else ("", "", "")
-    if group not in GROUPS:
-        return _first_line(error)
-    known = options(group, folders)
-    return f"unknown {group}={name}{nearest(name, known)}; one of {', '.join(known)}"
-
-
-def _explain(error: Exception, words: Sequence[str]) -> str:
-    causes = [cause for cause in (error, error.__cause__) if cause is not None]
-    text = " ".join(str(cause) for cause in causes)
-    if match := re.search(r"You must specify '([\w/]+)'", text):
-        group = match[1]
-        return f"{group} is not chosen: add {group}=NAME, one of {', '.join(options(group))}"
-    if match := re.search(r"Key '(\w+)' (?:not in|is not in)", text) or re.search(r"override '([\w./]+)'", text):
-        key = match[1]
-        where = next((f"on the command line ({word})" for word in words if key in word), "")
-        full = getattr(error.__cause__ or error, "full_key", None) or key
-        return f"unknown key {full} {where or _file_with(key)}{nearest(key, [*Config.__dataclass_fields__, *GROUPS])}"
-    reason = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    full = getattr(reason, "full_key", None)
-    return f"{full}: {_first_line(reason)}" if full else _first_line(reason)
-
-
-def _file_with(key: str) -> str:
-    for folder in config_folders():
-        for path in sorted(folder.rglob("*.yaml")):
-            if re.search(rf"^\s*{re.escape(key)}:", path.read_text(encoding="utf-8"), re.MULTILINE):
-                return f"in {path.relative_to(folder)}"
-    return "in a config file"
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

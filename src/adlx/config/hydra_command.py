@@ -9,8 +9,11 @@ import hydra
 from omegaconf import DictConfig
 
 from adlx.config.catalog import config_folder, extensions
-from adlx.config.compose import loosen, readable_errors, search_path
+from adlx.config.compose import for_hydra, refuse_flags, search_path
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
+from adlx.config.hydra_errors import readable_errors
+
+MULTIRUN_FLAGS = ("-m", "--multirun")
 
 
 def run_hydra(words: Sequence[str], job: Callable[[DictConfig], Any], more: Sequence[str] = ()) -> None:
@@ -28,6 +31,9 @@ def run_hydra(words: Sequence[str], job: Callable[[DictConfig], Any], more: Sequ
     # Hydra's parser expects all overrides in one block; a user may mix them with flags.
     overrides = [word for word in others if ("=" in word and word[:1] != "-") or word[:1] == "~"]
     flags = [word for word in others if word not in overrides]
+    refuse_flags(others, folders)
+    with readable_errors(words, folders):
+        ready = for_hydra(overrides, folders, multirun=bool({*MULTIRUN_FLAGS} & set(flags)))
     program, before = sys.argv[0], (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
 
     def call(cfg: DictConfig) -> Any:
@@ -39,7 +45,7 @@ def run_hydra(words: Sequence[str], job: Callable[[DictConfig], Any], more: Sequ
         return job(cfg)
 
     folders_word = search_path([*extensions().values(), *folders])
-    sys.argv = [program, *loosen(overrides), *more, *folders_word, *flags]
+    sys.argv = [program, *ready, *more, *folders_word, *flags]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints tracebacks of its own and exits
     try:
         with readable_errors(words, folders):

@@ -6,6 +6,7 @@ A test holds it against the installed version: where an upgrade removes it, it s
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
@@ -13,3 +14,9 @@ def grid_jobs(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each job of a grid sweep, in the order in which Hydra's own sweeper runs them."""
     batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(words)), max_batch_size=None)
     return [job for batch in batches for job in batch]
+
+
+def flags() -> dict[str, bool]:
+    """The flags of Hydra's command line, such as `-m`, and whether each is followed by a value."""
+    actions = get_args_parser()._actions
+    return {name: action.nargs != 0 for action in actions for name in action.option_strings}

@@ -105,7 +105,7 @@ def parameters(target: type) -> dict[str, tuple[Any, Any]]:
         if init is None:
             continue
         try:
-            hints = get_type_hints(init)
+            hints = get_type_hints(init, include_extras=True)
         except (NameError, TypeError):
             hints = {}
         passes_on = False

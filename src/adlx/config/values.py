@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from adlx.paths import PathText
+
 
 def typed(value: Any, annotation: Any) -> Any:
     """A plain value as its annotation has it. Read as JSON: a list is a tuple and 1 is a float, but "1" is not.
@@ -34,6 +36,8 @@ def fits(value: Any, annotation: Any) -> bool:
 
 def describe(annotation: Any) -> str:
     """An annotation in words: `one of auto, yahoo` or `int or null`."""
+    if annotation == PathText:
+        return "a path"
     if get_origin(annotation) is Literal:
         choices = ", ".join(map(str, get_args(annotation)))
         return f"one of {choices}" if len(get_args(annotation)) > 1 else choices

@@ -11,6 +11,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
+from adlx.paths import PathText
 from adlx.tasks.lightning_internals import batches_done, is_last_batch
 from adlx.tasks.task import Diverged
 
@@ -59,7 +60,7 @@ class Checkpoint(callbacks.Checkpoint):
 
     def __init__(
         self,
-        dirpath: str,
+        dirpath: PathText,
         monitor: str = "val/loss",
         mode: Literal["min", "max"] = "min",
         every_n_train_steps: int = 0,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from adlx.errors import UserError
 from adlx.models.lora import add_lora
+from adlx.paths import PathText
 from adlx.runs.folder import RunFolder
 from adlx.specs import Spec
 
@@ -48,7 +49,7 @@ class Finetune:
     keeps_adapters_alone = False
     """Whether checkpoints leave out the weights that did not change."""
 
-    def __init__(self, run: str, sha256: str | None = None) -> None:
+    def __init__(self, run: PathText, sha256: str | None = None) -> None:
         self.run, self.sha256 = run, sha256
 
     def start(self, model: nn.Module, base: Base) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class LoRA(Finetune):
 
     def __init__(
         self,
-        run: str,
+        run: PathText,
         rank: int = 8,
         alpha: float | None = None,
         dropout: float = 0.0,

@@ -189,7 +189,10 @@ def is_main_process() -> bool:
 
 def new_folder(parent: Path) -> Path:
     """A folder that no other process got, even one started in the same instant."""
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {parent}: {error.strerror}; choose another output_dir") from None
     while True:
         path = parent / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
         try:

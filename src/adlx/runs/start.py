@@ -65,5 +65,4 @@ def with_base_arguments(config: CheckedConfig, overrides: Sequence[str]) -> dict
     if inherited:
         shown = {key: value["run"] if isinstance(value, dict) else value for key, value in inherited.items()}
         log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in shown.items()))
-    finetune = {**config.plain["finetune"], "run": str(run.path.absolute())}  # it is looked for from other folders
-    return {**config.plain, "model": {**own, **inherited}, "finetune": finetune}
+    return {**config.plain, "model": {**own, **inherited}}

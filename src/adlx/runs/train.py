@@ -88,8 +88,6 @@ def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
 def prepare(composition: Composition) -> CheckedConfig:
     """The checked config of a new run; with the arguments of the base's model where it is fine-tuned."""
     plain = composition.config
-    if plain["data"].get("path"):  # the run will be evaluated from other folders
-        plain["data"]["path"] = str(Path(plain["data"]["path"]).absolute())
     # Only what the user typed is stored: a config file may name packages, too.
     trust(plain["allow"], store=any(word.lstrip("+").startswith("allow=") for word in composition.overrides))
     config = checked(plain, composition.origin)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from adlx.config.compose import file_folders, user_folders
 from adlx.config.hydra_internals import grid_jobs
+from adlx.config.words import as_typed
 from adlx.runs.folder import write_json
 
 log = logging.getLogger("adlx")
@@ -38,7 +39,7 @@ class SweepHooks(Callback):
         log.addFilter(self.once)
         words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
         basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
-        jobs = grid_jobs(words) if basic else []
+        jobs = [[as_typed(word) for word in job] for job in grid_jobs(words)] if basic else []
         folders = [str(folder) for folder in user_folders(file_folders(config.hydra))]
         plan = {"words": words, "jobs": jobs, "config_folders": folders}
         write_json(Path(config.hydra.sweep.dir) / "multirun.json", plan)

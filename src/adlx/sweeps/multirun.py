@@ -18,10 +18,12 @@ from omegaconf import DictConfig
 
 from adlx.comparison.compare import compare
 from adlx.comparison.comparison import Comparison
-from adlx.config.compose import composition, loosen, quoted, readable_errors
+from adlx.config.compose import composition, for_hydra
 from adlx.config.config_dirs import split_config_dirs
-from adlx.config.hydra_command import run_hydra
+from adlx.config.hydra_command import MULTIRUN_FLAGS, run_hydra
+from adlx.config.hydra_errors import readable_errors
 from adlx.config.hydra_internals import grid_jobs
+from adlx.config.words import quote, split, unquote
 from adlx.errors import RunFailed, UserError
 from adlx.reporting.terminal import brief
 from adlx.runs.folder import RunFolder, new_folder
@@ -30,8 +32,6 @@ from adlx.runs.train import start
 from adlx.sweeps.preflight import check_jobs
 
 log = logging.getLogger("adlx")
-
-MULTIRUN_FLAGS = ("-m", "--multirun")
 
 Job = Callable[[Callable[[RunFolder], None]], RunFolder]
 """Does one job; is given a function to call with the new run as soon as there is one."""
@@ -85,10 +85,11 @@ def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief
     """
     words = [word for word in words if word not in MULTIRUN_FLAGS]
     overrides, folders = split_config_dirs(words)
-    output = next((word.split("=", 1)[1] for word in overrides if word.startswith("output_dir=")), "outputs")
+    output = next((unquote(value) for _, key, value in map(split, overrides) if key == "output_dir"), "outputs")
     if not any(word.startswith("hydra/sweeper=") for word in overrides):  # the jobs of other sweepers are not known yet
         with readable_errors(overrides):
-            jobs = grid_jobs(loosen([word for word in overrides if word[:1] != "-"]))
+            ready = for_hydra(overrides, folders, multirun=True)
+            jobs = grid_jobs([word for word in ready if word[:1] != "-"])
         output = check_jobs(jobs, folders)[0].config["output_dir"]
     folder = new_folder(Path(output).expanduser() / "multirun")
 
@@ -96,7 +97,7 @@ def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief
         composed, number = composition(cfg), int(HydraConfig.get().job.num)
         run_job(folder, number, composed.overrides, lambda created: start(composed, created), describe)
 
-    run_hydra(["-m", *words], job, [f"hydra.sweep.dir={quoted(folder)}"])
+    run_hydra(["-m", *words], job, [f"hydra.sweep.dir={quote(str(folder))}"])
     return summarize(folder)
 
 

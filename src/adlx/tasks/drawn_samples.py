@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from adlx.paths import PathText
 from adlx.tasks.denoise import Denoise
 
 
@@ -20,7 +21,7 @@ class DrawnSamples(pl.Callback):
         steps: of the sampler.
     """
 
-    def __init__(self, dirpath: str, every_n_epochs: int = 10, count: int = 36, steps: int = 20) -> None:
+    def __init__(self, dirpath: PathText, every_n_epochs: int = 10, count: int = 36, steps: int = 20) -> None:
         if min(every_n_epochs, count, steps) < 1:
             raise ValueError(f"every_n_epochs={every_n_epochs}, count={count}, steps={steps}: must be at least 1")
         self.folder = Path(dirpath).with_name("figures")

@@ -5,6 +5,7 @@ from typing import Any
 from adlx.data.fields.fields import Fields
 from adlx.data.fields.sources.trajectories import Trajectories
 from adlx.data.fields.sources.well import read_well
+from adlx.paths import PathText
 
 
 class Well(Fields):
@@ -14,7 +15,7 @@ class Well(Fields):
         path: an HDF5 file, or a folder with `train`, `valid` and `test`, whose split is kept.
     """
 
-    def __init__(self, path: str, **windows: Any) -> None:
+    def __init__(self, path: PathText, **windows: Any) -> None:
         super().__init__(**windows)
         self.path = path
 

@@ -6,6 +6,7 @@ from adlx.data.images.labelled import Labelled
 from adlx.data.images.sources.code_maps import read_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
+from adlx.paths import PathText
 from adlx.specs import CodeSpec
 
 
@@ -17,7 +18,7 @@ class Codes(Labelled):
             and `labels.npy` (N,) or one-hot (N, K).
     """
 
-    def __init__(self, path: str, batch_size: int = 500, **samples: Any) -> None:
+    def __init__(self, path: PathText, batch_size: int = 500, **samples: Any) -> None:
         super().__init__(batch_size=batch_size, **samples)
         self.path = path
         self.codes = 0

@@ -8,6 +8,7 @@ from adlx.data.images.sources.fer2013 import read_fer2013
 from adlx.data.images.sources.image_folder import read_image_folder
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
+from adlx.paths import PathText
 from adlx.specs import ImageSpec
 
 
@@ -26,7 +27,7 @@ class Faces(Labelled):
     def __init__(
         self,
         source: Literal["simulated", "fer2013", "folder"] = "simulated",
-        path: str | None = None,
+        path: PathText | None = None,
         size: int = 48,
         count: int = 7000,
         simulation_seed: int = 0,

@@ -6,6 +6,7 @@ from adlx.data.images.labelled import Labelled, SampleLoader
 from adlx.data.images.sources.image_folder import read_any_folder
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
+from adlx.paths import PathText
 from adlx.specs import ImageSpec
 
 
@@ -24,7 +25,7 @@ class Images(Labelled):
     view_keys = (*Labelled.view_keys, "flip")
     needs_labels = False
 
-    def __init__(self, path: str, size: int = 64, channels: int = 3, flip: bool = False, **samples: Any) -> None:
+    def __init__(self, path: PathText, size: int = 64, channels: int = 3, flip: bool = False, **samples: Any) -> None:
         super().__init__(**samples)
         if size < 1:
             raise UserError(f"data.size={size}: must be at least 1")

@@ -6,6 +6,7 @@ from adlx.data.series.series import Series
 from adlx.data.series.sources.crypto import CryptoSource, load_crypto
 from adlx.data.series.sources.gaps import Gaps
 from adlx.data.series.sources.table import Table
+from adlx.paths import PathText
 
 
 class Crypto(Series):
@@ -22,7 +23,7 @@ class Crypto(Series):
     def __init__(
         self,
         source: CryptoSource = "auto",
-        path: str | None = None,
+        path: PathText | None = None,
         hours: int = 17520,
         simulation_seed: int = 0,
         gaps: Gaps = "error",

@@ -5,6 +5,7 @@ from typing import Any
 from adlx.data.series.series import Series
 from adlx.data.series.sources.gaps import Gaps
 from adlx.data.series.sources.table import Table, read_table
+from adlx.paths import PathText
 
 
 class CSV(Series):
@@ -19,7 +20,7 @@ class CSV(Series):
 
     def __init__(
         self,
-        path: str,
+        path: PathText,
         time_column: str | None = None,
         columns: list[str] | None = None,
         gaps: Gaps = "error",
