@@ -2,9 +2,10 @@
 
     python scripts/faults/repeat.py 20 model=seq2seq data=crypto data.source=simulated trainer.max_epochs=3
 
-By turns a run is left alone, has a busy process beside it on each core, or is killed at a random moment and resumed,
-with and without busy processes. Compared are the weights and the optimizer state in `last.ckpt`, the weights in `best.ckpt`,
-the predictions, the curves, and every metric but those of time and memory. Exit code 1 where a run differs.
+By turns a run is left alone, has a busy process beside it on each core, or is killed at random moments and resumed,
+with and without busy processes. It compares the weights and the optimizer state in `last.ckpt`, the weights in
+`best.ckpt`,
+the predictions, the curves, and every metric but those of time and memory. The exit code is 1 if a run differs.
 """
 
 import argparse

@@ -208,7 +208,9 @@ def test_start_and_end_are_inclusive_and_last_counts_from_the_end():
     assert data.about()["rows"] == 60
     pinned = data.pinned(data.about())
     assert pinned == {"first": "2024-01-01T16:00:00+00:00", "end": "2024-01-04T03:00:00+00:00"}
-    later = ready(rows_frame(200), **pinned, split=(0.6, 0.2, 0.2))  # the file has grown; the run has not
+    later = Given(rows_frame(200), end=pinned["end"], split=(0.6, 0.2, 0.2))  # the file has grown; the run has not
+    later.first = pinned["first"]
+    later.setup("fit")
     assert np.array_equal(later.values, data.values)
     assert later.about() == data.about()
 
