@@ -14,7 +14,7 @@ from adlx.metrics.kid import kid
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
 from adlx.runs.trained import open_trained
-from adlx.tasks.extractors import some
+from adlx.tasks.extractors import sample_images
 
 SMALL = ["data=csv", "data.path=series.csv", "data.context=12", "data.horizon=2", "logger=none", "trainer.threads=1"]
 
@@ -76,8 +76,8 @@ def test_the_distance_of_what_two_processes_learnt_counts_each_image_once(shell)
     run = adlx.open_run(shell.folder / shell("train", "model=dit", *small, *words, *DDP).run)
     trained = open_trained(run, [], "test")
     task: Any = trained.task
-    features = [task.features_of(some(trained.data, part, 40)[0]) for part in ("val", "test")]
-    drawn = task.features_drawn()
+    features = [task.features_of(sample_images(trained.data, part, 40)[0]) for part in ("val", "test")]
+    drawn = task.features_of_samples()
     curves = read_curves(run.path / "metrics.csv")
     assert curves["val/kid"].dropna().item() == pytest.approx(kid(features[0], drawn)[0], rel=1e-4)
     assert run.metrics["test/kid"] == pytest.approx(kid(features[1], drawn)[0], rel=1e-4)

@@ -148,4 +148,4 @@ def test_a_rollout_is_blind_to_what_follows_its_seed_frames(name, fitted):
     (batch,) = trained.data.test_dataloader()
     fields = batch[0].clone()
     fields[:, known:] = torch.nan
-    assert torch.equal(task.compared((fields, *batch[1:]))[0], task.compared(batch)[0])
+    assert torch.equal(task.rollout_and_target((fields, *batch[1:]))[0], task.rollout_and_target(batch)[0])

@@ -51,7 +51,7 @@ def test_settings_that_a_task_refuses(tmp_path):
     """In the task's own words, before there is a folder."""
     words = ["model=unet", "model.widths=[4,4]", "model.depth=1", "data=digits", "data.source=sklearn", "data.size=8"]
     quiet = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", f"output_dir={tmp_path / 'outputs'}"]
-    line = "task.kid_features=trained needs images of two classes at least; choose random, or auto"
+    line = "task.kid_features=trained needs images of at least two classes; choose random or auto"
     assert error_of(adlx.train, [*words, *quiet, "data.digits=[3]", "task.kid_features=trained"]) == line
     assert not (tmp_path / "outputs").exists()
 

@@ -237,9 +237,7 @@ def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
     assert error_of(train, *table, "model=elm", *series[:1]) == (
         "model and data do not fit: ELM is for images or code maps, and CSV gives series"
     )
-    assert error_of(train, *codes, "loss=mse") == (
-        "loss: MSELoss does not take scores of classes; loss=cross_entropy does"
-    )
+    assert error_of(train, *codes, "loss=mse") == ("loss: MSELoss cannot train class scores; use loss=cross_entropy")
     assert not (tmp_path / "outputs").exists()
 
 

@@ -84,7 +84,7 @@ def test_the_distance_is_that_of_the_features_in_the_checkpoint(trained, digits)
     network.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")})
     task = open_trained(trained, [], "test").task
     drawn = torch.from_numpy(task.draw(40, steps=2, seed=1))
-    real = extractors.some(digits, "test", 40)[0]
+    real = extractors.sample_images(digits, "test", 40)[0]
     with torch.no_grad():
         expected, deviation = kid(network(real.float() / 255), network(drawn.float() / 255))
     metrics = trained.metrics
@@ -126,7 +126,7 @@ def test_grids_are_drawn_while_it_trains(trained, tmp_path):
 
 def accuracy(network: Features, digits: Digits) -> float:
     """Of the nearest class mean, on the validation part."""
-    (train, labels), (val, answers) = (extractors.some(digits, part, 5000) for part in ("train", "val"))
+    (train, labels), (val, answers) = (extractors.sample_images(digits, part, 5000) for part in ("train", "val"))
     with torch.no_grad():
         train, val = network(train.float() / 255), network(val.float() / 255)
     means = torch.stack([train[labels == label].mean(dim=0) for label in range(10)])
@@ -134,11 +134,11 @@ def accuracy(network: Features, digits: Digits) -> float:
 
 
 def test_trained_features_know_the_classes_and_all_are_scaled(digits):
-    networks = {choice: extractors.fitted(choice, 1, digits) for choice in ("trained", "random")}
+    networks = {choice: extractors.fit_network(choice, 1, digits) for choice in ("trained", "random")}
     assert accuracy(networks["trained"], digits) > max(0.9, accuracy(networks["random"], digits))
     for network in networks.values():
         with torch.no_grad():
-            found = network(extractors.some(digits, "train", 1024)[0].float() / 255)
+            found = network(extractors.sample_images(digits, "train", 1024)[0].float() / 255)
         assert found.shape == (1024, 256)
         assert found.square().mean().item() == pytest.approx(1, rel=1e-4)
 
@@ -146,18 +146,18 @@ def test_trained_features_know_the_classes_and_all_are_scaled(digits):
 def test_a_trained_network_comes_from_the_cache_the_next_time(digits, monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "cache"))
     caplog.set_level("INFO", logger="adlx")
-    first = extractors.fitted("trained", 1, digits)
+    first = extractors.fit_network("trained", 1, digits)
     (path,) = (tmp_path / "cache" / "features").iterdir()
     with monkeypatch.context() as patch:
-        patch.delattr(extractors, "teach")
-        again = extractors.fitted("trained", 1, digits)
+        patch.delattr(extractors, "train_on_labels")
+        again = extractors.fit_network("trained", 1, digits)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in first.state_dict().items())
     path.write_bytes(path.read_bytes()[:1000])
-    extractors.fitted("trained", 1, digits)
+    extractors.fit_network("trained", 1, digits)
     assert any(f"cache: {path.name} is damaged" in message for message in caplog.messages)
-    assert extractors.cached(path) is not None
+    assert extractors.load_cached(path) is not None
     monkeypatch.setenv("ADLX_CACHE", str(path / "below_a_file"))
-    extractors.fitted("trained", 1, digits)
+    extractors.fit_network("trained", 1, digits)
     assert any("cache: cannot write" in message for message in caplog.messages)
 
 
@@ -175,9 +175,9 @@ def test_making_features_draws_from_no_generator_of_the_run(digits):
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path):
     words = [*WORDS, *DIGITS, f"output_dir={tmp_path}"]
     alone = error_of(adlx.train, [*words, "data.digits=[3]", "task.kid_features=trained"])
-    assert alone == ("task.kid_features=trained needs images of two classes at least; choose random, or auto")
+    assert alone == ("task.kid_features=trained needs images of at least two classes; choose random or auto")
     told = error_of(adlx.train, [*words, "task.kid_features=inception"])
-    assert "pip install 'adlx[kid]'" in told or "cannot be fetched" in told
+    assert "pip install 'adlx[kid]'" in told or "cannot be downloaded" in told
     assert "or choose task.kid_features=auto" in told
     assert list(tmp_path.iterdir()) == []
 

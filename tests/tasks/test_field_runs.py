@@ -203,13 +203,13 @@ def test_too_few_steps_for_the_seed_frames(train, around, sea):
     told = error_of(train, "slow", *around, "model.seed_frames=6")
     assert told == "data.window=6 must be above model.seed_frames=6"
     told = error_of(train, "slow", *around, "model.seed_frames=4", "data.horizon=4")
-    assert told == "4 steps of a trajectory are tested: too few after model.seed_frames=4"
+    assert told == "4 steps of a trajectory are tested: must be more than model.seed_frames=4"
     told = error_of(train, "slow", "model=dmd", "model.seed_frames=20")
-    assert told == "20 steps of a trajectory are tested: too few after model.seed_frames=20"
+    assert told == "20 steps of a trajectory are tested: must be more than model.seed_frames=20"
     run = train("slow", "model=dmd", "model.seed_frames=4", "model.rank=3")
     told = error_of(run.evaluate, ["data.horizon=3"])
-    assert told == "3 steps of a trajectory are tested: too few after model.seed_frames=4"
+    assert told == "3 steps of a trajectory are tested: must be more than model.seed_frames=4"
     for steps in (0, -2):
         told = error_of(sea.predict, [f"predict.steps={steps}"])
-        assert told == f"a rollout of {steps} steps: give predict.steps, at least 1"
+        assert told == f"a rollout of {steps} steps: set predict.steps to at least 1"
     assert error_of(sea.predict, ["predict.part=all"]) == "predict.part=all: one of train, val, test"

@@ -138,8 +138,8 @@ def test_a_rollout_cannot_see_its_target(name, runs):
     for batch in trained.data.test_dataloader():
         fields = batch[0].clone()
         fields[:, known:] = torch.nan
-        seeing, truth = task.compared(batch)
-        blind, _ = task.compared((fields, *batch[1:]))
+        seeing, truth = task.rollout_and_target(batch)
+        blind, _ = task.rollout_and_target((fields, *batch[1:]))
         assert torch.equal(seeing, blind)
         assert truth.shape == blind.shape
 
@@ -190,8 +190,8 @@ def test_the_memory_of_latents_is_what_encoding_gives(sea):
         direct = task.model.loss(fields, parameters)
         torch.testing.assert_close(task.batch_loss(batch), direct, rtol=1e-5, atol=1e-7)
         for row, (place, start) in zip(task.model.encode(fields), where.tolist(), strict=True):
-            torch.testing.assert_close(task.memory[place][start : start + 6], row, rtol=1e-4, atol=1e-5)
-    assert set(task.memory) == set(trained.data.places["train"].tolist())
+            torch.testing.assert_close(task.prepared_frames[place][start : start + 6], row, rtol=1e-4, atol=1e-5)
+    assert set(task.prepared_frames) == set(trained.data.places["train"].tolist())
 
 
 def test_seeds_differ_and_the_same_one_does_not(train, sea, autoencoder):

@@ -52,7 +52,9 @@ def test_pinball_tells_its_levels():
     "levels", [[], [0.5], [0.1, 0.9], [0.9, 0.5, 0.1], [0.5, 0.5], [0.0, 0.5], [0.5, 1.0], [-0.1, 0.5], [math.nan, 0.5]]
 )
 def test_bad_levels_say_what_is_wanted(levels):
-    with pytest.raises(ValueError, match=r"loss.levels=.*at least two, increasing, between 0 and 1, and 0.5"):
+    with pytest.raises(
+        ValueError, match=r"loss.levels=.*must be at least two, increasing, between 0 and 1, and include 0.5"
+    ):
         Pinball(levels)
 
 

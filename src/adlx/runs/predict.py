@@ -58,7 +58,7 @@ def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:
             path.rmdir()
         raise
     simulated = bool(trained.data.about().get("simulated"))
-    return Prediction(product, path, trained.task.shown(product), simulated)
+    return Prediction(product, path, trained.task.describe_product(product), simulated)
 
 
 def product_options(task: Task, words: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sums over samples, in memory that does not grow with their number.
+"""Sums over samples, in memory that does not grow with the number of samples.
 
 Shapes: B batch, L features, K classes.
 """
@@ -18,18 +18,18 @@ from adlx.models.classification.elm import ELM
 from adlx.tasks.readouts import Sums
 
 ROWS = 2048
-"""Samples whose features a thread multiplies at once: of fewer, adding up costs more; of more it takes memory."""
+"""Samples that a thread multiplies at once: fewer make the additions expensive, more need much memory."""
 
 
 class Accumulator:
-    """Adds up H^T H and H^T Y of batches as they come.
+    """Adds up H^T H and H^T Y over batches.
 
-    Products are of the features' own precision; the sums are float64, since a float32 loses a digit each time the
-    number of samples grows by ten. A batch is added wholly or, where something fails, not at all.
+    Products have the precision of the features. Sums are float64, since a float32 sum loses a digit each time the
+    number of samples grows by ten. If a batch raises an error, no part of it is added.
 
     Args:
-        model: whose features are added up.
-        classes: K.
+        model: computes the features H.
+        classes: K, the number of classes.
     """
 
     def __init__(self, model: ELM, classes: int) -> None:
@@ -37,24 +37,24 @@ class Accumulator:
         self.gram: Any = None  # (L, L), numpy on the CPU, a tensor elsewhere
         self.cross: Any = None  # (L, K)
         self.counts = torch.zeros(classes, dtype=torch.float64)
-        self.waiting: list[tuple[Tensor, Tensor]] = []
+        self.waiting: list[tuple[Tensor, Tensor]] = []  # batches that are not multiplied yet
 
     def add(self, sample: Tensor, label: Tensor) -> None:
         waiting = [*self.waiting, (sample, label)]
         parts = torch.get_num_threads() if label.device.type == "cpu" else 1
         if sum(len(labels) for _, labels in waiting) >= ROWS * parts:
-            self.absorb(waiting)
+            self.multiply(waiting)
             waiting = []
         self.waiting = waiting
 
-    def absorb(self, batches: list[tuple[Tensor, Tensor]]) -> None:
-        """Multiplies batches, and once all is done adds it to the sums."""
+    def multiply(self, batches: list[tuple[Tensor, Tensor]]) -> None:
+        """Multiplies batches, and adds the products to the sums when all are computed."""
         sample, label = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        several = self.side_by_side(list(zip(sample.split(ROWS), label.split(ROWS), strict=True)))
-        gram, cross = next(several)
-        for further in several:
-            gram, cross = as_double(gram), cross + further[1]
-            gram += further[0]
+        products = self.parallel_products(list(zip(sample.split(ROWS), label.split(ROWS), strict=True)))
+        gram, cross = next(products)
+        for next_gram, next_cross in products:
+            gram, cross = as_double(gram), cross + next_cross
+            gram += next_gram
         if self.gram is None:
             self.gram, self.cross = as_double(gram), cross
         else:
@@ -62,11 +62,11 @@ class Accumulator:
             self.cross += cross
         self.counts += torch.bincount(label, minlength=self.classes).cpu()
 
-    def side_by_side(self, parts: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Any, Any]]:
-        """`products` of each part, in order. On the CPU a thread has a part to itself, so that none waits within one.
+    def parallel_products(self, parts: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Any, Any]]:
+        """Computes `products` of each part, in order. On the CPU, each thread computes whole parts alone.
 
-        Features are torch's and products NumPy's: of their two pools of threads, each is still awake and in the way
-        when the other is to work.
+        torch computes the features and NumPy the products. Each has its own pool of threads, and the threads of one
+        pool still run for a short time after their work, which slows down the other pool.
         """
         threads = torch.get_num_threads()
         if threads == 1 or len(parts) == 1 or parts[0][0].device.type != "cpu":
@@ -74,16 +74,16 @@ class Accumulator:
                 yield from (self.products(*part) for part in parts)
             return
 
-        def alone(part: tuple[Tensor, Tensor]) -> tuple[Any, Any]:
-            torch.set_num_threads(1)  # of this thread
+        def single_threaded(part: tuple[Tensor, Tensor]) -> tuple[Any, Any]:
+            torch.set_num_threads(1)  # holds for the calling thread only
             return self.products(*part)
 
         try:
-            with blas_threads(1), ThreadPoolExecutor(threads) as crew:
-                for first in range(0, len(parts), threads):  # no more at once: each has a product of its own
-                    yield from crew.map(alone, parts[first : first + threads])
+            with blas_threads(1), ThreadPoolExecutor(threads) as pool:
+                for first in range(0, len(parts), threads):  # each part in progress needs memory for its product
+                    yield from pool.map(single_threaded, parts[first : first + threads])
         finally:
-            torch.set_num_threads(threads)  # with which threads to come begin
+            torch.set_num_threads(threads)  # new threads start with the last number that was set
 
     @torch.no_grad()
     def products(self, sample: Tensor, label: Tensor) -> tuple[Any, Any]:
@@ -93,14 +93,14 @@ class Accumulator:
         target = one_hot(label, self.classes).to(features.dtype)
         if features.device.type != "cpu":
             return (features.T @ features).double(), (features.T @ target).double()
-        # NumPy notices that a matrix meets its own transpose and computes half of the product; torch does not.
+        # NumPy computes only half of the product of a matrix and its own transpose; torch computes all of it.
         rows = features.numpy()
         return rows.T @ rows, (rows.T @ target.numpy()).astype(np.float64)
 
     def sums(self, reduce: Callable[[Tensor], Tensor] | None = None) -> Sums:
-        """Of all that was added; with `reduce`, of all processes."""
+        """The sums over all batches that were added; `reduce` adds up a tensor over all processes."""
         if self.waiting:
-            self.absorb(self.waiting)
+            self.multiply(self.waiting)
             self.waiting = []
         parts = [torch.as_tensor(part) for part in (self.gram, self.cross, self.counts)]
         if reduce is not None:
@@ -109,7 +109,7 @@ class Accumulator:
         return Sums(gram, cross, counts, int(counts.sum()), torch.finfo(self.model.beta.dtype).eps)
 
     def state(self) -> dict[str, Any]:
-        """Plain values and tensors, from which `restore` goes on to the last bit."""
+        """The state for a checkpoint, as plain values and tensors; `restore` loads it without loss of precision."""
         sums = None
         if self.gram is not None:
             sums = [torch.as_tensor(part).clone().cpu() for part in (self.gram, self.cross, self.counts)]
@@ -128,7 +128,7 @@ def as_double(gram: Any) -> Any:
 
 
 def blas_threads(count: int | None = None) -> Any:
-    """Holds NumPy's and SciPy's linear algebra to the number of threads, by default that of torch."""
+    """Limits the threads of linear algebra in NumPy and SciPy, by default to the number of threads of torch."""
     return controller().limit(limits=count or torch.get_num_threads(), user_api="blas")
 
 

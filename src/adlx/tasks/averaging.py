@@ -1,10 +1,10 @@
-"""A moving average of the weights (EMA), which is what is validated, tested, drawn with and kept as the model.
+"""An exponential moving average (EMA) of the weights. Validation, test and sampling use the average.
 
-At step n the decay is the lesser of `decay` and (1 + n) / (10 + n), so that the average does not cling to the weights
-as they were drawn, which in a short run would be most of it.
+At step n the decay is min(`decay`, (1 + n) / (10 + n)). Without this, the initial random weights would dominate the
+average in a short run.
 
-Checkpoints hold the average where a model's weights are looked for, so that whoever opens one finds it; beside it, in
-`adlx`, lie the raw weights, as the optimizer left them, for a run that goes on.
+Checkpoints store the average as the weights of the model. They store the raw weights, which the optimizer updates, as
+`raw_weights` of `adlx`, for a resumed run.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from adlx.tasks.task import Task
 
 
 class Averaged(Task):
-    """A task whose weights are averaged: average = decay average + (1 - decay) weights after every step.
+    """A task with averaged weights: average = decay average + (1 - decay) weights, after every step.
 
     Attributes:
-        decay: from 0, the weights themselves, to below 1.
-        ema_weights: the averages by name; within `averaged()` the raw weights, whose place they have then. None where
-            the model is not being trained: it holds the averages for good.
+        decay: at least 0 (no averaging) and below 1.
+        ema_weights: the averages by name. Within `averaged()` the model holds the averages, and this holds the raw
+            weights. None outside of training, where the model always holds the averages.
     """
 
     decay: float
@@ -31,25 +31,25 @@ class Averaged(Task):
     _holds_averages = False
 
     def raw_weights(self) -> dict[str, Tensor]:
-        """What is averaged: weights that are trained, and what normalisations have seen, which goes with them."""
+        """The values to average: trainable weights, and the running statistics of normalization layers."""
         weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        held = self.model.state_dict().keys()
-        seen = {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
-        return {**weights, **{name: value for name, value in seen.items() if name in held}}
+        stored = self.model.state_dict().keys()
+        statistics = {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
+        return {**weights, **{name: value for name, value in statistics.items() if name in stored}}
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within it the model holds the averages. Nothing is copied: the two change places, and change back."""
+        """Context in which the model holds the averages. Averages and raw weights are swapped, and not copied."""
         if self.ema_weights is None or self._holds_averages:
             yield
             return
-        self._exchange(self.ema_weights)
+        self._swap(self.ema_weights)
         try:
             yield
         finally:
-            self._exchange(self.ema_weights)
+            self._swap(self.ema_weights)
 
-    def _exchange(self, others: dict[str, Tensor]) -> None:
+    def _swap(self, others: dict[str, Tensor]) -> None:
         for name, weight in self.raw_weights().items():
             weight.data, others[name] = others[name], weight.data
         self._holds_averages = not self._holds_averages
@@ -59,7 +59,7 @@ class Averaged(Task):
         own = self.raw_weights()
         if self.ema_weights is None:
             self.ema_weights = {name: weight.data.clone() for name, weight in own.items()}
-        else:  # from a checkpoint, which was read onto the CPU
+        else:  # from a checkpoint, which was loaded on the CPU
             self.ema_weights = {name: value.to(own[name]) for name, value in self.ema_weights.items()}
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -72,8 +72,8 @@ class Averaged(Task):
         super().on_save_checkpoint(checkpoint)
         if self.ema_weights is None:
             return
-        held = {name: value.data for name, value in self.raw_weights().items()}
-        raw, averages = (self.ema_weights, held) if self._holds_averages else (held, self.ema_weights)
+        current = {name: value.data for name, value in self.raw_weights().items()}
+        raw, averages = (self.ema_weights, current) if self._holds_averages else (current, self.ema_weights)
         checkpoint["adlx"]["raw_weights"] = {name: value.clone() for name, value in raw.items()}
         checkpoint["state_dict"] |= {f"model.{name}": value.clone() for name, value in averages.items()}
 
@@ -85,4 +85,4 @@ class Averaged(Task):
 
     def load_weights(self, checkpoint: dict[str, Any]) -> None:
         super().load_weights(checkpoint)
-        self.ema_weights = None  # the model holds the averages now, for good
+        self.ema_weights = None  # the model now holds the averages permanently

@@ -1,4 +1,4 @@
-"""Classification: a model gives each class a score, the highest wins.
+"""Classification: the model gives each class a score, and predicts the class with the highest score.
 
 Shapes: B batch, K classes, N samples.
 """
@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Classify(Task):
-    """Arguments as `Task`; which class is the commonest in training becomes part of it and of its checkpoints."""
+    """Arguments as `Task`. The most common class of the training part is stored in the checkpoints."""
 
     model_kind = Classifier
     spec_kind = ImageSpec | CodeSpec
@@ -42,7 +42,7 @@ class Classify(Task):
         self.result: ClassResult | None = None
 
     def fit_statistics(self, data: Any) -> None:
-        """Notes the commonest class, and fits how the model sees its inputs."""
+        """Stores the most common class, and fits the standardization of the model's inputs."""
         self.majority.fill_(data.majority)
         codebook = data.codebook
         self.model.fit_inputs(data.training(), None if codebook is None else torch.from_numpy(codebook))
@@ -50,11 +50,11 @@ class Classify(Task):
     def check_loss(self) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns of shapes before it refuses them
+                warnings.simplefilter("ignore")  # torch warns about shapes before it raises
                 self.loss(torch.zeros(2, len(self.classes)), torch.zeros(2, dtype=torch.long))
         except (RuntimeError, ValueError, IndexError, TypeError):
             kind = type(self.loss).__name__
-            raise ValueError(f"loss: {kind} does not take scores of classes; loss=cross_entropy does") from None
+            raise ValueError(f"loss: {kind} cannot train class scores; use loss=cross_entropy") from None
 
     def batch_loss(self, batch: Batch) -> Tensor:
         sample, label = batch
@@ -62,8 +62,8 @@ class Classify(Task):
 
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
         sample, label = batch
-        found = self.model(sample)
-        return {"val/loss": self.loss(found, label), "val/accuracy": (found.argmax(dim=1) == label).float().mean()}
+        scores = self.model(sample)
+        return {"val/loss": self.loss(scores, label), "val/accuracy": (scores.argmax(dim=1) == label).float().mean()}
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.outputs.append(self.model(batch[0]).float())
@@ -85,9 +85,11 @@ class Classify(Task):
         self.outputs.clear()
 
     def check_codebook(self, data: Any) -> None:
-        """Refuses codes whose meaning is not the one the model has learnt."""
-        own, given = self.model.inputs.codebook.cpu(), data.codebook
-        if given is not None and len(own) and not torch.allclose(own, torch.from_numpy(given).to(own), rtol=1e-4):
+        """Raises UserError if the codes come from another codebook than those of the training part."""
+        trained, given = self.model.inputs.codebook.cpu(), data.codebook
+        if given is None or not len(trained):
+            return
+        if not torch.allclose(trained, torch.from_numpy(given).to(trained), rtol=1e-4):
             raise UserError(
                 f"{data.origin()} was made by another codebook than the one this run was trained with: make the codes "
                 "with the same VQ-VAE run"
@@ -108,26 +110,27 @@ class Classify(Task):
 
     @torch.inference_mode()
     def predict_into(self, folder: Path, data: Any, title: str) -> pd.DataFrame:
-        """Classifies all samples of `data`: `classes.csv` with sample, part, label where known, class and scores.
+        """Classifies all samples of `data`: `classes.csv` with sample, part, label (if known), class and scores.
 
-        The scores of a model that is trained on cross-entropy are probabilities.
+        If the loss is cross-entropy, the scores are probabilities.
         """
         self.check_codebook(data)
         self.eval()
-        found = torch.cat([self.model(sample.to(self.device)) for sample, _ in data.everything()]).float().cpu()
+        scores = torch.cat([self.model(sample.to(self.device)) for sample, _ in data.everything()]).float().cpu()
         if isinstance(self.loss, torch.nn.CrossEntropyLoss):
-            found = found.softmax(dim=1)
+            scores = scores.softmax(dim=1)
         frame = data.listing()
-        frame["class"] = [self.classes[place] for place in found.argmax(dim=1).tolist()]
-        for name, column in zip(self.classes, found.T.numpy(), strict=True):
-            frame[f"score/{name}"] = column
+        frame["class"] = [self.classes[index] for index in scores.argmax(dim=1).tolist()]
+        columns = [f"score/{name}" for name in self.classes]
+        # All columns at once: pandas warns after a hundred single insertions.
+        frame = pd.concat([frame, pd.DataFrame(scores.numpy(), index=frame.index, columns=columns)], axis=1)
         with replacing(folder / "classes.csv") as file:
             file.write(frame.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
         return frame
 
-    def shown(self, product: pd.DataFrame) -> str:
-        """How many samples went to each class, and the first of them."""
+    def describe_product(self, product: pd.DataFrame) -> str:
+        """The first samples, and the number of samples for each class."""
         counts = product["class"].value_counts()
-        told = ", ".join(f"{name} {counts.get(name, 0):,}" for name in self.classes)
+        summary = ", ".join(f"{name} {counts.get(name, 0):,}" for name in self.classes)
         first = product.head(10).drop(columns=[name for name in product if str(name).startswith("score/")])
-        return f"{first.to_string(index=False)}\n{len(product):,} samples: {told}"
+        return f"{first.to_string(index=False)}\n{len(product):,} samples: {summary}"

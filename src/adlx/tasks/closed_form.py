@@ -1,6 +1,6 @@
-"""Classification by a readout that is solved for: one pass over the batches, then a linear system.
+"""Classification with a closed-form readout: one pass over the batches, then the solution of a linear system.
 
-Shapes: B batch, L features, K classes, R readouts, A strengths of a penalty that are tried.
+Shapes: B batch, N samples, L features, K classes, R readouts. A candidate is one readout with one penalty strength.
 """
 
 import logging
@@ -23,13 +23,14 @@ log = logging.getLogger("adlx")
 
 
 class ClosedForm(Classify):
-    """Classification by an `ELM`. It validates every strength of every readout, and keeps the best of each.
+    """Classification by an `ELM`. Validates each readout with each penalty strength, and keeps the best strength.
 
-    Arguments as `Task`, of which the loss is the mean squared error that the readout is solved for, and:
+    Arguments as `Task`, where the loss must be the mean squared error, and:
 
     Args:
-        alpha: strength of the penalty as in scikit-learn (there is none in `none`); `auto`: the best in validation.
-        l1_ratio: of `elasticnet`, as in scikit-learn.
+        alpha: penalty strength, as in scikit-learn (the readout `none` has no penalty); `auto`: the one with the lowest
+            validation error.
+        l1_ratio: L1 share of the penalty of `elasticnet`, as in scikit-learn.
     """
 
     model_kind = ELM
@@ -49,36 +50,40 @@ class ClosedForm(Classify):
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
         if alpha != "auto" and alpha <= 0:
-            raise ValueError(f"task.alpha={alpha}: above 0, or auto; without a penalty it is model.readout=none")
+            raise ValueError(f"task.alpha={alpha}: must be above 0, or auto; for no penalty use model.readout=none")
         if not 0 < l1_ratio <= 1:
-            raise ValueError(f"task.l1_ratio={l1_ratio}: above 0 and at most 1")
+            raise ValueError(f"task.l1_ratio={l1_ratio}: must be above 0 and at most 1")
         self.alpha, self.l1_ratio = alpha, l1_ratio
         self.automatic_optimization = False
         self.register_buffer("alphas", torch.zeros(len(model.readouts), dtype=torch.float64))
         self.accumulator = Accumulator(model, len(self.classes))
-        self.unfinished: dict[str, Any] | None = None  # an accumulator's state, from a checkpoint
-        self.settled = False  # the readouts are chosen
+        self.restored_sums: dict[str, Any] | None = None  # state of the accumulator from a checkpoint
+        self.is_solved = False  # whether the model has its final readouts
         self.candidates: list[list[Solution]] = []  # by readout
-        self.stacked: Tensor = torch.empty(0)  # (candidates, L, K)
-        self.tried: list[Tensor] = []  # (candidates, 2): squared errors and hits of each validation batch
-        self.seen = 0
+        self.candidate_betas: Tensor = torch.empty(0)  # (candidates, L, K)
+        self.candidate_scores: list[Tensor] = []  # (candidates, 2): squared errors and hits of each validation batch
+        self.num_validated = 0
 
     def check_loss(self) -> None:
         if not isinstance(self.loss, nn.MSELoss):
-            raise ValueError(f"loss: an ELM is solved for the least squares, loss=mse; not {type(self.loss).__name__}")
+            raise ValueError(
+                f"loss: an ELM minimizes the squared error and needs loss=mse, not {type(self.loss).__name__}"
+            )
 
     @classmethod
     def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
-        """Refuses what a pass and a solution cannot follow."""
-        for key, fine, why in (
+        """Raises ValueError for settings of the trainer that make no sense for a closed-form solution."""
+        for key, allowed, why in (
             ("accumulate_grad_batches", (None, 1), "there are no gradients"),
-            ("val_check_interval", (None, 1, 1.0), "there is no readout before the end of the pass"),
-            ("check_val_every_n_epoch", (None, 1), "there is one epoch, and its readout is chosen in validation"),
+            ("val_check_interval", (None, 1, 1.0), "the readout exists only after all batches"),
+            ("check_val_every_n_epoch", (None, 1), "there is one epoch, and its validation chooses the readout"),
         ):
-            if trainer.get(key) not in fine:
-                raise ValueError(f"trainer.{key}={trainer[key]}: {why}; leave it out for a readout that is solved for")
+            if trainer.get(key) not in allowed:
+                raise ValueError(f"trainer.{key}={trainer[key]}: {why}; remove this setting for a closed-form readout")
         if (precision := str(trainer.get("precision"))) in ("bf16-true", "16-true"):
-            raise ValueError(f"trainer.precision={precision} is too coarse for sums: 32-true, 64-true or bf16-mixed")
+            raise ValueError(
+                f"trainer.precision={precision} is too low for the sums; use 32-true, 64-true or bf16-mixed"
+            )
 
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
         hits = self.model(batch[0]).argmax(dim=1) == batch[1]
@@ -86,16 +91,16 @@ class ClosedForm(Classify):
 
     def batch_loss(self, batch: Batch) -> Tensor:
         sample, label = batch
-        found = self.model(sample)
-        return self.loss(found, one_hot(label, len(self.classes)).to(found.dtype))
+        scores = self.model(sample)
+        return self.loss(scores, one_hot(label, len(self.classes)).to(scores.dtype))
 
     def configure_optimizers(self) -> list[Any]:
         return []
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if self.candidates:  # resumed after the last batch, and Lightning begins an epoch that only has to validate
+        if self.candidates:  # a run that was resumed after the last batch needs the validation only
             return
-        sample, label = own_share(batch, batch_idx, self.trainer.train_dataloader)  # type: ignore[union-attr]
+        sample, label = without_surplus(batch, batch_idx, self.trainer.train_dataloader)  # type: ignore[union-attr]
         if len(label):
             self.accumulator.add(sample, label)
         self.steps_done = batch_idx + 1
@@ -105,11 +110,11 @@ class ClosedForm(Classify):
             self.solve()
 
     def solve(self) -> None:
-        """Solves each readout, for each strength that is to be tried."""
+        """Solves each readout for each penalty strength."""
         strategy: Any = self.trainer.strategy  # type: ignore[union-attr]
-        several = strategy.world_size > 1
+        is_distributed = strategy.world_size > 1
         sums = self.accumulator.sums(
-            (lambda part: strategy.reduce(part.to(strategy.root_device), reduce_op="sum")) if several else None
+            (lambda part: strategy.reduce(part.to(strategy.root_device), reduce_op="sum")) if is_distributed else None
         )
         self.candidates = []
         with blas_threads():
@@ -117,94 +122,96 @@ class ClosedForm(Classify):
                 alpha, ratio = self.alpha, self.l1_ratio
                 strengths = grid(sums, readout, ratio) if isinstance(alpha, str) else [alpha]
                 self.candidates.append(list(solve(sums, readout, strengths, ratio)))
-        found = [torch.from_numpy(solution.beta) for solutions in self.candidates for solution in solutions]
-        self.stacked = torch.stack(found).to(self.model.beta)
+        betas = [torch.from_numpy(solution.beta) for solutions in self.candidates for solution in solutions]
+        self.candidate_betas = torch.stack(betas).to(self.model.beta)
 
     def on_train_epoch_end(self) -> None:
-        if not self.settled:  # there was no validation
+        if not self.is_solved:  # there is no validation
             if any(len(solutions) > 1 for solutions in self.candidates):
-                raise UserError("task.alpha=auto is chosen in validation, and there is none: set task.alpha")
-            self.keep(torch.zeros(len(self.stacked), 2))
+                raise UserError("task.alpha=auto needs a validation, and there is none: set task.alpha to a number")
+            self.select_readouts(torch.zeros(len(self.candidate_betas), 2))
         self.trainer.should_stop = True  # type: ignore[union-attr]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        if not len(self.stacked):
+        if not len(self.candidate_betas):
             return super().validation_step(batch, batch_idx)
-        sample, label = own_share(batch, batch_idx, self.trainer.val_dataloaders)  # type: ignore[union-attr]
-        found = []
+        sample, label = without_surplus(batch, batch_idx, self.trainer.val_dataloaders)  # type: ignore[union-attr]
+        scores = []
         with torch.autocast(sample.device.type, enabled=False):
             features = self.model.features(sample)
             target = one_hot(label, len(self.classes)).to(features.dtype)
-            for beta in self.stacked:  # one at a time, since a grid of them over a batch takes memory
+            for beta in self.candidate_betas:  # one at a time, to save memory
                 output = features @ beta
-                found.append([(output - target).square().mean(dim=1).sum(), (output.argmax(dim=1) == label).sum()])
-        self.tried.append(torch.tensor(found, dtype=torch.float64))
-        self.seen += len(label)
+                scores.append([(output - target).square().mean(dim=1).sum(), (output.argmax(dim=1) == label).sum()])
+        self.candidate_scores.append(torch.tensor(scores, dtype=torch.float64))
+        self.num_validated += len(label)
         return None
 
     def on_validation_epoch_end(self) -> None:
-        if not self.tried:
+        if not self.candidate_scores:
             return super().on_validation_epoch_end()
         strategy: Any = self.trainer.strategy  # type: ignore[union-attr]
-        totals = torch.cat([torch.stack(self.tried).sum(dim=0).flatten(), torch.tensor([float(self.seen)])])
+        totals = torch.cat(
+            [torch.stack(self.candidate_scores).sum(dim=0).flatten(), torch.tensor([float(self.num_validated)])]
+        )
         if strategy.world_size > 1:
             totals = strategy.reduce(totals.to(strategy.root_device), reduce_op="sum").cpu()
-        self.tried.clear()
-        self.seen = 0
+        self.candidate_scores.clear()
+        self.num_validated = 0
         means = (totals[:-1] / totals[-1]).view(-1, 2)
-        best = self.keep(means)
+        best = self.select_readouts(means)
         self.log_validation(
             {"val/loss": means[best, 0].float(), "val/accuracy": means[best, 1].float()}, int(totals[-1])
         )
         return None
 
     @torch.no_grad()
-    def keep(self, means: Tensor) -> int:
-        """Gives the model the solution of each readout with the least validation error, and says which is the best.
+    def select_readouts(self, means: Tensor) -> int:
+        """Stores in the model, for each readout, the candidate with the lowest validation error.
 
         Args:
             means: (candidates, 2) squared error and accuracy.
 
         Returns:
-            the place of the best of all.
+            the index of the best candidate of all readouts.
         """
-        first, places = 0, []
+        first, selected = 0, []
         for row, solutions in enumerate(self.candidates):
-            place = first + int(means[first : first + len(solutions), 0].argmin())
-            places.append(place)
-            solution = solutions[place - first]
-            self.model.beta[row] = self.stacked[place]
+            index = first + int(means[first : first + len(solutions), 0].argmin())
+            selected.append(index)
+            solution = solutions[index - first]
+            self.model.beta[row] = self.candidate_betas[index]
             self.alphas[row] = solution.alpha
             if not solution.converged and means.any():
                 log.info(
-                    f"{self.model.readouts[row]}, alpha {solution.alpha:.3g}: the descent stopped before its tolerance"
+                    f"{self.model.readouts[row]}, alpha {solution.alpha:.3g}: the solver stopped before it converged"
                 )
             first += len(solutions)
-        chosen = int(means[places, 0].argmin())
+        chosen = int(means[selected, 0].argmin())
         self.model.chosen.fill_(chosen)
-        self.settled, self.candidates, self.stacked = True, [], torch.empty(0)
+        self.is_solved, self.candidates, self.candidate_betas = True, [], torch.empty(0)
         self.accumulator = Accumulator(self.model, len(self.classes))
-        return places[chosen]
+        return selected[chosen]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        if not self.settled:
+        if not self.is_solved:
             checkpoint["adlx"]["pass"] = self.accumulator.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self.unfinished = checkpoint["adlx"].get("pass")
-        self.settled = self.unfinished is None
+        self.restored_sums = checkpoint["adlx"].get("pass")
+        self.is_solved = self.restored_sums is None
 
     def on_train_start(self) -> None:
         super().on_train_start()
         trainer: Any = self.trainer
-        if self.settled:  # resumed after its pass: there is nothing to add
+        if self.is_solved:  # a run that was resumed after its solution: no batches remain
             trainer.should_stop = True
-        elif self.unfinished is not None:
-            self.accumulator.restore(self.unfinished, self.device)
-            self.unfinished = None
-            if self.steps_done >= trainer.num_training_batches:  # Lightning goes on with the validation
+        elif self.restored_sums is not None:
+            self.accumulator.restore(self.restored_sums, self.device)
+            self.restored_sums = None
+            if self.steps_done >= trainer.num_training_batches:  # only the validation remains
                 self.solve()
 
     def facts(self) -> dict[str, float]:
@@ -231,13 +238,13 @@ class ClosedForm(Classify):
         super().on_test_epoch_end()
         assert self.result is not None
         if len(self.model.readouts) > 1:
-            named = {name: outputs[:, row] for row, name in enumerate(self.model.readouts)}
-            self.result = replace(self.result, readouts=named)
+            by_name = {name: outputs[:, row] for row, name in enumerate(self.model.readouts)}
+            self.result = replace(self.result, readouts=by_name)
             self.results = self.result.scores()
 
 
-def own_share(batch: Batch, batch_idx: int, loader: Any) -> Batch:
-    """A batch without what its loader added to make the shares of several processes equal."""
+def without_surplus(batch: Batch, batch_idx: int, loader: Any) -> Batch:
+    """Removes the samples that the loader repeats in the last batch, so that all processes have equally many."""
     surplus = loader.surplus if batch_idx + 1 == len(loader) else 0
     sample, label = batch
     return sample[: len(sample) - surplus], label[: len(label) - surplus]

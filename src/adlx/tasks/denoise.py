@@ -1,4 +1,4 @@
-"""Denoising diffusion: a network learns the noise in images, a moving average of its weights draws new ones.
+"""Denoising diffusion: a network learns to predict the noise in images; the average of its weights generates images.
 
 Shapes: B batch, C channels, H x W pixels.
 """
@@ -30,19 +30,19 @@ from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
-SHOWN, STEPS = 64, 20
-"""Images that a test draws to be looked at, and the steps it takes for them."""
+NUM_SAMPLES, SAMPLE_STEPS = 64, 20
+"""Number of images that a test generates for the figures, and the steps of the sampler."""
 
 
 class Denoise(Averaged, Task):
     """Arguments as `Task`, and:
 
     Args:
-        ema: decay of the moving average of the weights, which samples are drawn with and scores are of.
-        kid_features: whose features the kernel inception distance goes by, see `extractors.KidFeatures`.
-        kid_images: how many images of each kind it compares.
-        kid_steps: in how many steps they are drawn.
-        sampler: how images are drawn, `ddim` or `ancestral`.
+        ema: decay of the moving average of the weights; samples and scores use the average.
+        kid_features: the network for the kernel inception distance (KID), see `extractors.KidFeatures`.
+        kid_images: number of real and of generated images that KID compares.
+        kid_steps: number of sampler steps for the images of KID.
+        sampler: `ddim` or `ancestral`.
     """
 
     model_kind = Denoiser
@@ -67,33 +67,35 @@ class Denoise(Averaged, Task):
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
         if not 0 <= ema < 1:
-            raise ValueError(f"task.ema={ema}: from 0, the weights themselves, to below 1")
+            raise ValueError(f"task.ema={ema}: must be at least 0 (no averaging) and below 1")
         if kid_images < 2 or kid_steps < 1:
-            raise ValueError(f"task.kid_images={kid_images}, kid_steps={kid_steps}: at least 2 images and 1 step")
+            raise ValueError(
+                f"task.kid_images={kid_images}, task.kid_steps={kid_steps}: must be at least 2 images and 1 step"
+            )
         self.decay = ema
         self.kid_images, self.kid_steps = kid_images, kid_steps
         self.sampler_name: SamplerName = sampler
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.ones(model.spec.channels, 1, 1))
+        self.register_buffer("mean", torch.ones(model.spec.channels, 1, 1))
+        self.register_buffer("std", torch.ones(model.spec.channels, 1, 1))
         self.kid_features: KidFeatures = extractors.resolve_auto(kid_features, len(model.spec.classes))
         self.features: Features | None = None
         if self.kid_features == "inception":
-            self.inception = (extractors.inception(),)  # in a tuple, which keeps it out of checkpoints
+            self.inception = (extractors.inception(),)  # in a tuple, so that checkpoints do not contain it
         else:
-            self.features = extractors.untrained(model.spec.channels).requires_grad_(False)
-        self.real: dict[str, Tensor] = {}  # features of images that exist, by part
-        self.errors: list[Tensor] = []  # (4, B): of noise and image, own and of no noise, and the times
+            self.features = extractors.make_network(model.spec.channels).requires_grad_(False)
+        self.real_features: dict[str, Tensor] = {}  # features of real images, by part
+        self.errors: list[Tensor] = []  # (4, B): errors of noise and image, the baseline, and the times
         self.result: DenoisingResult | None = None
 
     def fit_statistics(self, data: Any) -> None:
-        """Fits the brightness of the images, and the network whose features they are compared by."""
+        """Fits mean and deviation of the images, and the network that computes the features of KID."""
         if self.features is not None:
-            fitted = extractors.fitted(self.kid_features, self.model.spec.channels, data)
-            self.features.load_state_dict(fitted.state_dict())
+            network = extractors.fit_network(self.kid_features, self.model.spec.channels, data)
+            self.features.load_state_dict(network.state_dict())
         self.fit_brightness(data.training())
 
     def fit_brightness(self, images: Tensor) -> None:
-        """Mean and deviation of each channel of the training images (N, C, H, W), bytes."""
+        """Computes mean and deviation of each channel of the training images (N, C, H, W), bytes."""
         parts = [part.double() / 255 for part in images.split(4096)]
         mean = torch.stack([part.mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
         squares = torch.stack([part.square().mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
@@ -106,29 +108,27 @@ class Denoise(Averaged, Task):
 
     @torch.no_grad()
     def features_of(self, images: Tensor) -> Tensor:
-        """(N, D) features of images (N, C, H, W), bytes."""
+        """Features (N, D) of images (N, C, H, W), bytes."""
         network = self.inception[0].to(self.device) if self.features is None else self.features
         return torch.cat([network(from_bytes(part.to(self.device))) for part in images.split(64)])
 
     def features_of_part(self, part: str) -> Tensor:
-        if part not in self.real:
+        if part not in self.real_features:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.real[part] = self.features_of(extractors.some(data, part, self.kid_images)[0])
-        return self.real[part]
+            self.real_features[part] = self.features_of(extractors.sample_images(data, part, self.kid_images)[0])
+        return self.real_features[part]
 
-    def features_drawn(self) -> Tensor:
-        """Of images drawn in few steps."""
+    def features_of_samples(self) -> Tensor:
+        """Features of images that are generated in few steps."""
         return self.features_of(torch.from_numpy(self.draw(self.kid_images, self.kid_steps, seed=1)))
 
     def standardized(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
 
     def diffused(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
-        """Noise, times, rates and noisy images of standardised ones.
+        """Adds noise to standardized images (B, C, H, W); returns noise, time, both rates and noisy images.
 
-        Args:
-            images: (B, C, H, W).
-            generator: on the CPU, for the same numbers wherever the images are; None: the device's own.
+        `generator` is on the CPU, so that all devices get the same numbers; None: the generator of the device.
         """
         if generator is None:
             noise, time = torch.randn_like(images), torch.rand_like(images[:, :1, :1, :1])
@@ -143,13 +143,13 @@ class Denoise(Averaged, Task):
         return self.loss(self.model(image, rate.square()), noise)
 
     def batch_errors(self, batch: Batch, seed: int) -> Tensor:
-        """(4, B) mean absolute errors of noise and of image, the mean absolute noise, and the time."""
+        """(4, B): mean absolute errors of the noise and of the image, mean absolute noise, and diffusion time."""
         images = self.standardized(batch[0])
         generator = torch.Generator().manual_seed(seed)
         noise, time, signal, rate, image = self.diffused(images, generator)
-        found = self.noise_in(image, rate.square())
-        clean = image_of(image, found, signal, rate)
-        errors = [(found - noise).abs(), (clean - images).abs(), noise.abs()]
+        predicted_noise = self.predict_noise(image, rate.square())
+        clean = image_of(image, predicted_noise, signal, rate)
+        errors = [(predicted_noise - noise).abs(), (clean - images).abs(), noise.abs()]
         return torch.stack([*(error.flatten(1).mean(dim=1) for error in errors), time.flatten()])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -160,7 +160,7 @@ class Denoise(Averaged, Task):
 
     def log_validation(self, means: dict[str, Tensor], count: int) -> None:
         with self.averaged():
-            distance = kid(self.features_of_part("val"), self.features_drawn())[0]
+            distance = kid(self.features_of_part("val"), self.features_of_samples())[0]
         super().log_validation({**means, "val/kid": means["val/loss"].new_tensor(distance)}, count)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -169,14 +169,14 @@ class Denoise(Averaged, Task):
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         noise, image, baseline, time = torch.cat(self.errors, dim=1).double().cpu().numpy()
-        samples = self.draw(SHOWN, STEPS, seed=0)
+        samples = self.draw(NUM_SAMPLES, SAMPLE_STEPS, seed=0)
         training = data.training()
-        places, distance = nearest(torch.from_numpy(samples), training)
-        held_out, _ = extractors.some(data, "test", self.kid_images)
+        neighbours, distance = nearest(torch.from_numpy(samples), training)
+        held_out, _ = extractors.sample_images(data, "test", self.kid_images)
         real = self.features_of_part("test")
-        chance = torch.randn(held_out.shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
-        noise_alone = self.features_of(torch.from_numpy(self.pixels(chance)))
-        others = (self.features_drawn(), self.features_of_part("val"), noise_alone)
+        random_images = torch.randn(held_out.shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
+        noise_features = self.features_of(torch.from_numpy(self.to_bytes(random_images)))
+        others = (self.features_of_samples(), self.features_of_part("val"), noise_features)
         self.result = DenoisingResult(
             noise_error=noise,
             image_error=image,
@@ -184,7 +184,7 @@ class Denoise(Averaged, Task):
             time=time,
             index=data.actual("test")[1],
             samples=samples,
-            neighbours=training[places].numpy(),
+            neighbours=training[neighbours].numpy(),
             distance=distance.numpy(),
             held_out_distance=nearest(held_out, training)[1].numpy(),
             kid=np.array([kid(real, other) for other in others]),
@@ -192,12 +192,12 @@ class Denoise(Averaged, Task):
         self.results = self.result.scores()
         self.errors.clear()
 
-    def noise_in(self, images: Tensor, variance: Tensor) -> Tensor:
-        """What the model finds, in the precision of the images whatever it computes in."""
+    def predict_noise(self, images: Tensor, variance: Tensor) -> Tensor:
+        """The noise that the model predicts, converted to the precision of the images."""
         return self.model(images, variance).to(images.dtype)
 
-    def pixels(self, images: Tensor) -> np.ndarray:
-        """Bytes of standardised images."""
+    def to_bytes(self, images: Tensor) -> np.ndarray:
+        """Converts standardized images to uint8."""
         return as_bytes((images * self.std + self.mean).clamp(0, 1))
 
     @torch.no_grad()
@@ -210,29 +210,29 @@ class Denoise(Averaged, Task):
         batch_size: int = 64,
         trajectory: bool = False,
     ) -> np.ndarray:
-        """New images (N, C, H, W), bytes; with `trajectory` (steps, N, C, H, W), the image that each step predicts.
+        """Generates images (N, C, H, W), uint8; with `trajectory` the prediction of each step (steps, N, C, H, W).
 
         Args:
             count: N.
-            steps: of the sampler.
-            seed: of the starting noise, and of the sampler's own.
-            sampler: None: the task's.
-            batch_size: images drawn at once.
-            trajectory: keep every step.
+            steps: number of sampler steps.
+            seed: seed of the initial noise and of the noise that the sampler adds.
+            sampler: None: the sampler of the task.
+            batch_size: number of images that are generated at once.
+            trajectory: whether to return the images of all steps.
         """
         sampler = sampler or make_sampler(self.sampler_name)
         spec = self.model.spec
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(count, spec.channels, *spec.size, generator=generator)
-        found = []
+        batches = []
         for number, part in enumerate(start.split(batch_size)):
             fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
             kept = []
             with forward_context(self):
-                for _, image in sampler.sample(self.noise_in, part.to(self.mean), steps, fresh):
-                    kept = [*kept, self.pixels(image)] if trajectory else [image]
-            found.append(np.stack(kept if trajectory else [self.pixels(kept[0])]))
-        drawn = np.concatenate(found, axis=1)
+                for _, image in sampler.sample(self.predict_noise, part.to(self.mean), steps, fresh):
+                    kept = [*kept, self.to_bytes(image)] if trajectory else [image]
+            batches.append(np.stack(kept if trajectory else [self.to_bytes(kept[0])]))
+        drawn = np.concatenate(batches, axis=1)
         return drawn if trajectory else drawn[0]
 
     def figures(self, title: str) -> dict[str, Any]:
@@ -260,9 +260,9 @@ class Denoise(Averaged, Task):
         batch_size: int = 64,
         pictures: bool = False,
     ) -> np.ndarray:
-        """Draws n images (N, C, H, W): `samples.npz`, a grid, and with `pictures` a PNG of each.
+        """Generates n images (N, C, H, W): `samples.npz`, a figure, and with `pictures` a PNG file for each image.
 
-        `sampler` is the task's where none is given; `eta` is that of `ddim`.
+        `sampler` defaults to that of the task; `eta` is the noise of `ddim`.
 
         Raises:
             UserError: an option is out of range.
@@ -295,6 +295,6 @@ class Denoise(Averaged, Task):
                     Image.fromarray(pixels).save(file, format="png")
         return drawn
 
-    def shown(self, product: np.ndarray) -> str:
+    def describe_product(self, product: np.ndarray) -> str:
         count, _, height, width = product.shape
         return f"{count:,} images of {height} x {width}"

@@ -1,4 +1,4 @@
-"""What a diffusion model draws while it is trained."""
+"""Images that a diffusion model generates during training."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from adlx.tasks.denoise import Denoise
 
 
 class DrawnSamples(pl.Callback):
-    """Draws from the same starting noise every few epochs: `figures/samples_epoch_0010.png`, and
-    `samples/while_training` of TensorBoard, with a slider over steps.
+    """Generates images from the same initial noise every few epochs.
+
+    Writes `figures/samples_epoch_0010.png`, and `samples/while_training` for TensorBoard, with a slider over steps.
 
     Args:
-        dirpath: the folder of checkpoints, given by the run; figures lie beside it.
-        every_n_epochs: between two grids.
-        count: images in a grid.
-        steps: of the sampler.
+        dirpath: the folder of checkpoints, set by the run; the folder `figures` is next to it.
+        every_n_epochs: number of epochs between two grids.
+        count: number of images in a grid.
+        steps: number of steps of the sampler.
     """
 
     def __init__(self, dirpath: PathText, every_n_epochs: int = 10, count: int = 36, steps: int = 20) -> None:
@@ -32,7 +33,9 @@ class DrawnSamples(pl.Callback):
         if trainer.state.fn != "fit" or epoch % self.every_n_epochs or not trainer.is_global_zero:
             return
         if not isinstance(pl_module, Denoise):
-            raise TypeError(f"callbacks.samples is for models that draw, and {type(pl_module).__name__} does not")
+            raise TypeError(
+                f"callbacks.samples is for diffusion models, and {type(pl_module).__name__} does not generate images"
+            )
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 

@@ -1,7 +1,7 @@
-"""The networks whose features sets of images are compared by.
+"""The networks that compute the features for the kernel inception distance (KID).
 
-One that learnt the labels of the training part is kept in the cache, so that all runs on the same data are judged by
-the same features; checkpoints hold it too, and so a run is judged alike wherever it goes.
+A network that was trained on the labels of the training part is stored in the cache, so that all runs on the same data
+are scored with the same features. Checkpoints store it too, so a run gets the same score on every machine.
 """
 
 import hashlib
@@ -22,25 +22,25 @@ from adlx.tasks.images import from_bytes
 log = logging.getLogger("adlx")
 
 KidFeatures = Literal["auto", "trained", "random", "inception"]
-"""Of a small network `trained` on the labels or with `random` weights, by `auto` whichever can be; or of Inception."""
+"""A small network `trained` on the labels or with `random` weights; `auto` chooses one of the two; or Inception."""
 
-EPOCHS, BATCH, MOST = 15, 64, 10_000
-"""Of the training on labels; at most so many images are taken."""
+EPOCHS, BATCH_SIZE, MAX_IMAGES = 15, 64, 10_000
+"""Settings of the training on labels."""
 
 
 def resolve_auto(choice: KidFeatures, classes: int) -> KidFeatures:
-    """What `auto` stands for: `trained` where there are labels, `random` where there are none.
+    """Replaces `auto`: by `trained` if the images have at least two classes, else by `random`.
 
     Raises:
-        ValueError: `trained`, and there is nothing to learn.
+        ValueError: the choice is `trained` and there are fewer than two classes.
     """
     if choice == "trained" and classes < 2:
-        raise ValueError("task.kid_features=trained needs images of two classes at least; choose random, or auto")
+        raise ValueError("task.kid_features=trained needs images of at least two classes; choose random or auto")
     return ("trained" if classes >= 2 else "random") if choice == "auto" else choice
 
 
 def describe(choice: KidFeatures, classes: int) -> str:
-    """The name of an extractor, for whoever compares distances: two of different ones do not compare."""
+    """The name of the network; only distances of the same network can be compared."""
     names = {
         "trained": f"small CNN trained on {classes} classes",
         "random": "small CNN with random weights",
@@ -49,82 +49,85 @@ def describe(choice: KidFeatures, classes: int) -> str:
     return names[choice]
 
 
-def untrained(channels: int) -> Features:
-    """A network of ours as it is before `fitted`; leaves the global generator alone."""
+def make_network(channels: int) -> Features:
+    """The small network before `fit_network`; does not change the global random generator."""
     with torch.random.fork_rng(devices=[]):
         return Features(channels)
 
 
-def fitted(choice: KidFeatures, channels: int, data: Any) -> Features:
-    """A network of ours with `trained` or `random` weights, for the training part of `data`."""
+def fit_network(choice: KidFeatures, channels: int, data: Any) -> Features:
+    """The small network with `trained` or `random` weights, fitted on the training part of `data`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = Features(channels)
-        images, labels = some(data, "train", MOST)
+        images, labels = sample_images(data, "train", MAX_IMAGES)
         if choice == "trained":
-            network = learnt(network, images, labels, data)
+            load_or_train(network, images, labels, data)
     with torch.no_grad():
         network.fit_scale(from_bytes(images[:1024]))
     return network
 
 
-def some(data: Any, part: str, most: int) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W), bytes, and labels (N,) of a part: all, or `most` drawn from it, always the same."""
-    labels, places = data.actual(part)
-    chosen = np.random.default_rng(0).permutation(len(places))[:most]
-    return torch.from_numpy(data.loaded.values[places[chosen]]), torch.from_numpy(labels[chosen])
+def sample_images(data: Any, part: str, limit: int) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W), bytes, and labels (N,) of a part: at most `limit`, and the same ones at each call."""
+    labels, indices = data.actual(part)
+    chosen = np.random.default_rng(0).permutation(len(indices))[:limit]
+    return torch.from_numpy(data.loaded.values[indices[chosen]]), torch.from_numpy(labels[chosen])
 
 
-def learnt(network: Features, images: Tensor, labels: Tensor, data: Any) -> Features:
-    """Trains on labels, or takes from the cache what was trained on the same before."""
-    recipe = f"{data.about()['fingerprint']} {network} {sorted(network.state_dict())} {EPOCHS} {BATCH} {MOST}"
+def load_or_train(network: Features, images: Tensor, labels: Tensor, data: Any) -> None:
+    """Loads the weights from the cache; if they are not there, trains on the labels and stores them."""
+    recipe = (
+        f"{data.about()['fingerprint']} {network} {sorted(network.state_dict())} {EPOCHS} {BATCH_SIZE} {MAX_IMAGES}"
+    )
     path = cache_folder() / "features" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.pt"
-    if (state := cached(path)) is None:
-        teach(network, images, labels, int(labels.max()) + 1)
+    if (state := load_cached(path)) is None:
+        train_on_labels(network, images, labels, int(labels.max()) + 1)
         try:
-            if not path.is_file():  # else another process was faster: its network is everyone's
+            if not path.is_file():  # else another process was faster, and all use its network
                 with replacing(path) as file:
                     torch.save(network.state_dict(), file)
-            state = cached(path)
+            state = load_cached(path)
         except OSError as error:
-            log.info(f"cache: cannot write {path} ({error.strerror}); going on without")
+            log.info(f"cache: cannot write {path} ({error.strerror}); continuing without it")
     if state is not None:
         network.load_state_dict(state)
-    return network
 
 
-def cached(path: Path) -> dict[str, Tensor] | None:
+def load_cached(path: Path) -> dict[str, Tensor] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception as error:  # torch raises all kinds for a damaged file
-        log.info(f"cache: {path.name} is damaged ({type(error).__name__}); made anew")
+    except Exception as error:  # torch raises exceptions of many types for a damaged file
+        log.info(f"cache: {path.name} is damaged ({type(error).__name__}); training the network again")
         path.unlink(missing_ok=True)
         return None
 
 
-def teach(network: Features, images: Tensor, labels: Tensor, classes: int) -> None:
-    """Classifies by a linear layer on top of the features, which is thrown away afterwards."""
-    log.info("KID: a small network learns the labels of the training part, for its features")
+def train_on_labels(network: Features, images: Tensor, labels: Tensor, classes: int) -> None:
+    """Trains the features with a linear classifier on top of them; the classifier is not kept."""
+    log.info("KID: training a small network on the labels of the training part; KID compares its features")
     head = nn.Linear(network.dimension, classes)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # more would wait for each other in layers this small, and add up in another order
-    optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-3)
-    for _ in range(EPOCHS):
-        for places in torch.randperm(len(images)).split(BATCH):
-            loss = nn.functional.cross_entropy(head(network(from_bytes(images[places]))), labels[places])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # the layers are too small for several threads, which would also change the rounding
+    try:
+        optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()], lr=1e-3)
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(images)).split(BATCH_SIZE):
+                loss = nn.functional.cross_entropy(head(network(from_bytes(images[rows]))), labels[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def inception() -> nn.Module:
-    """Inception-v3 with the weights that the published distances are of, for images (B, C, H, W) from 0 to 1.
+    """Inception-v3 with the weights that published distances use, for images (B, C, H, W) from 0 to 1.
 
     Raises:
-        UserError: its package is not installed, or its weights cannot be fetched.
+        UserError: its package is not installed, or its weights cannot be downloaded.
     """
     other = "or choose task.kid_features=auto"
     try:
@@ -132,9 +135,11 @@ def inception() -> nn.Module:
 
         network = NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"])
     except ModuleNotFoundError:
-        raise UserError(f"task.kid_features=inception needs a package more: pip install 'adlx[kid]', {other}") from None
+        raise UserError(
+            f"task.kid_features=inception needs one more package: pip install 'adlx[kid]', {other}"
+        ) from None
     except (OSError, RuntimeError) as error:
-        raise UserError(f"the weights of Inception cannot be fetched ({error}): try again online, {other}") from None
+        raise UserError(f"the weights of Inception cannot be downloaded ({error}): try again online, {other}") from None
     return Inception(network)
 
 

@@ -1,6 +1,6 @@
-"""Forecasting: windows are normalised, the model sees their past, the test part is scored in original units.
+"""Forecasting: the model sees the normalized past of each window; the test part is scored in original units.
 
-With a loss over quantiles (one that has `levels`) the forecast is a point and a spread around it.
+With a quantile loss (a loss with `levels`) the forecast is a point and quantiles around it.
 
 Shapes: B batch, T context, H horizon, S series, Q levels.
 """
@@ -27,12 +27,12 @@ from adlx.tasks.task import Task
 from adlx.tasks.unseen import unseen_scores
 
 Batch = tuple[Tensor, Tensor]
-ERRORS = 20_000_000
-"""How many errors the quantiles of training errors are taken from at most: as many as sort in seconds."""
+MAX_ERRORS = 20_000_000
+"""Largest number of training errors whose quantiles are computed; so many are sorted in seconds."""
 
 
 class Forecast(Task):
-    """Arguments as `Task`; the scaler of `data` becomes part of the task and of its checkpoints."""
+    """Arguments as `Task`. The task contains the scaler of `data`, and the checkpoints store it."""
 
     model_kind = Forecaster
     spec_kind = SeriesSpec
@@ -46,18 +46,18 @@ class Forecast(Task):
         self.scaler = data.scaler
         self.in_sample = data.in_sample
         self.forecasts: list[Tensor] = []
-        self.lasts: list[Tensor] = []
-        self.quantiles: list[tuple[Tensor, Tensor]] = []  # own and naive
-        self.scaled_errors: list[Tensor] = []  # (3, B): teacher-forced, own and naive, of an in-sample test
+        self.last_values: list[Tensor] = []
+        self.quantiles: list[tuple[Tensor, Tensor]] = []  # of the model and of the naive forecast
+        self.scaled_errors: list[Tensor] = []  # (3, B): teacher-forced, forecast and naive, of an in-sample test
         self.result: ForecastResult | None = None
         self.levels = levels_of(self.loss)
         if self.levels is not None:
             shape = (self.levels, model.spec.horizon, len(model.spec.series))
             self.spread, self.naive_spread = Spread(*shape), Spread(*shape)
-            self.refits = False  # known once training starts
+            self.refits_spread = False  # set at the start of training
 
     def fit_statistics(self, data: Any) -> None:
-        """Fits the scaler and, where quantiles are forecast, the spread of the training errors."""
+        """Fits the scaler and, for a quantile loss, the spread of the training errors."""
         self.scaler.fit(data.training())
         if self.levels is not None:
             self.fit_spreads(data)
@@ -68,19 +68,19 @@ class Forecast(Task):
         return spec if levels is None else replace(spec, outputs=len(levels))
 
     def forecast(self, past: Tensor) -> Tensor:
-        """From scaled windows (B, T, S) to scaled forecasts (B, H, S)."""
+        """Maps scaled windows (B, T, S) to scaled forecasts (B, H, S)."""
         return self.distribution(past)[0]
 
     def distribution(self, past: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From scaled windows (B, T, S) to scaled forecasts (B, H, S), and quantiles (B, H, S, Q) if they are asked."""
-        shape, last, deviation = self.scaler.normalize(past)
-        return self.interpret(self.model.forecast(shape), past, last, deviation)
+        """As `forecast`, and with a quantile loss also the quantiles (B, H, S, Q)."""
+        window, last, deviation = self.scaler.normalize(past)
+        return self.to_scaled(self.model.forecast(window), past, last, deviation)
 
-    def interpret(self, output: Tensor, past: Tensor, last: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What a model's output on a normalised window says in scaled units."""
+    def to_scaled(self, output: Tensor, past: Tensor, last: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Converts the model's output for a normalized window to a forecast and quantiles in scaled units."""
         if self.levels is None:
             return output * deviation + last, None
-        output = output.to(past.dtype)  # half precision is too coarse for what lies close together
+        output = output.to(past.dtype)  # half precision cannot resolve quantiles that are close together
         scores = None
         if output.dim() == 4:
             output, scores = output[..., 0], output[..., 1:]
@@ -88,48 +88,48 @@ class Forecast(Task):
         return point, self.spread(point, self.units(past), scores)
 
     def units(self, past: Tensor) -> Tensor:
-        """(K, B, 1, S) what errors of the model are in proportion to, in scaled units: see `Spread.fit`."""
-        shape, _, deviation = self.scaler.normalize(past)
-        scale = self.model.scale(shape)
+        """Units (K, B, 1, S) of the model's errors, in scaled units; errors are multiples of them, see `Spread.fit`."""
+        window, _, deviation = self.scaler.normalize(past)
+        scale = self.model.scale(window)
         return constant_units(self.scaler, past) if scale is None else (scale * deviation).clamp(min=self.floor)[None]
 
     @property
     def floor(self) -> Tensor:
-        """(S,) the least unit, for windows that stood still: a tenth of the mean absolute step of the training part."""
+        """Smallest unit (S,), for constant windows: a tenth of the mean absolute step of the training part."""
         return 0.1 * self.scaler.step
 
     @torch.no_grad()
     def fit_spreads(self, data: Any) -> None:
-        """Fits the quantiles of training errors: of the naive forecast, which is the baseline, and of the model.
+        """Fits the quantiles of training errors, for the naive forecast (the baseline) and for the model.
 
-        A model that shapes its own spread starts from that of the naive forecast. Where it gives a point alone, its
-        own errors count, and if it learns, they are taken anew before each validation.
+        A model that predicts the gaps between quantiles starts from the spread of the naive forecast. A model that
+        predicts points only gets the spread of its own errors, which is fitted again before each validation.
         """
         training, device = self.model.training, self.device
         self.model.eval()
-        naive, own, units, constants = [], [], [], []
-        shaped = False
-        for past, future in data.sample("train", most=max(500, ERRORS // future_size(data))):
+        naive_errors, errors, units, naive_units = [], [], [], []
+        has_gap_scores = False
+        for past, future in data.sample("train", most=max(500, MAX_ERRORS // future_size(data))):
             past, future = past.to(device), future.to(device)
-            shape, last, deviation = self.scaler.normalize(past)
-            naive.append(future - past[:, -1:])
-            output = self.model.forecast(shape).to(past.dtype)
-            shaped = output.dim() == 4
-            own.append(naive[-1] if shaped else future - (output * deviation + last))
+            window, last, deviation = self.scaler.normalize(past)
+            naive_errors.append(future - past[:, -1:])
+            output = self.model.forecast(window).to(past.dtype)
+            has_gap_scores = output.dim() == 4
+            errors.append(naive_errors[-1] if has_gap_scores else future - (output * deviation + last))
             units.append(self.units(past))
-            constants.append(constant_units(self.scaler, past))
+            naive_units.append(constant_units(self.scaler, past))
         self.model.train(training)
-        self.naive_spread.fit(_joined(naive, 0), _joined(constants, 1))
-        self.spread.fit(_joined(own, 0), _joined(units, 1))
+        self.naive_spread.fit(_joined(naive_errors, 0), _joined(naive_units, 1))
+        self.spread.fit(_joined(errors, 0), _joined(units, 1))
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
         if self.levels is not None:
-            self.refits = not self.shapes_spread(self.trainer.datamodule)  # type: ignore[attr-defined]
+            self.refits_spread = not self.has_gap_scores(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     @torch.no_grad()
-    def shapes_spread(self, data: Any) -> bool:
-        """Whether the model gives scores for the gaps between quantiles beside its point."""
+    def has_gap_scores(self, data: Any) -> bool:
+        """Whether the model predicts scores for the gaps between quantiles, in addition to its point."""
         training = self.model.training
         past, _ = next(iter(data.sample("train", most=1)))
         output = self.model.eval().forecast(self.scaler.normalize(past.to(self.device))[0])
@@ -137,37 +137,39 @@ class Forecast(Task):
         return output.dim() == 4
 
     def on_validation_epoch_start(self) -> None:
-        if self.levels is not None and self.refits:
+        if self.levels is not None and self.refits_spread:
             self.fit_spreads(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def batch_loss(self, batch: Batch) -> Tensor:
         past, future = batch
-        shape, last, deviation = self.scaler.normalize(past)
+        window, last, deviation = self.scaler.normalize(past)
         target = (future - last) / deviation
-        output = self.model(shape, target) if self.training else self.model.forecast(shape)
+        output = self.model(window, target) if self.training else self.model.forecast(window)
         if self.levels is None:
             return self.loss(output, target)
-        _, quantiles = self.interpret(output, past, last, deviation)
+        _, quantiles = self.to_scaled(output, past, last, deviation)
         assert quantiles is not None
-        now, step = past[:, -1:], self.scaler.step  # the unit in which the test set is scored
-        return self.loss((quantiles - now[..., None]) / step[:, None], (future - now) / step)
+        origin, step = past[:, -1:], self.scaler.step  # the test set is scored in steps too
+        return self.loss((quantiles - origin[..., None]) / step[:, None], (future - origin) / step)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         past, future = batch
         point, quantiles = self.distribution(past)
         self.forecasts.append(self.scaler.inverse(point))
-        self.lasts.append(self.scaler.inverse(past[:, -1]))
+        self.last_values.append(self.scaler.inverse(past[:, -1]))
         if quantiles is not None:
             naive = self.naive_spread(past[:, -1:].expand_as(future), constant_units(self.scaler, past))
             self.quantiles.append((self.inverse_quantiles(quantiles), self.inverse_quantiles(naive)))
-        if self.in_sample:  # the notebooks' score, fed the truth at every step, and honest ones in the same units
-            shape, last, deviation = self.scaler.normalize(past)
-            forced = self.interpret(self.model(shape, (future - last) / deviation), past, last, deviation)[0]
-            rivals = torch.stack([forced, point, past[:, -1:].expand_as(future)])
-            self.scaled_errors.append((rivals - future).square().mean(dim=(2, 3)))
+        if (
+            self.in_sample
+        ):  # the score of the notebooks, where the model sees the target, and honest ones in the same units
+            window, last, deviation = self.scaler.normalize(past)
+            forced = self.to_scaled(self.model(window, (future - last) / deviation), past, last, deviation)[0]
+            predictions = torch.stack([forced, point, past[:, -1:].expand_as(future)])
+            self.scaled_errors.append((predictions - future).square().mean(dim=(2, 3)))
 
     def inverse_quantiles(self, quantiles: Tensor) -> Tensor:
-        """Scaled (..., S, Q) in original units."""
+        """Converts scaled quantiles (..., S, Q) to original units."""
         return self.scaler.inverse(quantiles.transpose(-1, -2)).transpose(-1, -2)
 
     def on_test_epoch_end(self) -> None:
@@ -176,9 +178,8 @@ class Forecast(Task):
         self.result = ForecastResult(
             prediction=torch.cat(self.forecasts).numpy(),
             target=target,
-            last=torch.cat(
-                self.lasts
-            ).numpy(),  # rounded as the forecasts are, so that a naive model equals its baseline
+            # Rounded like the forecasts, so that a naive model equals its baseline.
+            last=torch.cat(self.last_values).numpy(),
             origin=origin,
             series=self.scaler.names,
             mean=_numpy(self.scaler.mean),
@@ -189,17 +190,21 @@ class Forecast(Task):
         )
         self.results = self.result.scores()
         if self.in_sample:
-            forced, own, naive = torch.cat(self.scaled_errors, dim=1).mean(dim=1).tolist()
-            self.results |= {"insample/mse": forced, "insample/mse_autoregressive": own, "insample/mse_naive": naive}
+            forced, forecast, naive = torch.cat(self.scaled_errors, dim=1).mean(dim=1).tolist()
+            self.results |= {
+                "insample/mse": forced,
+                "insample/mse_autoregressive": forecast,
+                "insample/mse_naive": naive,
+            }
             self.results |= unseen_scores(self.forecast, self.scaler, data.unseen())
-        for collected in (self.forecasts, self.lasts, self.quantiles, self.scaled_errors):
+        for collected in (self.forecasts, self.last_values, self.quantiles, self.scaled_errors):
             collected.clear()
 
     def tested_quantiles(self) -> Quantiles | None:
         if self.levels is None:
             return None
-        own, naive = (torch.cat(parts).numpy() for parts in zip(*self.quantiles, strict=True))
-        return Quantiles(np.array(self.levels), own, naive)
+        values, naive = (torch.cat(parts).numpy() for parts in zip(*self.quantiles, strict=True))
+        return Quantiles(np.array(self.levels), values, naive)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         assert self.result is not None
@@ -219,9 +224,9 @@ class Forecast(Task):
 
     @torch.inference_mode()
     def predict_into(self, folder: Path, data: Any, title: str) -> pd.DataFrame:
-        """Forecasts the H steps after the end of the data: `forecast.csv` in original units, and its plot.
+        """Forecasts the H steps after the end of the data: `forecast.csv` in original units, and a figure.
 
-        Columns are the series; where there are quantiles, `<series>/<level>` follow.
+        Columns are the series, and then `<series>/<level>` if there are quantiles.
         """
         from adlx.figures.forecast import forecast_fan
         from adlx.figures.style import save
@@ -234,25 +239,26 @@ class Forecast(Task):
         bands = None
         if quantiles is not None and self.levels is not None:
             bands = self.inverse_quantiles(quantiles)[0].numpy()  # (H, S, Q)
-            for place, name in enumerate(self.scaler.names):
-                for level, column in zip(self.levels, bands[:, place].T, strict=True):
-                    frame[f"{name}/{level:g}"] = column
+            columns = [f"{name}/{level:g}" for name in self.scaler.names for level in self.levels]
+            # All columns at once: pandas warns after a hundred single insertions.
+            wide = pd.DataFrame(bands.reshape(len(bands), -1), index=frame.index, columns=columns)
+            frame = pd.concat([frame, wide], axis=1)
         with replacing(folder / "forecast.csv") as file:
             file.write(frame.to_csv(lineterminator="\n").encode())
-        shown = data.frame.iloc[-data.context :]
-        known, ahead = (index.tz_convert(None).to_numpy() for index in (shown.index, times))
-        figure = forecast_fan(known, shown.to_numpy(), ahead, values, self.scaler.names, title, self.levels, bands)
+        context = data.frame.iloc[-data.context :]
+        known, ahead = (index.tz_convert(None).to_numpy() for index in (context.index, times))
+        figure = forecast_fan(known, context.to_numpy(), ahead, values, self.scaler.names, title, self.levels, bands)
         save(figure, folder / "forecast.png")
         return frame
 
-    def shown(self, product: pd.DataFrame) -> str:
-        """The points, each with its widest interval where there is one."""
+    def describe_product(self, product: pd.DataFrame) -> str:
+        """The forecasts, each with its widest interval if there are quantiles."""
         names = list(self.scaler.names)
         bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
         if bounds is None or self.levels is None:
             return product.loc[:, names].to_string(float_format=lambda value: f"{value:.6g}")
-        low, high = (f"{self.levels[place]:g}" for place in bounds)
-        told = {
+        low, high = (f"{self.levels[index]:g}" for index in bounds)
+        columns = {
             name: [
                 f"{point:.6g} [{lower:.6g}, {upper:.6g}]"
                 for point, lower, upper in zip(
@@ -261,17 +267,17 @@ class Forecast(Task):
             ]
             for name in names
         }
-        return f"{pd.DataFrame(told, index=product.index).to_string()}\nin brackets: from {low} to {high}"
+        return f"{pd.DataFrame(columns, index=product.index).to_string()}\nin brackets: quantiles {low} and {high}"
 
 
 def levels_of(loss: nn.Module) -> list[float] | None:
-    """The levels of a loss over quantiles; None: the loss is of a point."""
+    """The levels of a quantile loss; None for another loss."""
     levels = getattr(loss, "levels", None)
     return None if levels is None else list(levels)
 
 
 def constant_units(scaler: Any, past: Tensor) -> Tensor:
-    """(2, B, 1, S) for errors that are of one size at all times: in the units of the series, or in per cent."""
+    """Units (2, B, 1, S) of errors whose size does not change over time: absolute, or relative to the last value."""
     last = past[:, -1:]
     return torch.stack([torch.ones_like(last), scaler.size(last).clamp(min=1e-6)])
 

@@ -1,6 +1,6 @@
-"""What adlx needs of Lightning beyond its public interface, in one place.
+"""All uses of private parts of Lightning.
 
-A test holds each of these against the installed version: where an upgrade removes one, it says which.
+Tests check each of them with the installed version; if an upgrade removes one, its test fails and names it.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -9,11 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 
 CURRENT_HOOK = "_current_fx_name"
-"""Attribute of a module in which Lightning notes which of its hooks runs, 45 times a step."""
+"""Attribute of a module in which Lightning stores the name of the running hook, 45 times per step."""
 
 
 def batches_done(trainer: pl.Trainer) -> int:
-    """Batches of this epoch whose step is complete; one that failed half-way does not count."""
+    """Number of batches of this epoch whose step is complete; a step that failed does not count."""
     return trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
 
 
@@ -22,10 +22,10 @@ def is_last_batch(trainer: pl.Trainer) -> bool:
 
 
 def has_trainer(module: pl.LightningModule) -> bool:
-    """Whether a trainer holds the module; `module.trainer` raises where none does."""
+    """Whether the module has a trainer; without one, `module.trainer` raises."""
     return module._trainer is not None
 
 
 def forward_context(module: pl.LightningModule) -> AbstractContextManager[Any]:
-    """The precision of the trainer that holds a module; Lightning enters it for steps, and drawing samples is none."""
+    """Context with the precision of the module's trainer; Lightning enters it for steps, but not for sampling."""
     return module.trainer.precision_plugin.forward_context() if has_trainer(module) else nullcontext()  # type: ignore[union-attr]

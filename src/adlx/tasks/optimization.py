@@ -1,4 +1,4 @@
-"""How the weights of a task are trained: what makes the optimizer and its schedule."""
+"""The optimizer of a task and its learning-rate schedule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ import torch
 
 @dataclass(frozen=True)
 class Optimization:
-    """How the optimizer is made, once the weights that train are known.
+    """Makes the optimizer and the schedule, once the trainable weights are known.
 
     Args:
-        make_optimizer: from a list of parameters.
-        make_schedule: from the optimizer, and `total_steps` of the whole training; None: a constant rate.
+        make_optimizer: makes the optimizer from a list of parameters.
+        make_schedule: makes the schedule from the optimizer and `total_steps`, the number of training steps; None: the
+            learning rate is constant.
     """
 
     make_optimizer: Callable[..., torch.optim.Optimizer]

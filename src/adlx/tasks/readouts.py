@@ -1,7 +1,7 @@
-"""Linear readouts from sums over the samples: none of them needs the samples themselves.
+"""Linear readouts that are computed from sums over the samples, without the samples.
 
-With features H (N, L) and targets Y (N, K), G = H^T H and C = H^T Y hold all that least squares with or without a
-penalty asks for; `alpha` and `l1_ratio` mean what they mean in scikit-learn, and there is no intercept.
+For features H (N, L) and targets Y (N, K), least squares with and without a penalty need only G = H^T H and C = H^T Y.
+`alpha` and `l1_ratio` are those of scikit-learn; there is no intercept.
 """
 
 import warnings
@@ -17,19 +17,19 @@ from sklearn.linear_model import ElasticNet
 Readout = Literal["none", "ridge", "lasso", "elasticnet"]
 TOLERANCE = 1e-4
 ITERATIONS = 1000
-MARGIN = 4  # of the error of the sums: it was measured to be 0.05 to 0.2 of `noise` times the largest eigenvalue
+MARGIN = 4  # safety factor: the measured error of the sums is 0.05 to 0.2 of `noise` times the largest eigenvalue
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What is known of N samples.
+    """Sums over N samples.
 
     Args:
         gram: (L, L) float64, H^T H.
         cross: (L, K) float64, H^T Y.
         squares: (K,) float64, the sums of Y^2.
         count: N.
-        noise: relative error of the sums: the epsilon of the numbers that were multiplied.
+        noise: relative error of the sums: the machine epsilon of the features.
     """
 
     gram: np.ndarray
@@ -41,12 +41,12 @@ class Sums:
 
 @dataclass(frozen=True)
 class Solution:
-    """A readout that was solved for.
+    """The solution for one readout.
 
     Args:
-        beta: (L, K).
-        alpha: the strength of its penalty; 0 for `none`.
-        converged: whether an iteration came to its end.
+        beta: weights (L, K).
+        alpha: penalty strength; 0 for `none`.
+        converged: whether an iterative solver converged.
     """
 
     beta: np.ndarray
@@ -55,7 +55,7 @@ class Solution:
 
 
 def solve(sums: Sums, readout: Readout, alphas: Sequence[float], l1_ratio: float) -> Iterator[Solution]:
-    """The readout for each of `alphas`, the strongest penalty first; for `none`, one."""
+    """Yields a solution for each of `alphas`, the strongest penalty first; `none` has one solution."""
     if readout == "none":
         yield Solution(least_squares(sums), 0.0)
     elif readout == "ridge":
@@ -66,10 +66,10 @@ def solve(sums: Sums, readout: Readout, alphas: Sequence[float], l1_ratio: float
 
 
 def grid(sums: Sums, readout: Readout, l1_ratio: float) -> list[float]:
-    """Strengths worth trying.
+    """The penalty strengths that `auto` tries.
 
-    Of `ridge`, half decades from 1e-5 to 1 of the mean sum of squares of a feature. Of the others, thirds of a decade
-    down to 1e-3 of the least strength at which beta is 0 (Friedman, Hastie, Tibshirani 2010, section 2.5).
+    For `ridge`: 1 to 1e-5 of the mean of the diagonal of G, in half decades. For the others: down to 1e-3 of the
+    smallest strength with beta = 0, in thirds of a decade (Friedman, Hastie, Tibshirani 2010, section 2.5).
     """
     if readout == "none":
         return []
@@ -80,14 +80,14 @@ def grid(sums: Sums, readout: Readout, l1_ratio: float) -> list[float]:
 
 
 def least_squares(sums: Sums) -> np.ndarray:
-    """Least squares of minimum norm, as `numpy.linalg.lstsq`.
+    """Least squares with minimum norm, as `numpy.linalg.lstsq`.
 
-    The squared singular values of H are the eigenvalues of G, known up to `noise` times the largest: directions below
-    that, in which the features do not differ as far as the sums can tell, get no weight.
+    The eigenvalues of G, the squared singular values of H, have an error of about `noise` times the largest one.
+    Directions with smaller eigenvalues cannot be distinguished from rounding errors and get zero weight.
     """
     lowered = sums.gram.copy()
     lowered.flat[:: len(lowered) + 1] -= MARGIN * sums.noise * np.abs(sums.gram).sum(axis=0).max()
-    try:  # a Cholesky factor says that no eigenvalue is that low: there is nothing to leave out
+    try:  # if a Cholesky factor exists, no eigenvalue is that small, and ridge without a penalty is exact
         cho_factor(lowered.T, lower=True, overwrite_a=True, check_finite=False)
         return ridge(sums, 0.0)
     except LinAlgError:
@@ -101,27 +101,27 @@ def ridge(sums: Sums, alpha: float) -> np.ndarray:
     penalised = sums.gram.copy()
     penalised.flat[:: len(penalised) + 1] += alpha
     try:
-        # Transposed, it is in Fortran's order already: LAPACK works in place.
+        # The transpose is in Fortran order, so LAPACK works in place.
         factor = cho_factor(penalised.T, lower=True, overwrite_a=True, check_finite=False)
         return cho_solve(factor, sums.cross, check_finite=False)
-    except LinAlgError:  # so little penalty that the error of the sums outweighs it
+    except LinAlgError:  # the penalty is smaller than the error of the sums
         values, vectors = np.linalg.eigh(sums.gram)
         return (vectors / (np.maximum(values, 0) + alpha)) @ (vectors.T @ sums.cross)
 
 
 def elastic_net(sums: Sums, alphas: Sequence[float], l1_ratio: float) -> Iterator[Solution]:
-    """argmin ||Y - H beta||^2 / 2N + alpha (l1_ratio ||beta||_1 + (1 - l1_ratio) ||beta||^2 / 2), a column at a time.
+    """argmin ||Y - H beta||^2 / 2N + alpha (l1_ratio ||beta||_1 + (1 - l1_ratio) ||beta||^2 / 2), for each column.
 
-    Scikit-learn descends along the coordinates of G once it is given the samples. Any L samples with the same sums
-    will do: R with R^T R = G and targets q with R^T q = C, where G is R^T R by Cholesky. The error per sample is that
-    of N, so alpha is scaled by N / L. Solutions are warm-started from one strength to the next.
+    The coordinate descent of scikit-learn uses G, but also needs samples. Any samples with the same sums give the same
+    solution: here the rows of R, with R^T R = G by Cholesky, and targets q with R^T q = C. Scikit-learn divides the
+    error by the number of rows, so alpha is scaled by N / rows. Each strength starts from the previous solution.
     """
     size, classes = sums.cross.shape
     gram = np.ascontiguousarray(sums.gram)
     lower = cholesky(sums)
     targets = solve_triangular(lower, sums.cross, lower=True, check_finite=False)
-    # What no linear readout explains is in ||Y||^2 but not in ||q||^2: a row of its own, so that the duality gap at
-    # which to stop is relative to the same number as with all samples.
+    # ||Y||^2 contains a rest that no linear readout explains, and ||q||^2 does not. One more row adds the rest, since
+    # the tolerance is relative to ||Y||^2.
     rows = np.vstack([lower.T, np.zeros(size)])
     rest = np.sqrt(np.maximum(sums.squares - (targets**2).sum(axis=0), 0))
     targets = np.vstack([targets, rest])
@@ -147,10 +147,10 @@ def elastic_net(sums: Sums, alphas: Sequence[float], l1_ratio: float) -> Iterato
 
 
 def cholesky(sums: Sums) -> np.ndarray:
-    """The lower factor of G, or of G and as little on its diagonal as makes it positive."""
-    lift = 0.0
+    """The lower Cholesky factor of G; if G is not positive definite, a small number is added to its diagonal."""
+    added = 0.0
     while True:
         try:
-            return np.linalg.cholesky(sums.gram + lift * np.eye(len(sums.gram)))
+            return np.linalg.cholesky(sums.gram + added * np.eye(len(sums.gram)))
         except np.linalg.LinAlgError:
-            lift = max(10 * lift, sums.noise * np.trace(sums.gram) / len(sums.gram))
+            added = max(10 * added, sums.noise * np.trace(sums.gram) / len(sums.gram))

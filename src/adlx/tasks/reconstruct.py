@@ -1,4 +1,4 @@
-"""Reconstruction: images go through a map of codes and back; the product is the codes.
+"""Reconstruction: images are encoded to maps of codes and decoded again; `adlx predict` writes the codes.
 
 Shapes: B batch, C channels, H x W pixels, h x w cells.
 """
@@ -17,12 +17,12 @@ from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
-SHOWN = 64
-"""Test images kept beside their reconstructions."""
+NUM_EXAMPLES = 64
+"""Number of test images that are stored with their reconstructions."""
 
 
 class Reconstruct(Task):
-    """Arguments as `Task`; mean image and brightness of the training part become part of it and of its checkpoints."""
+    """Arguments as `Task`. The checkpoints store the mean image and the mean and deviation of the training pixels."""
 
     model_kind = Autoencoder
     spec_kind = ImageSpec
@@ -41,7 +41,7 @@ class Reconstruct(Task):
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         self.register_buffer("mean_image", torch.zeros(spec.channels, *spec.size))
-        self.errors: list[Tensor] = []  # (2, B): own, and that of the mean image
+        self.errors: list[Tensor] = []  # (2, B): of the reconstruction and of the mean image
         self.codes: list[Tensor] = []
         self.images: list[Tensor] = []
         self.result: ReconstructionResult | None = None
@@ -54,16 +54,18 @@ class Reconstruct(Task):
             self.model.share_codebook()
 
     def check_loss(self) -> None:
-        none, some = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+        black, white = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
         try:
-            fits = bool(self.loss(none, none) == 0 < self.loss(some, none))
+            is_distance = bool(self.loss(black, black) == 0 < self.loss(white, black))
         except (RuntimeError, ValueError, IndexError, TypeError):
-            fits = False
-        if not fits:
-            raise ValueError(f"loss: {type(self.loss).__name__} does not tell images apart; loss=mse or mae does")
+            is_distance = False
+        if not is_distance:
+            raise ValueError(
+                f"loss: {type(self.loss).__name__} does not measure differences of images; use loss=mse or loss=mae"
+            )
 
     def fit_brightness(self, images: Tensor) -> None:
-        """Mean image, mean and deviation over all pixels of the training images (N, C, H, W), bytes."""
+        """Computes the mean image, and mean and deviation of all pixels, of the training images (N, C, H, W), bytes."""
         parts = [part.double() / 255 for part in images.split(4096)]
         total = sum(part.sum(dim=0) for part in parts)
         squares = sum(part.square().mean() * len(part) for part in parts) / len(images)
@@ -77,36 +79,36 @@ class Reconstruct(Task):
         return (images - self.mean) / self.std
 
     def reconstruct(self, images: Tensor) -> Reconstruction:
-        """Of images (B, C, H, W) from 0 to 1, and so is what comes back."""
-        found = self.model(self.standardized(images))
-        return found._replace(image=(found.image.to(images.dtype) * self.std + self.mean).clamp(0, 1))
+        """Reconstructs images (B, C, H, W); input and output are from 0 to 1."""
+        output = self.model(self.standardized(images))
+        return output._replace(image=(output.image.to(images.dtype) * self.std + self.mean).clamp(0, 1))
 
     def batch_loss(self, batch: Batch) -> Tensor:
         images = self.standardized(batch[0])
-        found = self.model(images)
-        return self.loss(found.image, images) + found.penalty
+        output = self.model(images)
+        return self.loss(output.image, images) + output.penalty
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         images = batch[0]
-        found = self.reconstruct(images)
-        rivals = torch.stack([found.image, self.mean_image.expand_as(images)])
-        self.errors.append((rivals - images).square().flatten(2).double().mean(dim=2))
-        self.codes.append(found.codes)
-        if sum(map(len, self.images[::2])) < SHOWN:
-            self.images += [images, found.image]
+        output = self.reconstruct(images)
+        predictions = torch.stack([output.image, self.mean_image.expand_as(images)])
+        self.errors.append((predictions - images).square().flatten(2).double().mean(dim=2))
+        self.codes.append(output.codes)
+        if sum(map(len, self.images[::2])) < NUM_EXAMPLES:
+            self.images += [images, output.image]
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        own, baseline = torch.cat(self.errors, dim=1).cpu().numpy()
-        shown = [as_bytes(torch.cat(self.images[which::2])[:SHOWN]) for which in (0, 1)]
+        error, baseline = torch.cat(self.errors, dim=1).cpu().numpy()
+        examples = [as_bytes(torch.cat(self.images[which::2])[:NUM_EXAMPLES]) for which in (0, 1)]
         self.result = ReconstructionResult(
-            error=own,
+            error=error,
             baseline_error=baseline,
             codes=torch.cat(self.codes).cpu().numpy(),
             codebook=len(self.model.codebook),
             index=data.actual("test")[1],
-            originals=shown[0],
-            reconstructions=shown[1],
+            originals=examples[0],
+            reconstructions=examples[1],
         )
         self.results = self.result.scores()
         for collected in (self.errors, self.codes, self.images):
@@ -123,25 +125,25 @@ class Reconstruct(Task):
 
     @torch.inference_mode()
     def predict_into(self, folder: Path, data: Any, title: str) -> tuple[Tensor, Tensor]:
-        """Codes (N, h, w) of all images and the codebook (codes, D): `codes.npz`, with labels and parts, and a picture.
+        """Codes (N, h, w) of all images and the codebook (codes, D): `codes.npz`, with labels and parts, and a figure.
 
-        `data=codes data.path=RUN` reads it, and keeps the split: what the codebook was trained on stays training data.
+        `data=codes data.path=RUN` reads this file and keeps its split, so that training images stay training samples.
         """
         from adlx.figures.reconstruction import pairs
         from adlx.figures.style import save
 
         self.eval()
-        found, shown = [], []
+        codes_of_batches, examples = [], []
         for images, _ in data.everything():
-            found.append(self.model.encode(self.standardized(images.to(self.device))).cpu())
-            if not shown:
-                shown = [as_bytes(part[:SHOWN]) for part in (images, self.reconstruct(images).image)]
-        codes, codebook = torch.cat(found), self.model.codebook.float().cpu()
+            codes_of_batches.append(self.model.encode(self.standardized(images.to(self.device))).cpu())
+            if not examples:
+                examples = [as_bytes(part[:NUM_EXAMPLES]) for part in (images, self.reconstruct(images).image)]
+        codes, codebook = torch.cat(codes_of_batches), self.model.codebook.float().cpu()
         data.write_codes(folder / "codes.npz", codes.to(torch.int16).numpy(), codebook.numpy())
-        save(pairs(shown[0], shown[1], title), folder / "reconstructions.png")
+        save(pairs(examples[0], examples[1], title), folder / "reconstructions.png")
         return codes, codebook
 
-    def shown(self, product: tuple[Tensor, Tensor]) -> str:
+    def describe_product(self, product: tuple[Tensor, Tensor]) -> str:
         codes, codebook = product
         return (
             f"{len(codes):,} code maps of {codes.shape[1]} x {codes.shape[2]}, {len(codebook)} codes of dimension "

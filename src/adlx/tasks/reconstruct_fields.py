@@ -1,6 +1,6 @@
-"""Compression of physical fields into a few numbers, and back.
+"""Compression of physical fields to a few latent numbers, and their reconstruction.
 
-Shapes: B batch, T time steps, F fields, G groups of fields, L latent numbers of each.
+Shapes: B batch, T time steps, F fields, G groups of fields, L latent numbers per group.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_erro
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
-_TOGETHER = 8  # frames of a trajectory that are read at one go, and looked at one by one
+_WINDOW = 8  # frames that are read at once; the model processes each frame independently
 
 
 class ReconstructFields(Task):
-    """Arguments as `Task`. The scale of each field is that of the training part, and lies in the model."""
+    """Arguments as `Task`. The scale of each field is fitted on the training part and stored in the model."""
 
     model_kind = FieldAutoencoder
     spec_kind = FieldSpec
@@ -32,14 +32,14 @@ class ReconstructFields(Task):
         self, model: FieldAutoencoder, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
-        data.use_windows(_TOGETHER, overlapping=False)
+        data.use_windows(_WINDOW, overlapping=False)
         spec = model.spec
         self.register_buffer("mean_frame", torch.zeros(spec.cells, len(spec.fields)))
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
 
     def fit_statistics(self, data: Any) -> None:
-        """Fits the scale of each field, and the mean frame, which is the baseline."""
+        """Fits the scale of each field, and the mean frame, the baseline."""
         self.model.fit_scale(*(torch.from_numpy(statistic).float() for statistic in data.moments()))
         count, total = 0, 0.0
         for _, frames in data.training():
@@ -53,27 +53,27 @@ class ReconstructFields(Task):
 
     @torch.no_grad()
     def reconstruct(self, fields: Tensor) -> Tensor:
-        """(B, T, cells, F) through the latents and back."""
+        """Encodes and decodes fields (B, T, cells, F)."""
         frames = fields.flatten(0, 1)
         parts = [self.model.decode(self.model.encode(part)) for part in frames.split(FRAMES)]
         return torch.cat(parts).to(fields.dtype).view(fields.shape)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         fields, _, bodies, _ = batch
-        found = self.reconstruct(fields)
-        error = squared_error(self.model.standardized(found), self.model.standardized(fields), bodies).mean()
-        values = {"val/loss": error.float(), "val/vrmse": vrmse(found, fields, bodies).mean().float()}
+        prediction = self.reconstruct(fields)
+        error = squared_error(self.model.standardized(prediction), self.model.standardized(fields), bodies).mean()
+        values = {"val/loss": error.float(), "val/vrmse": vrmse(prediction, fields, bodies).mean().float()}
         self.validation_sums.append((values, len(fields)))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         fields, _, bodies, _ = batch
-        found = self.reconstruct(fields)
+        prediction = self.reconstruct(fields)
         baseline = self.mean_frame.expand_as(fields)
-        errors = [squared_error(guess, fields, bodies) for guess in (found, baseline)]
+        errors = [squared_error(frames, fields, bodies) for frames in (prediction, baseline)]
         self.errors.append((*errors, *moments(fields, bodies)))
         if batch_idx == 0:
             middle = fields.shape[1] // 2
-            frames = fields[0, [middle]], found[0, [middle]]
+            frames = fields[0, [middle]], prediction[0, [middle]]
             self.example = tuple(part.float().cpu().numpy() for part in (*frames, bodies[0]))
 
     def on_test_epoch_end(self) -> None:
@@ -93,24 +93,24 @@ class ReconstructFields(Task):
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures.fields import snapshots
 
-        truth, found, bodies = self.example
-        return {"reconstruction": snapshots(truth, found, bodies > 0, self.model.spec, [""], title)}
+        target, prediction, bodies = self.example
+        return {"reconstruction": snapshots(target, prediction, bodies > 0, self.model.spec, [""], title)}
 
     def predict_into(self, folder: Any, data: Any, title: str) -> Any:
-        """Latents (N, T, G, L) of all trajectories, as `latents.npz`."""
+        """Encodes all trajectories: `latents.npz` with an array (T, G, L) for each."""
         from adlx.atomic import replacing
 
         self.eval()
-        found = {}
-        for place, length in enumerate(data.loaded.lengths.tolist()):
-            frames = torch.from_numpy(np.ascontiguousarray(data.loaded.frames.read(place, 0, length)))
+        latents = {}
+        for index, length in enumerate(data.loaded.lengths.tolist()):
+            frames = torch.from_numpy(np.ascontiguousarray(data.loaded.frames.read(index, 0, length)))
             with torch.no_grad():
                 parts = [self.model.encode(part.to(self.device)) for part in frames.split(FRAMES)]
-            found[f"trajectory_{place}"] = torch.cat(parts).cpu().numpy()
+            latents[f"trajectory_{index}"] = torch.cat(parts).cpu().numpy()
         with replacing(folder / "latents.npz") as file:
-            np.savez_compressed(file, allow_pickle=False, **found)
-        return found
+            np.savez_compressed(file, allow_pickle=False, **latents)
+        return latents
 
-    def shown(self, product: dict[str, np.ndarray]) -> str:
+    def describe_product(self, product: dict[str, np.ndarray]) -> str:
         first = next(iter(product.values()))
-        return f"{len(product)} trajectories, {first.shape[1]} groups of {first.shape[2]} latent numbers a time step"
+        return f"{len(product)} trajectories, {first.shape[1]} groups of {first.shape[2]} latent numbers per time step"

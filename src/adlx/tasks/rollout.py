@@ -1,4 +1,4 @@
-"""Rolling physical fields out in time, from a few seed frames and a model's own output.
+"""Rollout: predicts physical fields step by step from a few seed frames, with the predictions as further input.
 
 Shapes: B batch, T time steps, k seed frames, F fields, P parameters.
 """
@@ -30,7 +30,7 @@ from adlx.tasks.task import Task
 
 
 class Rollout(Task):
-    """Arguments as `Task`. What a model takes from the training part before it learns lies in the model."""
+    """Arguments as `Task`. The statistics of the training part are stored in the model."""
 
     model_kind = FieldForecaster
     spec_kind = FieldSpec
@@ -41,83 +41,84 @@ class Rollout(Task):
         self, model: FieldForecaster, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
-        self.prepares = type(model).prepare is not FieldForecaster.prepare
-        data.use_windows(model.window, overlapping=True, load_fields=not self.prepares)
+        self.uses_prepare = type(model).prepare is not FieldForecaster.prepare
+        data.use_windows(model.window, overlapping=True, load_fields=not self.uses_prepare)
         self.trajectories = data.loaded
-        self.memory: dict[int, Tensor] = {}
+        self.prepared_frames: dict[int, Tensor] = {}  # by trajectory
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
 
     def fit_statistics(self, data: Any) -> None:
-        """Fits what the model takes from the training part: scales, or all of a model that does not train."""
+        """Fits scales, or the whole model if it has a closed-form solution, on the training part."""
         check_lengths(self.model, data)
         self.model.solve(data)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         fields, parameters, _, where = batch
-        if not self.prepares:
+        if not self.uses_prepare:
             return self.model.loss(fields, parameters)
         steps = fields.shape[1]
-        windows = [self.prepared(place, fields)[start : start + steps] for place, start in where.tolist()]
+        windows = [self.prepare(index, fields)[start : start + steps] for index, start in where.tolist()]
         return self.model.prepared_loss(torch.stack(windows), parameters)
 
-    def prepared(self, place: int, like: Tensor) -> Tensor:
-        """What the loss is of, of a whole trajectory: windows overlap, and it is the same at every visit.
+    def prepare(self, index: int, like: Tensor) -> Tensor:
+        """The prepared frames of a whole trajectory, computed once: they never change, and windows overlap.
 
         Args:
-            place: of the trajectory.
-            like: of the device and the type in which it is wanted; it is not rounded further, whatever the precision.
+            index: index of the trajectory.
+            like: a tensor with the device and the dtype of the result; autocast does not change the dtype.
         """
-        if place not in self.memory:
+        if index not in self.prepared_frames:
             data = self.trajectories
-            frames = torch.tensor(data.frames.read(place, 0, int(data.lengths[place])))
+            frames = torch.tensor(data.frames.read(index, 0, int(data.lengths[index])))
             with torch.autocast(like.device.type, enabled=False):
                 parts = [self.model.prepare(part.to(like)[None])[0] for part in frames.split(FRAMES)]
-            self.memory[place] = torch.cat(parts)
-        return self.memory[place]
+            self.prepared_frames[index] = torch.cat(parts)
+        return self.prepared_frames[index]
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self.memory.clear()  # of the pass that counted operations, before the model had its precision
+        self.prepared_frames.clear()  # those of the pass that counted operations, before the model had its precision
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
-        """(B, steps, cells, F) after the seed frames (B, k, cells, F): of the truth it sees these alone."""
+        """Predicts fields (B, steps, cells, F) from seed frames (B, k, cells, F) only."""
         return self.model.rollout(seed, steps, parameters).to(seed.dtype)
 
-    def compared(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A rollout (B, T - k, cells, F) from the seed frames of trajectories, and the truth."""
+    def rollout_and_target(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A rollout (B, T - k, cells, F) from the seed frames of trajectories, and its target."""
         fields, parameters, _, _ = batch
         known, steps = self.model.seed_frames, fields.shape[1]
         if steps <= known:
-            raise UserError(f"{steps} steps of a trajectory are tested: too few after model.seed_frames={known}")
+            raise UserError(f"{steps} steps of a trajectory are tested: must be more than model.seed_frames={known}")
         return self.rollout(fields[:, :known], steps - known, parameters), fields[:, known:]
 
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
-        found, truth = self.compared(batch)
-        error = vrmse(found, truth, batch[2]).mean()
+        prediction, target = self.rollout_and_target(batch)
+        error = vrmse(prediction, target, batch[2]).mean()
         loss = self.batch_loss(batch) if self.model.learns else error
         return {"val/loss": loss.float(), "val/rollout_vrmse": error.float()}
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         fields, parameters, bodies, _ = batch
         known = self.model.seed_frames
-        found, truth = self.compared(batch)
-        frozen = fields[:, known - 1 : known].expand_as(truth)
-        errors = [squared_error(guess, truth, bodies) for guess in (found, frozen, self.one_steps(fields, parameters))]
+        prediction, target = self.rollout_and_target(batch)
+        frozen = fields[:, known - 1 : known].expand_as(target)
+        one_step = self.one_step_predictions(fields, parameters)
+        errors = [squared_error(frames, target, bodies) for frames in (prediction, frozen, one_step)]
         physics = []
-        for of in (partial(divergence, coordinates=self.trajectories.coordinates), volume_fraction):
-            pair = [of(part, bodies, self.model.spec) for part in (found, truth)]
+        for quantity in (partial(divergence, coordinates=self.trajectories.coordinates), volume_fraction):
+            pair = [quantity(frames, bodies, self.model.spec) for frames in (prediction, target)]
             if pair[0] is None or pair[1] is None:
-                physics.append(fields.new_full((1, truth.shape[1], 2), torch.nan))
+                physics.append(fields.new_full((1, target.shape[1], 2), torch.nan))
             else:
                 physics.append(torch.stack([pair[0], pair[1]], dim=-1))
-        self.errors.append((*errors, *moments(truth, bodies), *physics))
+        self.errors.append((*errors, *moments(target, bodies), *physics))
         if batch_idx == 0:
-            self.example = tuple(part.float().cpu().numpy() for part in (truth[0], found[0], bodies[0]))
+            self.example = tuple(part.float().cpu().numpy() for part in (target[0], prediction[0], bodies[0]))
 
-    def one_steps(self, fields: Tensor, parameters: Tensor) -> Tensor:
-        """(1, T - k, cells, F): each step from the k true frames before it."""
+    def one_step_predictions(self, fields: Tensor, parameters: Tensor) -> Tensor:
+        """Predictions (1, T - k, cells, F), each one from the k true frames before it."""
         known = self.model.seed_frames
         windows = fields[0].unfold(0, known, 1).movedim(-1, 1)[:-1]  # (T - k, k, cells, F)
         parts = [self.rollout(part, 1, parameters.expand(len(part), -1)) for part in windows.split(16)]
@@ -145,27 +146,27 @@ class Rollout(Task):
         from adlx.figures import fields as draw
 
         assert self.result is not None
-        truth, found, bodies = self.example
-        steps = np.unique(np.linspace(0, len(truth) - 1, 4).astype(int))
+        target, prediction, bodies = self.example
+        steps = np.unique(np.linspace(0, len(target) - 1, 4).astype(int))
         labels = [f"step {self.model.seed_frames + step + 1}" for step in steps]
         spec = self.model.spec
         return {
-            "rollout": draw.snapshots(truth[steps], found[steps], bodies > 0, spec, labels, title),
+            "rollout": draw.snapshots(target[steps], prediction[steps], bodies > 0, spec, labels, title),
             "error_by_time": draw.error_by_time(self.result, title),
         }
 
     def animations(self, title: str) -> dict[str, Any]:
         from adlx.figures.fields import film
 
-        truth, found, bodies = self.example
-        return {"rollout": film(truth, found, bodies > 0, self.model.spec, title)}
+        target, prediction, bodies = self.example
+        return {"rollout": film(target, prediction, bodies > 0, self.model.spec, title)}
 
     def predict_into(
         self, folder: Path, data: Any, title: str, *, steps: int | None = None, part: str = "test"
     ) -> np.ndarray:
-        """Rolls the trajectories of a part out (N, steps, cells, F), as HDF5 in the layout of The Well, and a film.
+        """Predicts the trajectories (N, steps, cells, F) of a part: HDF5 like The Well, and a film of the first.
 
-        Without `steps` it goes as far as the shortest trajectory; with them it may go beyond what is known.
+        `steps` defaults to the length of the shortest trajectory, and may be longer than the data.
         """
         from adlx.figures.fields import film
         from adlx.figures.style import save_film
@@ -173,29 +174,30 @@ class Rollout(Task):
         if part not in data.places:
             raise UserError(f"predict.part={part}: one of {', '.join(data.places)}")
         self.eval()
-        places, known = data.places[part], self.model.seed_frames
-        length = int(data.loaded.lengths[places].min()) - known if steps is None else steps
+        indices, known = data.places[part], self.model.seed_frames
+        length = int(data.loaded.lengths[indices].min()) - known if steps is None else steps
         if length < 1:
-            raise UserError(f"a rollout of {length} steps: give predict.steps, at least 1")
-        found = []
+            raise UserError(f"a rollout of {length} steps: set predict.steps to at least 1")
+        batches = []
         for fields, parameters, _, _ in data.whole(part):
-            found.append(self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device)).cpu())
-        values = torch.cat(found).float().numpy()
-        data.write(folder / "rollout.hdf5", values, places, title, start=known)
-        bodies = data.loaded.bodies(places[:1])[0]
+            rollout = self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device))
+            batches.append(rollout.cpu())
+        values = torch.cat(batches).float().numpy()
+        data.write(folder / "rollout.hdf5", values, indices, title, start=known)
+        bodies = data.loaded.bodies(indices[:1])[0]
         save_film(film(None, values[0], bodies, self.model.spec, title), folder / "rollout.gif")
         return values
 
-    def shown(self, product: np.ndarray) -> str:
+    def describe_product(self, product: np.ndarray) -> str:
         count, steps, cells, _ = product.shape
         return f"{count} trajectories of {steps:,} steps, {', '.join(self.model.spec.fields)} at {cells:,} cells"
 
 
 def check_lengths(model: FieldForecaster, data: Any) -> None:
-    """Raises ValueError where training windows, or what is validated and tested, end with the seed frames."""
+    """Raises ValueError if windows or trajectories are not longer than the seed frames."""
     known = model.seed_frames
     if model.learns and data.window <= known:
         raise ValueError(f"data.window={data.window} must be above model.seed_frames={known}")
     shortest = min(int(data.windows(part)[:, 2].min()) for part in ("val", "test"))
     if shortest <= known:
-        raise ValueError(f"{shortest} steps of a trajectory are tested: too few after model.seed_frames={known}")
+        raise ValueError(f"{shortest} steps of a trajectory are tested: must be more than model.seed_frames={known}")

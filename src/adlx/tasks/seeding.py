@@ -1,15 +1,16 @@
-"""Seeds of what is random in a training pass."""
+"""Seeds the random numbers of a training step."""
 
 import torch
 
 SEED_STRIDE = 2_654_435_769
-"""Between the seeds of two processes: 2^32 by the golden ratio, for a generator that takes seeds modulo 2^32."""
+"""Difference between the seeds of two processes: 2^32 divided by the golden ratio; generators use seeds modulo 2^32."""
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Seeds the generator that a pass on `device` draws from.
+    """Seeds the generator that a training step on `device` uses.
 
-    Not `torch.manual_seed`: without an initialised CUDA it formats a stack trace each time, 0.2 ms.
+    `torch.manual_seed` is not used: if CUDA is not initialized, it formats a stack trace at each call, which takes
+    0.2 ms.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

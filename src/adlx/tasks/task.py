@@ -1,4 +1,4 @@
-"""What all training shares: the optimizer, seeding, the loss that is logged and the stop when it diverges."""
+"""The base class of all tasks: optimizer, seeding, logging of the loss, and the stop if the loss diverges."""
 
 import inspect
 import math
@@ -25,27 +25,28 @@ from adlx.tasks.seeding import SEED_STRIDE, seed_generators
 
 
 class Diverged(RunFailed):
-    """The loss became infinite or not a number."""
+    """The loss became infinite or NaN."""
 
 
 class Task(pl.LightningModule):
-    """An objective for a model. A subclass says what the loss of a batch is and how the test set is scored.
+    """An objective for a model. A subclass defines the loss of a batch and the scores of the test set.
 
-    Its settings are keyword arguments behind those below, with their only defaults; `configs/task/` shows them.
+    A subclass adds its own settings as keyword arguments after those below. Their defaults stand only there;
+    `configs/task/` lists them.
 
     Args:
         model: the network.
-        loss: of two tensors.
-        optimization: how the optimizer is made.
+        loss: a function of two tensors.
+        optimization: makes the optimizer.
         data: the loaded data module, for its dimensions; statistics come from `fit_statistics` or a checkpoint.
-        seed: of what is random in a training pass.
+        seed: the seed of dropout, noise and other random numbers in a training step.
 
     Attributes:
-        model_kind: the kind of model it trains.
-        spec_kind: the spec that data give such a model, or several of them.
-        result_kind: what its test predicts; knows its metrics.
-        follows_gradient: whether weights change little by little, so that training can start from those of a run.
-        result: of the last test.
+        model_kind: the class of models that the task trains.
+        spec_kind: the class, or classes, of the spec that the data module must have.
+        result_kind: the class of the test result, which defines the metrics.
+        follows_gradient: whether the task trains by gradient descent, so that it can start from the weights of a run.
+        result: the result of the last test.
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
@@ -61,15 +62,15 @@ class Task(pl.LightningModule):
         self.optimization = optimization
         self.seed = seed
         self.validation_sums: list[tuple[dict[str, Tensor], int]] = []
-        self.results: dict[str, float] = {}  # scores of the last test
-        self.card: dict[str, Any] = {}  # plain facts that checkpoints carry: the config, the spec, library versions
-        self.finetune: dict[str, Any] = {}  # which run it starts from, and how
+        self.results: dict[str, float] = {}  # the scores of the last test
+        self.card: dict[str, Any] = {}  # stored in checkpoints: the config, the spec, library versions
+        self.finetune: dict[str, Any] = {}  # the run that training starts from, and how
         self.steps_done = 0
-        self.seconds_before = 0.0  # of training, in the processes that came before this one
+        self.seconds_before = 0.0  # training time in earlier processes, for a resumed run
         self.started = time.monotonic()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Set 45 times a step; nn.Module would search its parameters each time.
+        # Lightning sets it 45 times per step, and nn.Module would search its parameters each time.
         if name == CURRENT_HOOK:
             self.__dict__[name] = value
         else:
@@ -77,50 +78,50 @@ class Task(pl.LightningModule):
 
     @classmethod
     def model_spec(cls, spec: Any, loss: nn.Module) -> Any:
-        """The dimensions a model is built from: those of the data, and what the loss asks of its output."""
+        """The dimensions that the model is built from: those of the data, changed where the loss needs more outputs."""
         return spec
 
     def fit_statistics(self, data: Any) -> None:
-        """Computes what the task and its model need to know of the training part before they train.
+        """Computes the statistics of the training part that the task and its model need before training.
 
-        Called once for a new run, and never where a checkpoint brings the statistics.
+        Called once for a new run, and never if a checkpoint provides the statistics.
 
         Args:
             data: the loaded data module.
 
         Raises:
-            UserError or ValueError: the training part does not allow it.
+            UserError or ValueError: the training part is not suitable.
         """
 
     @classmethod
     def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
-        """Refuses, by ValueError, settings of the trainer that cannot be followed."""
+        """Raises ValueError for settings of the trainer that the task does not support."""
 
     def batch_loss(self, batch: Any) -> Tensor:
-        """The loss of a batch, in training as in validation; `self.training` tells which."""
+        """The loss of a batch, in training and in validation; `self.training` is True in training."""
         raise NotImplementedError
 
     def batch_scores(self, batch: Any) -> dict[str, Tensor]:
-        """What is averaged over the validation part, `val/loss` among it."""
+        """The scores that are averaged over the validation part, with `val/loss` among them."""
         return {"val/loss": self.batch_loss(batch)}
 
     def batch_length(self, batch: Any) -> int:
         return len(batch[0])
 
     def figures(self, title: str) -> dict[str, Any]:
-        """The plots of the last test, by file name."""
+        """The figures of the last test, by file name."""
         return {}
 
     def animations(self, title: str) -> dict[str, Any]:
-        """Films of the last test, lists of frames (H, W, 3) uint8, by file name."""
+        """The films of the last test by file name; each is a list of frames (H, W, 3) uint8."""
         return {}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Further tables of the last test, by file name."""
+        """The tables of the last test, by file name."""
         return {}
 
     def facts(self) -> dict[str, float]:
-        """What `metrics.json` says of the trained model: its size."""
+        """The size of the trained model, for `metrics.json`."""
         weights = [parameter.detach() for parameter in self.model.parameters()]
         state = self.model.state_dict().values()
         return size_scores(
@@ -131,49 +132,50 @@ class Task(pl.LightningModule):
         )
 
     def notes(self) -> dict[str, Any]:
-        """What `run.json` says of how the scores came about."""
+        """How the scores are computed, for `run.json`."""
         return {}
 
     def save_predictions(self, path: Path) -> None:
-        """Writes the predictions of the last test beside their targets, as npz."""
+        """Writes the predictions and the targets of the last test as npz."""
         self.result.save(path)
 
     def predict_into(self, folder: Path, data: Any, title: str) -> Any:
-        """Makes the task's product from `data`, writes it into `folder` and returns it."""
+        """Makes the product of `adlx predict` from `data`, writes it into `folder` and returns it."""
         raise NotImplementedError
 
-    def shown(self, product: Any) -> str:
-        """The product in a few lines for a terminal."""
+    def describe_product(self, product: Any) -> str:
+        """Describes the product in a few lines for the terminal."""
         return str(product)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         step = int(self.current_epoch * trainer.num_training_batches) + batch_idx
-        # Dropout, noise and scheduled sampling depend on (seed, step, process) alone: a resumed run draws what the
-        # killed one would, and no two processes draw the same.
+        # Random numbers depend on (seed, step, process) only, so a resumed run draws the same numbers as an
+        # uninterrupted one, and two processes draw different numbers.
         seed_generators(self.seed * 1_000_003 + step + self.global_rank * SEED_STRIDE, self.device)
         loss = self.batch_loss(batch)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        due = (step + 1) % min(every, trainer.num_training_batches) == 0  # at least once an epoch
-        if due or loss.device.type == "cpu":  # elsewhere, reading the loss makes the device wait
+        is_due = (step + 1) % min(every, trainer.num_training_batches) == 0  # at least once per epoch
+        if is_due or loss.device.type == "cpu":  # on a GPU, reading the loss makes the device wait
             value = loss.item()
             if not math.isfinite(value):
                 raise Diverged(
                     f"the loss became {value} at step {step} (epoch {self.current_epoch}): "
                     "try a lower optimizer.lr or trainer.gradient_clip_val=1"
                 )
-            if due:
-                # Past self.log, which costs 0.4 ms a call, and as the value of this step, which a resume can repeat.
+            if is_due:
+                # Not with self.log, which costs 0.4 ms per call. It is the loss of this step only: a
+                # resumed run logs the same value.
                 rate = trainer.optimizers[0].param_groups[0]["lr"]
                 self.log_at(step, {"train/loss": value, "lr": rate})
         self.steps_done = step + 1
         return loss
 
-    # Lightning asks for it at every step, and Python would read it off the code each time.
+    # Lightning reads the signature at every step; stored here, Python does not compute it each time.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        # As Optimizer.zero_grad, without the profiler's context that it enters each time.
+        # Like Optimizer.zero_grad, but without the profiler context, which takes time at each step.
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -181,8 +183,8 @@ class Task(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        # Lightning refuses to clip for a fused optimizer in any mixed precision; where no scaler is at work, as in
-        # bfloat16, nothing speaks against it.
+        # Lightning refuses to clip gradients of a fused optimizer in mixed precision. That is needed only with a
+        # gradient scaler, which bfloat16 does not use.
         precision: Any = self.trainer.precision_plugin  # type: ignore[union-attr]
         if isinstance(precision, MixedPrecision) and precision.scaler is None and gradient_clip_val:
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
@@ -191,7 +193,7 @@ class Task(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def log_at(self, step: int, values: dict[str, float]) -> None:
-        """Hands values to the loggers, under the number of the step that made them."""
+        """Sends values to the loggers, with the number of the step that they belong to."""
         for logger in self.loggers:
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
 
@@ -207,10 +209,10 @@ class Task(pl.LightningModule):
         self.log_validation(means, total)
 
     def log_validation(self, means: dict[str, Tensor], count: int) -> None:
-        """Hands the means over `count` samples, `val/loss` among them, to callbacks and loggers."""
+        """Sends the means over `count` samples, with `val/loss` among them, to callbacks and loggers."""
         if not torch.isfinite(means["val/loss"]):
             raise Diverged(f"the validation loss became {means['val/loss'].item()} after epoch {self.current_epoch}")
-        # For the callbacks that watch them; the loggers get them with the step they belong to.
+        # self.log is for callbacks such as early stopping; the loggers get the values below, with their step.
         for name, mean in means.items():
             self.log(name, mean, prog_bar=name == "val/loss", logger=False, sync_dist=True, batch_size=count)
         if self.trainer.state.fn == "fit":  # type: ignore[attr-defined]
@@ -225,37 +227,37 @@ class Task(pl.LightningModule):
             steps = int(self.current_epoch * trainer.num_training_batches) + batches_done(trainer)
         seconds = self.seconds_before + time.monotonic() - self.started
         checkpoint["adlx"] = {**self.card, "steps": steps, "seconds": seconds}
-        for name in self.left_out():
+        for name in self.omitted_weights():
             del checkpoint["state_dict"][name]
 
-    def left_out(self) -> set[str]:
-        """Weights that are those of the base run, and so not in checkpoints, where adapters alone are kept."""
+    def omitted_weights(self) -> set[str]:
+        """Names of the weights that checkpoints omit: with adapters, the frozen weights, which the base run has."""
         if self.strict_loading:
             return set()
         frozen = {f"model.{name}" for name, weight in self.model.named_parameters() if not weight.requires_grad}
-        fresh = {f"model.{name}" for name in self.finetune.get("fresh", ())}  # frozen or not, the base lacks them
+        fresh = {f"model.{name}" for name in self.finetune.get("fresh", ())}  # the base run does not have them
         return {name for name in frozen if name not in fresh and name.rpartition(".")[0] not in fresh}
 
     def load_weights(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the weights of a checkpoint, all that should be in it and nothing else.
+        """Loads the weights of a checkpoint.
 
         Raises:
-            RuntimeError: it was written by a model of other layers.
+            RuntimeError: the checkpoint has missing or additional weights, as from a model with other layers.
         """
-        self.widen(checkpoint)
-        held, wanted = checkpoint["state_dict"].keys(), self.state_dict().keys() - self.left_out()
-        if held != wanted:
-            raise RuntimeError(f"layers differ:\n{', '.join(sorted(held ^ wanted)[:5])}")
+        self.match_precision(checkpoint)
+        stored, expected = checkpoint["state_dict"].keys(), self.state_dict().keys() - self.omitted_weights()
+        if stored != expected:
+            raise RuntimeError(f"layers differ:\n{', '.join(sorted(stored ^ expected)[:5])}")
         self.load_state_dict(checkpoint["state_dict"], strict=self.strict_loading)
 
-    def widen(self, checkpoint: dict[str, Any]) -> None:
-        """Becomes float64 where the weights of a checkpoint are, as a narrower copy would score and learn otherwise."""
+    def match_precision(self, checkpoint: dict[str, Any]) -> None:
+        """Converts the task to float64 if the weights of the checkpoint are float64; float32 changes the scores."""
         weights = [value for name, value in checkpoint["state_dict"].items() if name.startswith("model.")]
         if any(value.dtype == torch.float64 for value in weights):
             self.double()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.widen(checkpoint)  # Lightning gives the model its precision after it has read the weights
+        self.match_precision(checkpoint)  # Lightning sets the precision of the model only after it loads the weights
         self.steps_done = checkpoint["adlx"]["steps"]
         self.seconds_before = checkpoint["adlx"]["seconds"]
 
@@ -263,8 +265,8 @@ class Task(pl.LightningModule):
         self.started = time.monotonic()
 
     def on_train_start(self) -> None:
-        # Not by Lightning's own state of the loader: it is lost where the length of training was asked for beforehand,
-        # as a schedule does, and counts a batch that was fetched for a step that failed.
+        # Lightning's own state of the loader is not used: it is lost if the length of the training was computed before,
+        # as a schedule does, and it counts a batch whose step failed.
         trainer: pl.Trainer = self.trainer  # type: ignore[assignment]
         epoch, step = divmod(self.steps_done, int(trainer.num_training_batches))
         if step:

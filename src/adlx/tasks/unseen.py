@@ -1,4 +1,4 @@
-"""The honest score beside an in-sample one: that of windows which came before, and which the model has not seen.
+"""The out-of-sample score of an in-sample run, on earlier windows that the model was not trained on.
 
 Shapes: B batch, T context, H horizon, S series.
 """
@@ -15,25 +15,25 @@ from adlx.metrics.skill import skill
 def unseen_scores(
     forecast: Callable[[Tensor], Tensor], scaler: Any, windows: Iterable[tuple[Tensor, Tensor]] | None
 ) -> dict[str, float]:
-    """`unseen/mase`, `unseen/naive_mase`, `unseen/skill`, and `unseen/windows`, their number.
+    """Scores `unseen/mase`, `unseen/naive_mase` and `unseen/skill`, and the number of windows, `unseen/windows`.
 
     Args:
-        forecast: from scaled windows (B, T, S) to scaled forecasts (B, H, S).
-        scaler: of the series; knows their mean absolute step in the training part.
-        windows: scaled pasts (B, T, S) and futures (B, H, S); None: there are none, and so no scores.
+        forecast: maps scaled windows (B, T, S) to scaled forecasts (B, H, S).
+        scaler: the scaler of the series; has their mean absolute step in the training part.
+        windows: scaled pasts (B, T, S) and futures (B, H, S); None: there are no earlier windows, and no scores.
     """
     if windows is None:
         return {}
-    errors: list[Tensor] = []  # (2, B, S): own and naive
+    errors: list[Tensor] = []  # (2, B, S): of the model and of the naive forecast
     for past, future in windows:
-        truth = scaler.inverse(future)
-        rivals = [forecast(past), past[:, -1:].expand_as(future)]
-        errors.append(torch.stack([(scaler.inverse(rival) - truth).abs().mean(dim=1) for rival in rivals]))
+        target = scaler.inverse(future)
+        predictions = [forecast(past), past[:, -1:].expand_as(future)]
+        errors.append(torch.stack([(scaler.inverse(each) - target).abs().mean(dim=1) for each in predictions]))
     joined = torch.cat(errors, dim=1)
-    own, naive = (joined.mean(dim=1) / scaler.step_mae.cpu()).mean(dim=1).tolist()
+    model, naive = (joined.mean(dim=1) / scaler.step_mae.cpu()).mean(dim=1).tolist()
     return {
-        "unseen/mase": own,
+        "unseen/mase": model,
         "unseen/naive_mase": naive,
-        "unseen/skill": skill(own, naive),
+        "unseen/skill": skill(model, naive),
         "unseen/windows": joined.shape[1],
     }
