@@ -1,6 +1,6 @@
 import pytest
 from filelock import FileLock
-from told import error_of
+from user_errors import user_error_of
 
 from adlx import caching
 from adlx.caching import cache_folder, locked
@@ -32,7 +32,7 @@ def test_a_wait_is_told_and_has_an_end(tmp_path, monkeypatch, caplog):
             raise AssertionError("both have it")
 
     with FileLock(path.with_suffix(".lock")):
-        told = error_of(enter)
+        told = user_error_of(enter)
     lock = tmp_path / "file.lock"
     assert told == f"another process that solves the same has held {lock} for 0 s; wait for it, or stop it"
     assert caplog.messages == [f"cache: waiting for another process that solves the same (it holds {lock})"]

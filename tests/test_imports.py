@@ -23,9 +23,9 @@ TIERS = (
     ("atomic", "caching", "cpus", "paths"),
     ("errors",),
 )
-"""From the top down: a module imports from its own tier and from those below it."""
-APART = {"data": {"models"}, "models": {"data", "metrics", "figures"}, "metrics": {"models", "figures"}}
-"""Folders that do not import each other, although their tiers would allow it."""
+"""Tiers from top to bottom: a module may import from its own tier and from lower tiers."""
+FORBIDDEN_IMPORTS = {"data": {"models"}, "models": {"data", "metrics", "figures"}, "metrics": {"models", "figures"}}
+"""Imports that are not allowed, although the order of the tiers allows them."""
 
 
 def name_of(path: Path) -> str:
@@ -89,12 +89,12 @@ def test_no_arrow_points_up():
     assert wrong == []
 
 
-def test_folders_that_are_kept_apart():
+def test_forbidden_imports_between_folders_of_one_tier_do_not_occur():
     wrong = [
         f"{module} -> {name}"
         for module, imports in graph().items()
         for name in imports
-        if folder(name) in APART.get(folder(module), ())
+        if folder(name) in FORBIDDEN_IMPORTS.get(folder(module), ())
     ]
     assert wrong == []
 

@@ -5,8 +5,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.profilers import SimpleProfiler
-from told import error_of
 from torch import nn
+from user_errors import user_error_of
 
 from adlx.config.check import check, check_node
 from adlx.config.compose import compose
@@ -160,7 +160,7 @@ def test_a_part_that_was_read_holds_its_model():
 )
 def test_what_is_no_part(value, line):
     node = {"_target_": "adlx.models.fields.sea.SEA", "autoencoder": value}
-    assert error_of(check_node, node, GROUPS["model"], "model", nowhere) == line
+    assert user_error_of(check_node, node, GROUPS["model"], "model", nowhere) == line
 
 
 class Inner(nn.Module):
@@ -186,8 +186,10 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
     monkeypatch.setattr(targets, "_TRUSTED", {*targets._TRUSTED, __name__})
     target = {"_target_": f"{__name__}.Inner"}
     given = Group(nn.Module, given=frozenset({"spec"}))
-    assert error_of(check_node, target, given, "model", nowhere) == "model.width is required: add model.width=VALUE"
-    assert error_of(check_node, {**target, "spec": 1, "width": 1}, given, "model", nowhere) == (
+    assert (
+        user_error_of(check_node, target, given, "model", nowhere) == "model.width is required: add model.width=VALUE"
+    )
+    assert user_error_of(check_node, {**target, "spec": 1, "width": 1}, given, "model", nowhere) == (
         "unknown key model.spec at model.spec"
     )
     offered = Group(nn.Module, offered=frozenset({"spec", "width"}))
@@ -195,7 +197,7 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
     spec = {"_target_": target["_target_"], "width": 1, "pair": [3, 4], "spec": 5}
     assert check_node(spec, offered, "model", nowhere).arguments == {"width": 1, "pair": (3, 4), "spec": 5}
     forbidden = Group(nn.Module, given=frozenset({"spec"}), forbidden=frozenset({"rate"}))
-    assert error_of(check_node, {**target, "width": 1, "rate": 0.1}, forbidden, "model", nowhere) == (
+    assert user_error_of(check_node, {**target, "width": 1, "rate": 0.1}, forbidden, "model", nowhere) == (
         "unknown key model.rate at model.rate"
     )
 
@@ -233,4 +235,4 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
 def test_what_is_refused(change, line):
     plain = compose(["model=seq2seq", "data=fx"]).config
     change(plain)
-    assert error_of(check, plain, GROUPS, nowhere) == line
+    assert user_error_of(check, plain, GROUPS, nowhere) == line

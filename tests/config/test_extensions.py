@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.cli import completion as completion_verb
@@ -131,9 +131,11 @@ def test_an_experiment_of_the_package(site):
 
 def test_mistakes_name_its_choices_and_keys(site):
     models = ", ".join(options("model"))
-    assert error_of(compose, ["model=labb", "data=fx"]) == f"unknown model=labb; did you mean lab?; one of {models}"
+    assert (
+        user_error_of(compose, ["model=labb", "data=fx"]) == f"unknown model=labb; did you mean lab?; one of {models}"
+    )
     composition = compose(["model=lab", "data=fx", "model.gian=2"])
-    assert error_of(checked, composition.config, composition.origin) == (
+    assert user_error_of(checked, composition.config, composition.origin) == (
         "unknown key model.gian on the command line (model.gian=2); did you mean gain?"
     )
 
@@ -161,7 +163,7 @@ def test_a_run_with_it_trains_and_can_be_evaluated_while_it_is_installed(site, s
     scores = run.evaluate()
     assert scores == {key: run.metrics[key] for key in scores}
     uninstall(monkeypatch)
-    assert error_of(adlx.open_run(run.path).evaluate) == (
+    assert user_error_of(adlx.open_run(run.path).evaluate) == (
         f"model._target_={PACKAGE}.model.LabModel is refused: {PACKAGE} is not trusted here"
         f"; if it is yours, add 'allow=[{PACKAGE}]' to the command once"
     )

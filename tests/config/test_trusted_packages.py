@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import yaml
-from told import error_of
 from torch import nn
+from user_errors import user_error_of
 
 import adlx
 from adlx.config import targets
@@ -58,7 +58,7 @@ def test_another_package_of_the_same_name_is_not_trusted(canary, new_process, mo
     stranger = tmp_path / "download"
     shutil.copytree(tmp_path / "evil_pkg", stranger / "evil_pkg")
     monkeypatch.syspath_prepend(str(stranger))
-    assert error_of(resolve, EVIL, nn.Module, "model") == (
+    assert user_error_of(resolve, EVIL, nn.Module, "model") == (
         f"model._target_={EVIL} is refused: evil_pkg is not trusted here (it is trusted in {tmp_path}, and this one is "
         f"in {stranger}); if it is yours, add 'allow=[evil_pkg]' to the command once"
     )
@@ -69,7 +69,7 @@ def test_another_package_of_the_same_name_is_not_trusted(canary, new_process, mo
 def test_a_file_that_says_nothing_gives_no_trust(content, canary):
     trust_file().parent.mkdir(exist_ok=True)
     trust_file().write_text(content)
-    assert "evil_pkg is not trusted here; if it is yours, add 'allow=[evil_pkg]'" in error_of(
+    assert "evil_pkg is not trusted here; if it is yours, add 'allow=[evil_pkg]'" in user_error_of(
         resolve, EVIL, nn.Module, "model"
     )
     assert canary.silent
@@ -90,13 +90,13 @@ def test_a_strangers_run_is_refused_until_its_package_is_allowed_once(verb, copi
     (copied.path / "config.yaml").write_text(yaml.safe_dump(config))
     more = ["trainer.max_epochs=3"] if verb == "resume" else []
     run = getattr(adlx.open_run(copied.path), verb)
-    assert error_of(run, more) == (
+    assert user_error_of(run, more) == (
         "loss._target_=evil_pkg.model.NoSuchLoss is refused: evil_pkg is not trusted here; "
         "if it is yours, add 'allow=[evil_pkg]' to the command once"
     )
     assert canary.silent
     assert stored_trust() == {}
-    assert "cannot be found" in error_of(run, [*more, "allow=[evil_pkg]"])
+    assert "cannot be found" in user_error_of(run, [*more, "allow=[evil_pkg]"])
     assert "is trusted on this machine from now on" in caplog.text
     new_process()
-    assert "cannot be found" in error_of(run, more)
+    assert "cannot be found" in user_error_of(run, more)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from told import error_of
+from user_errors import user_error_of
 
 from adlx.config.compose import apply, compose, for_hydra
 from adlx.config.paths import absolute, is_path
@@ -92,7 +92,7 @@ def test_a_comma_separates_paths_with_m():
 def test_an_ambiguous_comma_with_m_names_the_way_to_write_it(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a,b.csv").touch()
-    assert error_of(settings, ["data.path=a,b.csv"], {"data.path"}, True) == (
+    assert user_error_of(settings, ["data.path=a,b.csv"], {"data.path"}, True) == (
         "data.path=a,b.csv: with -m a comma separates values; for the one file of this name write "
         "'data.path=\"a,b.csv\"'"
     )
@@ -137,7 +137,7 @@ def test_a_mistake_names_the_way_to_write_it(words, line):
         composition = compose(words)
         checked(composition.config, composition.origin)
 
-    assert error_of(check, "model=seq2seq", "data=fx", *words) == line
+    assert user_error_of(check, "model=seq2seq", "data=fx", *words) == line
 
 
 def test_a_user_without_a_home_folder_keeps_the_tilde():
@@ -146,7 +146,7 @@ def test_a_user_without_a_home_folder_keeps_the_tilde():
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    assert error_of(new_folder, tmp_path / "file" / "model-data") == (
+    assert user_error_of(new_folder, tmp_path / "file" / "model-data") == (
         f"cannot make the folder {tmp_path}/file/model-data: Not a directory; choose another output_dir"
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.config.catalog import NODES
@@ -175,8 +175,8 @@ def test_the_checkpoint_that_counts_is_the_best_or_else_the_last(created):
 def test_a_run_that_must_have_finished(created):
     run = created()
     where = f"is running, not finished: adlx resume {run.path}"
-    assert error_of(run.require_finished) == f"{run.path} {where}"
-    assert error_of(run.require_finished, "finetune.run") == f"finetune.run={run.path} {where}"
+    assert user_error_of(run.require_finished) == f"{run.path} {where}"
+    assert user_error_of(run.require_finished, "finetune.run") == f"finetune.run={run.path} {where}"
     run.update(status="finished")
     run.require_finished()
 

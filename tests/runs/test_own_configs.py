@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from generators import walk_frame
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.cli import train as train_verb
@@ -118,7 +118,7 @@ def test_a_folder_of_configs_that_is_gone_is_no_choice_any_more(place, small_wor
     (place / "my configs").rename(tmp_path / "moved")
     scores = run.evaluate()  # its own config is in its folder
     assert scores == {key: run.metrics[key] for key in scores}
-    assert error_of(run.evaluate, ["data=plain"]).startswith("unknown data=plain; ")
+    assert user_error_of(run.evaluate, ["data=plain"]).startswith("unknown data=plain; ")
 
 
 def test_a_run_from_python_knows_it_too(place, small_words, elsewhere):
@@ -133,8 +133,8 @@ def test_a_run_from_python_knows_it_too(place, small_words, elsewhere):
 def test_a_folder_of_configs_named_later_is_remembered(copied, place, tmp_path, call_verb):
     """A run that was trained without `--config-dir` can be evaluated on the user's own choice of data."""
     words = ["data=plain", f"data.path={place / 'other.csv'}"]
-    assert error_of(copied.evaluate, words).startswith("unknown data=plain; ")
-    assert error_of(copied.evaluate, ["--config-dir", "no such", *words]) == (
+    assert user_error_of(copied.evaluate, words).startswith("unknown data=plain; ")
+    assert user_error_of(copied.evaluate, ["--config-dir", "no such", *words]) == (
         "--config-dir=no such is not a folder; check the spelling and the folder you are in"
     )
     assert call_verb("eval", str(copied.path), "--config-dir", "my configs", *words) == 0
@@ -145,7 +145,7 @@ def test_a_folder_of_configs_named_later_is_remembered(copied, place, tmp_path, 
 
 
 def test_a_choice_of_data_with_an_error_lists_the_users_own(copied, place):
-    line = error_of(copied.evaluate, ["--config-dir=my configs", "data=plian"])
+    line = user_error_of(copied.evaluate, ["--config-dir=my configs", "data=plian"])
     assert line.startswith("unknown data=plian; did you mean plain?; one of ")
 
 

@@ -1,7 +1,7 @@
 """What cannot work is refused before anything is written, or leaves nothing behind."""
 
 import pytest
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.errors import UserError
@@ -28,7 +28,7 @@ from adlx.tasks.forecast import Forecast
     ],
 )
 def test_a_task_a_model_and_data_that_do_not_fit(words, line, small, tmp_path):
-    assert error_of(small, *words) == line
+    assert user_error_of(small, *words) == line
     assert not (tmp_path / "outputs").exists()
 
 
@@ -42,7 +42,7 @@ def test_statistics_that_cannot_be_computed_leave_nothing(kind, small, tmp_path,
         raise kind("series S1 is constant in the training part")
 
     monkeypatch.setattr(Forecast, "fit_statistics", refuse)
-    assert error_of(small) == "series S1 is constant in the training part"
+    assert user_error_of(small) == "series S1 is constant in the training part"
     assert [path.parent.name for path in folders] == ["nlinear-csv"]
     assert list((tmp_path / "outputs").iterdir()) == []
 
@@ -52,7 +52,7 @@ def test_settings_that_a_task_refuses(tmp_path):
     words = ["model=unet", "model.widths=[4,4]", "model.depth=1", "data=digits", "data.source=sklearn", "data.size=8"]
     quiet = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", f"output_dir={tmp_path / 'outputs'}"]
     line = "task.kid_features=trained needs images of at least two classes; choose random or auto"
-    assert error_of(adlx.train, [*words, *quiet, "data.digits=[3]", "task.kid_features=trained"]) == line
+    assert user_error_of(adlx.train, [*words, *quiet, "data.digits=[3]", "task.kid_features=trained"]) == line
     assert not (tmp_path / "outputs").exists()
 
 
@@ -63,7 +63,7 @@ def test_other_runs_of_the_same_name_stay(small, tmp_path, monkeypatch):
         raise UserError("no")
 
     monkeypatch.setattr(Forecast, "fit_statistics", refuse)
-    assert error_of(small) == "no"
+    assert user_error_of(small) == "no"
     assert list((tmp_path / "outputs" / "nlinear-csv").iterdir()) == [kept.path]
 
 

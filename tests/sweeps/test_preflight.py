@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from told import error_of
+from user_errors import user_error_of
 
 from adlx.cli.main import run
 from adlx.sweeps.multirun import run_sweep
@@ -64,5 +64,5 @@ def test_a_sweep_from_python_returns_its_runs_and_its_table(words, tmp_path, cap
 
 
 def test_a_key_that_does_not_exist_is_named_from_python(words):
-    line = error_of(run_sweep, ["model=naive,drift", *words, "sead=1"])
+    line = user_error_of(run_sweep, ["model=naive,drift", *words, "sead=1"])
     assert line == "unknown key sead on the command line (sead=1); did you mean seed?"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from generators import walk_frame
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.api import Run
@@ -166,7 +166,7 @@ def test_classes_of_what_has_no_label(train, maps):
     np.testing.assert_allclose(test[[f"score/{name}" for name in CLASSES]], odds, rtol=1e-4, atol=1e-6)
     written = pd.read_csv(newest(run, "predict/*/classes.csv"))
     pd.testing.assert_frame_equal(written, known, check_dtype=False, rtol=1e-5)
-    assert error_of(train, *maps(bare, "bare.npz")) == (
+    assert user_error_of(train, *maps(bare, "bare.npz")) == (
         "made up: 190 of 190 samples have no label, and a split needs them; without labels there is adlx predict"
     )
 
@@ -186,7 +186,7 @@ def test_classes_by_name(train, maps):
     scores = {key: run.metrics[key] for key in run.metrics if key.startswith(("test/", "baseline/"))}
     assert run.evaluate(maps(turned, "turned.npz")) == scores
     strange = changed(samples, classes=("ant", "bee", "dog"))
-    assert error_of(run.evaluate, maps(strange, "strange.npz")) == (
+    assert user_error_of(run.evaluate, maps(strange, "strange.npz")) == (
         "the run knows the classes ant, bee, cat; made up has dog, which it does not"
     )
 
@@ -201,8 +201,8 @@ def test_the_codebook_of_another_autoencoder_is_refused(train, maps):
         "made up was made by another codebook than the one this run was trained with: make the codes with the same "
         "VQ-VAE run"
     )
-    assert error_of(run.evaluate, other) == told
-    assert error_of(run.predict, other) == told
+    assert user_error_of(run.evaluate, other) == told
+    assert user_error_of(run.predict, other) == told
     near = changed(made(), codebook=made().codebook * (1 + 1e-6))
     assert run.evaluate(maps(near, "near.npz"))["test/accuracy"] == run.metrics["test/accuracy"]
 
@@ -231,13 +231,15 @@ def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
     codes = maps(made())
     table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
     series = ["~model.widths", "~optimizer.lr", "~data.batch_size"]
-    assert error_of(train, *codes, "model=seq2seq", *series[:1]) == (
+    assert user_error_of(train, *codes, "model=seq2seq", *series[:1]) == (
         "model and data do not fit: Seq2Seq is for series, and Codes gives code maps"
     )
-    assert error_of(train, *table, "model=elm", *series[:1]) == (
+    assert user_error_of(train, *table, "model=elm", *series[:1]) == (
         "model and data do not fit: ELM is for images or code maps, and CSV gives series"
     )
-    assert error_of(train, *codes, "loss=mse") == ("loss: MSELoss cannot train class scores; use loss=cross_entropy")
+    assert user_error_of(train, *codes, "loss=mse") == (
+        "loss: MSELoss cannot train class scores; use loss=cross_entropy"
+    )
     assert not (tmp_path / "outputs").exists()
 
 
@@ -255,4 +257,4 @@ def test_a_run_on_data_of_another_kind(train, maps, write_csv, tmp_path):
         (forecaster, ["data=codes", *codes]),
         (pictures, ["data=codes", *maps(faces, "faces.npz")]),
     ):
-        assert re.search(r"series|code maps|images", error_of(run.evaluate, words))
+        assert re.search(r"series|code maps|images", user_error_of(run.evaluate, words))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.api import Run
@@ -174,9 +174,9 @@ def test_making_features_draws_from_no_generator_of_the_run(digits):
 
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path):
     words = [*WORDS, *DIGITS, f"output_dir={tmp_path}"]
-    alone = error_of(adlx.train, [*words, "data.digits=[3]", "task.kid_features=trained"])
+    alone = user_error_of(adlx.train, [*words, "data.digits=[3]", "task.kid_features=trained"])
     assert alone == ("task.kid_features=trained needs images of at least two classes; choose random or auto")
-    told = error_of(adlx.train, [*words, "task.kid_features=inception"])
+    told = user_error_of(adlx.train, [*words, "task.kid_features=inception"])
     assert "pip install 'adlx[kid]'" in told or "cannot be downloaded" in told
     assert "or choose task.kid_features=auto" in told
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +207,7 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
     state = load_checkpoint(run.best)["state_dict"]
     assert not [name for name in state if "foreign" in name or "features" in name]
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
-    told = error_of(adlx.compare, [trained.path, run.path])
+    told = user_error_of(adlx.compare, [trained.path, run.path])
     assert told == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
 
 
@@ -226,7 +226,7 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
 )
 def test_options_of_drawing_that_cannot_be(word, line, trained):
     before = sorted(trained.path.glob("predict/*"))
-    assert error_of(trained.predict, [word]).startswith(line)
+    assert user_error_of(trained.predict, [word]).startswith(line)
     assert sorted(trained.path.glob("predict/*")) == before
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from told import error_of
+from user_errors import user_error_of
 from waves import WINDOWS, WORDS, write_waves
 
 import adlx
@@ -111,13 +111,13 @@ def test_the_autoencoder_may_be_fine_tuned_itself(train, autoencoder):
 def test_a_fine_tuned_model_has_the_autoencoder_of_its_base(train, sea, autoencoder):
     other = train("slow", *AUTOENCODER, *ONCE)
     words = [*SEA, "finetune=full", f"finetune.run={sea.path}", *ONCE]
-    told = error_of(train, "fast", *words, f"model.autoencoder={other.path}")
+    told = user_error_of(train, "fast", *words, f"model.autoencoder={other.path}")
     assert told == (
         f"model.autoencoder={other.path} is not what {sea.path} was built around: leave model.autoencoder out"
     )
     same = train("fast", *words, f"model.autoencoder={autoencoder.path}")
     assert scores(same) == scores(train("fast", *words))
-    told = error_of(train, "free", *words)
+    told = user_error_of(train, "free", *words)
     line = "is of other data: grid is (8, 16) there and None here"
     assert told == f"model.autoencoder of finetune.run={sea.path} {line}"
 
@@ -162,7 +162,7 @@ def test_other_trajectories_than_those_it_was_trained_on(sea, files):
     assert found != scores(sea)
     short = sea.evaluate([f"data.path={files['single']}", "data.horizon=5"])  # fewer steps than a training window has
     assert math.isfinite(short["test/rollout_vrmse"])
-    told = error_of(sea.evaluate, [f"data.path={files['turned']}"])
+    told = user_error_of(sea.evaluate, [f"data.path={files['turned']}"])
     assert told.startswith("the run knows u, v, p on 8 x 16 with speed; turned.hdf5")
     assert sea.predict([f"data.path={files['fast']}", "predict.steps=3"]).shape == (1, 3, 128, 3)
 
@@ -171,22 +171,24 @@ def test_other_trajectories_than_those_it_was_trained_on(sea, files):
 
 
 def test_an_autoencoder_that_is_none(train, autoencoder, sea, tmp_path):
-    assert error_of(train, "slow", *SEA) == (
+    assert user_error_of(train, "slow", *SEA) == (
         "model.autoencoder is required: add model.autoencoder=RUN, the folder of a run"
     )
     gone, empty = tmp_path / "gone", tmp_path / "empty"
     empty.mkdir()
-    told = error_of(train, "slow", *SEA, f"model.autoencoder={gone}")
+    told = user_error_of(train, "slow", *SEA, f"model.autoencoder={gone}")
     assert told == f"model.autoencoder={gone} is not there: it must be the folder of a run"
-    told = error_of(train, "slow", *SEA, f"model.autoencoder={empty}")
+    told = user_error_of(train, "slow", *SEA, f"model.autoencoder={empty}")
     assert told == f"{empty} is not a run folder: it has no run.json"
-    told = error_of(train, "slow", *SEA, f"model.autoencoder={sea.path}")
+    told = user_error_of(train, "slow", *SEA, f"model.autoencoder={sea.path}")
     assert told.endswith("is refused: model.autoencoder=" + f"{sea.path}: its model must be a FieldAutoencoder")
-    assert error_of(train, "slow", *SEA, "model.autoencoder=3").startswith("model.autoencoder=3 on the command line")
+    assert user_error_of(train, "slow", *SEA, "model.autoencoder=3").startswith(
+        "model.autoencoder=3 on the command line"
+    )
     copy = tmp_path / "copy"
     shutil.copytree(autoencoder.path, copy)
     adlx.open_run(copy).update(status="failed")
-    told = error_of(train, "slow", *SEA, f"model.autoencoder={copy}")
+    told = user_error_of(train, "slow", *SEA, f"model.autoencoder={copy}")
     assert told == f"model.autoencoder={copy} is failed, not finished: adlx resume {copy}"
 
 
@@ -195,21 +197,21 @@ def test_an_autoencoder_that_is_none(train, autoencoder, sea, tmp_path):
     [("turned", "grid is (8, 16) there and (16, 8) here"), ("free", "grid is (8, 16) there and None here")],
 )
 def test_an_autoencoder_of_other_cells(name, line, train, around, autoencoder):
-    told = error_of(train, name, *around)
+    told = user_error_of(train, name, *around)
     assert told == f"model.autoencoder={autoencoder.path} is of other data: {line}"
 
 
 def test_too_few_steps_for_the_seed_frames(train, around, sea):
-    told = error_of(train, "slow", *around, "model.seed_frames=6")
+    told = user_error_of(train, "slow", *around, "model.seed_frames=6")
     assert told == "data.window=6 must be above model.seed_frames=6"
-    told = error_of(train, "slow", *around, "model.seed_frames=4", "data.horizon=4")
+    told = user_error_of(train, "slow", *around, "model.seed_frames=4", "data.horizon=4")
     assert told == "4 steps of a trajectory are tested: must be more than model.seed_frames=4"
-    told = error_of(train, "slow", "model=dmd", "model.seed_frames=20")
+    told = user_error_of(train, "slow", "model=dmd", "model.seed_frames=20")
     assert told == "20 steps of a trajectory are tested: must be more than model.seed_frames=20"
     run = train("slow", "model=dmd", "model.seed_frames=4", "model.rank=3")
-    told = error_of(run.evaluate, ["data.horizon=3"])
+    told = user_error_of(run.evaluate, ["data.horizon=3"])
     assert told == "3 steps of a trajectory are tested: must be more than model.seed_frames=4"
     for steps in (0, -2):
-        told = error_of(sea.predict, [f"predict.steps={steps}"])
+        told = user_error_of(sea.predict, [f"predict.steps={steps}"])
         assert told == f"a rollout of {steps} steps: set predict.steps to at least 1"
-    assert error_of(sea.predict, ["predict.part=all"]) == "predict.part=all: one of train, val, test"
+    assert user_error_of(sea.predict, ["predict.part=all"]) == "predict.part=all: one of train, val, test"

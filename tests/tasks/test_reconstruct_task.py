@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from told import error_of
+from user_errors import user_error_of
 
 import adlx
 from adlx.api import Run
@@ -180,10 +180,10 @@ def test_classifiers_read_them_from_the_run_and_keep_its_split(trained, faces, c
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}
 
     other = adlx.train([*WORDS, "seed=1", "trainer.max_epochs=1", f"output_dir={tmp_path}"])
-    told = error_of(run.evaluate, [f"data.path={other.path}"])
+    told = user_error_of(run.evaluate, [f"data.path={other.path}"])
     assert told == (f"the run {other.path.name} has no code maps yet; make them with: adlx predict {other.path}")
     other.predict()
-    assert "was made by another codebook than the one this run was trained with" in error_of(
+    assert "was made by another codebook than the one this run was trained with" in user_error_of(
         run.evaluate, [f"data.path={other.path}"]
     )
 
@@ -200,7 +200,7 @@ def test_pictures_without_labels_have_codes_and_no_parts(trained, faces, codes, 
         assert stored["labels"].tolist() == [-1] * 5
         assert "parts" not in stored
         assert stored["names"].tolist() == [f"{number}.png" for number in range(5)]
-    assert error_of(adlx.train, [*WORDS, *words]) == (
+    assert user_error_of(adlx.train, [*WORDS, *words]) == (
         "pictures (5 pictures): 5 of 5 samples have no label, and a split needs them; without labels there is adlx "
         "predict"
     )
@@ -215,13 +215,18 @@ def test_errors_are_one_line(tmp_path):
     table = tmp_path / "codes.npz"
     np.savez(table, codes=np.arange(60 * 16).reshape(60, 4, 4), labels=np.arange(60) % 3)
     on_codes = [word for word in words if not word.startswith("data")] + ["data=codes", f"data.path={table}"]
-    assert error_of(adlx.train, on_codes) == "model and data do not fit: VQVAE is for images, and Codes gives code maps"
+    assert (
+        user_error_of(adlx.train, on_codes)
+        == "model and data do not fit: VQVAE is for images, and Codes gives code maps"
+    )
     assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "quantile"])
 def test_a_loss_that_images_do_not_have(loss, tmp_path):
-    told = error_of(adlx.train, [*WORDS, f"loss={loss}", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}"])
+    told = user_error_of(
+        adlx.train, [*WORDS, f"loss={loss}", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}"]
+    )
     assert told.startswith("loss")
 
 

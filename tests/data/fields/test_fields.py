@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from told import error_of
+from user_errors import user_error_of
 from waves import COLUMNS, ROWS, waves, write_waves
 
 from adlx.data.fields.fields import Fields, draw
@@ -238,7 +238,7 @@ def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
     ],
 )
 def test_what_cannot_be_is_one_line(given, windows, line):
-    assert error_of(data_of, given, **windows).startswith(line)
+    assert user_error_of(data_of, given, **windows).startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_what_cannot_be_is_one_line(given, windows, line):
 def test_a_trained_model_knows_its_fields_and_cells_alone(other, line):
     data = Given(other, window=6)
     data.expected_spec = trained_on(waves())
-    assert error_of(data.setup, "fit") == line
-    assert error_of(data.setup, "fit") == line  # and again
+    assert user_error_of(data.setup, "fit") == line
+    assert user_error_of(data.setup, "fit") == line  # and again
 
 
 def test_cells_without_a_grid_must_lie_where_they_lay():
@@ -280,7 +280,7 @@ def test_cells_without_a_grid_must_lie_where_they_lay():
     data.setup("fit")
     data = Given(replace(given, coordinates=given.coordinates[::-1]), window=6)
     data.expected_spec = trained_on(given)
-    assert error_of(data.setup, "fit") == "the run knows 128 cells; waves has as many at other places"
+    assert user_error_of(data.setup, "fit") == "the run knows 128 cells; waves has as many at other places"
 
 
 def test_what_is_trained_needs_no_window():

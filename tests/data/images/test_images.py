@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from told import error_of
+from user_errors import user_error_of
 
 from adlx.data.images.images import Images
 from adlx.data.images.labelled import SampleLoader, conform
@@ -157,7 +157,7 @@ def test_a_model_that_knows_classes_is_tested_on_labels(root):
     data.expected_spec = ImageSpec(3, (SIZE, SIZE), ("a", "b"))
     data.read()
     assert list(data.listing()) == ["sample"]
-    assert error_of(data.setup, "test") == (
+    assert user_error_of(data.setup, "test") == (
         "set (40 pictures): 40 of 40 samples have no label, and a split needs them; without labels there is adlx "
         "predict"
     )
@@ -258,7 +258,7 @@ def test_the_fingerprint_is_that_of_samples_and_labels(root):
 
 def test_too_few_pictures(root):
     flowers(root, 4)
-    assert error_of(data_of, root) == (
+    assert user_error_of(data_of, root) == (
         "set (4 pictures): no sample for the test part (data.split=[0.8, 0.1, 0.1] of 4): give more samples, or change "
         "data.split"
     )
@@ -274,9 +274,9 @@ def test_too_few_pictures(root):
     ],
 )
 def test_arguments_that_are_none(word, message):
-    assert error_of(Images, "x", **word) == message
+    assert user_error_of(Images, "x", **word) == message
 
 
 def test_a_folder_that_is_not_there(root):
     says = f"data.path={root} does not exist; check the spelling and the folder you are in"
-    assert error_of(data_of, root) == says
+    assert user_error_of(data_of, root) == says

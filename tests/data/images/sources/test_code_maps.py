@@ -31,7 +31,7 @@ def npz(path: Path, **arrays) -> Path:
     return path / "codes.npz"
 
 
-def error_of(path: Path) -> str:
+def user_error_of(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         read_code_maps(path)
     assert "\n" not in str(caught.value)
@@ -154,7 +154,7 @@ def test_newest_codes_of_a_run(tmp_path):
     run = tmp_path / "2026-01-31_12-00-00_a1b2c3"
     (run / "predict" / "2026-02-03_00-00-00_000000").mkdir(parents=True)
     (run / "run.json").write_text("{}")
-    assert error_of(run) == f"the run {run.name} has no code maps yet; make them with: adlx predict {run}"
+    assert user_error_of(run) == f"the run {run.name} has no code maps yet; make them with: adlx predict {run}"
     for name, detail in (("2026-02-02_10-00-00_aaaaaa", "newer"), ("2026-02-01_10-00-00_ffffff", "older")):
         write_code_maps(run / "predict" / name / "codes.npz", replace(FULL, detail=detail))
     assert read_code_maps(run)[0].detail == "newer"
@@ -211,7 +211,7 @@ WHOLE = "labels are whole numbers from 0"
     ],
 )
 def test_faults_of_a_folder(tmp_path, arrays, says):
-    assert error_of(folder(tmp_path, **arrays)) == says
+    assert user_error_of(folder(tmp_path, **arrays)) == says
 
 
 @pytest.mark.parametrize(
@@ -234,32 +234,32 @@ def test_faults_of_a_folder(tmp_path, arrays, says):
     ],
 )
 def test_faults_of_an_npz(tmp_path, arrays, says):
-    assert error_of(npz(tmp_path, **arrays)) == says
+    assert user_error_of(npz(tmp_path, **arrays)) == says
 
 
 def test_faults_of_a_path(tmp_path):
     absent = tmp_path / "absent"
-    assert error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
+    assert user_error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
     instead = "name a folder with codemaps.npy and labels.npy, an npz file with codes and labels, or a run"
-    assert error_of(tmp_path) == f"data.path={tmp_path} holds no codemaps.npy; {instead}"
+    assert user_error_of(tmp_path) == f"data.path={tmp_path} holds no codemaps.npy; {instead}"
     whole = folder(tmp_path)
-    assert error_of(whole / "labels.npy") == (
+    assert user_error_of(whole / "labels.npy") == (
         "labels.npy is no npz but an npy, so name the folder that holds codemaps.npy"
     )
     (whole / "labels.npy").unlink()
-    assert error_of(whole) == f"data.path={whole} holds no labels.npy; {instead}"
+    assert user_error_of(whole) == f"data.path={whole} holds no labels.npy; {instead}"
     np.savez(tmp_path / "x.npz", codes=CODES, target=LABELS)
-    assert error_of(tmp_path / "x.npz") == (
+    assert user_error_of(tmp_path / "x.npz") == (
         "x.npz holds no array labels (it has codes, target); it needs codes (N, h, w) and labels (N,)"
     )
     (tmp_path / "y.npz").write_bytes(npz(tmp_path).read_bytes()[:200])
-    assert error_of(tmp_path / "y.npz") == (
+    assert user_error_of(tmp_path / "y.npz") == (
         "y.npz cannot be read as npz: File is not a zip file; write it with NumPy again"
     )
     (tmp_path / "empty.npz").write_bytes(b"")
-    assert error_of(tmp_path / "empty.npz") == (
+    assert user_error_of(tmp_path / "empty.npz") == (
         "empty.npz cannot be read as npz: No data left in file; write it with NumPy again"
     )
     np.savez(tmp_path / "z.npz", LABELS)
     (tmp_path / "z.npz").rename(whole / "labels.npy")
-    assert error_of(whole) == "labels.npy is no npy but an npz; save it with np.save"
+    assert user_error_of(whole) == "labels.npy is no npy but an npz; save it with np.save"

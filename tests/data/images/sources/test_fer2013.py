@@ -33,7 +33,7 @@ def write(folder: Path, text: str | bytes, name: str = "fer2013.csv") -> Path:
     return path
 
 
-def error_of(path: Path) -> str:
+def user_error_of(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         read_fer2013(path)
     assert "\n" not in str(caught.value)
@@ -148,21 +148,23 @@ NUMBER = "is no whole number from 0 to 255; mend or remove the row"
     ],
 )
 def test_faults_of_a_file(tmp_path, content, says):
-    assert error_of(write(tmp_path, content)) == says
+    assert user_error_of(write(tmp_path, content)) == says
 
 
 def test_lines_are_counted_over_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(fer2013, "ROWS", 2)
     path = write(tmp_path, HEADER + row() * 6 + row(text=SHORT) + row() * 3)
-    assert error_of(path) == "fer2013.csv, line 8: 2,303 pixels instead of 2,304 (48 x 48); mend or remove the row"
+    assert user_error_of(path) == "fer2013.csv, line 8: 2,303 pixels instead of 2,304 (48 x 48); mend or remove the row"
 
 
 def test_faults_of_a_path(tmp_path):
     absent = tmp_path / "absent.csv"
-    assert error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
-    assert error_of(tmp_path) == f"data.path={tmp_path} holds no fer2013.csv; put it there, or name the file itself"
+    assert user_error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
+    assert (
+        user_error_of(tmp_path) == f"data.path={tmp_path} holds no fer2013.csv; put it there, or name the file itself"
+    )
     gz = write(tmp_path, b"not gzip", "x.csv.gz")
-    assert error_of(gz).startswith("x.csv.gz cannot be read as CSV: Not a gzipped file")
-    assert error_of(write(tmp_path, b"not tar", "x.tar")).startswith("x.tar cannot be read as CSV: ")
+    assert user_error_of(gz).startswith("x.csv.gz cannot be read as CSV: Not a gzipped file")
+    assert user_error_of(write(tmp_path, b"not tar", "x.tar")).startswith("x.tar cannot be read as CSV: ")
     cut = write(tmp_path, gzip.compress(CONTENT.encode())[:2000], "cut.csv.gz")
-    assert error_of(cut).startswith("cut.csv.gz cannot be read as CSV: Compressed file ended")
+    assert user_error_of(cut).startswith("cut.csv.gz cannot be read as CSV: Compressed file ended")

@@ -27,7 +27,7 @@ def faces(tmp_path) -> Path:
     return tmp_path / "faces"
 
 
-def error_of(path: Path, **options) -> str:
+def user_error_of(path: Path, **options) -> str:
     with pytest.raises(UserError) as caught:
         read_image_folder(path, **options)
     assert "\n" not in str(caught.value)
@@ -215,28 +215,32 @@ def test_corrupt_pictures_are_named_and_skipped(faces, caplog):
 
 
 def test_faults_of_a_path(faces):
-    assert error_of(faces) == f"data.path={faces} does not exist; check the spelling and the folder you are in"
+    assert user_error_of(faces) == f"data.path={faces} does not exist; check the spelling and the folder you are in"
     (faces / "a").mkdir(parents=True)
-    assert error_of(faces) == (
+    assert user_error_of(faces) == (
         f"data.path={faces} holds no picture (.png, .jpg, .jpeg, .bmp, .webp, .gif, .tif, .tiff, .pgm); "
         "name a folder with pictures"
     )
     file = save(faces, "a/1.png")
-    assert error_of(file) == f"data.path={file} is a file; name the folder that holds the pictures"
-    assert error_of(faces, channels=2) == ("faces: pictures of 2 channels are not possible; choose 1 (grey) or 3 (RGB)")
-    assert error_of(faces, size=(0, 4)) == "faces: pictures of 0 x 4 pixels are not possible; choose at least 1 x 1"
+    assert user_error_of(file) == f"data.path={file} is a file; name the folder that holds the pictures"
+    assert user_error_of(faces, channels=2) == (
+        "faces: pictures of 2 channels are not possible; choose 1 (grey) or 3 (RGB)"
+    )
+    assert (
+        user_error_of(faces, size=(0, 4)) == "faces: pictures of 0 x 4 pixels are not possible; choose at least 1 x 1"
+    )
 
 
 def test_a_class_without_pictures(faces, caplog):
     save(faces, "a/1.png")
     (faces / "b").mkdir()
     says = "faces: the class folder {} holds no picture that can be read; fill it or remove it"
-    assert error_of(faces) == says.format("b")
+    assert user_error_of(faces) == says.format("b")
     (faces / "b" / "1.jpg").write_bytes(b"no picture")
-    assert error_of(faces) == says.format("b")
+    assert user_error_of(faces) == says.format("b")
     assert caplog.messages == ["faces: skipped 1 of 2 pictures, unreadable: b/1.jpg"]
     (faces / "a" / "1.png").write_bytes(b"")
-    assert error_of(faces) == (
+    assert user_error_of(faces) == (
         "faces holds no picture that can be read (tried 2); a/1.png: cannot identify image file 'faces/a/1.png'"
     )
 
@@ -246,7 +250,7 @@ def test_a_class_without_pictures_in_one_part(faces):
     save(faces, "test/a/1.png")
     (faces / "test" / "b").mkdir()
     says = "faces: the class folder test/b holds no picture that can be read; fill it or remove it"
-    assert error_of(faces) == says
+    assert user_error_of(faces) == says
 
 
 @pytest.mark.parametrize(
@@ -260,10 +264,13 @@ def test_a_class_without_pictures_in_one_part(faces):
 def test_pictures_beside_folders(faces, names, says):
     for name in names:
         save(faces, name)
-    assert error_of(faces) == says + "; move them into a folder"
+    assert user_error_of(faces) == says + "; move them into a folder"
 
 
 def test_folders_beside_parts(faces):
     for name in ("train/a/1.png", "test/a/1.png", "extra/a/1.png"):
         save(faces, name)
-    assert error_of(faces) == "faces holds the parts test, train and beside them the folder extra; move it into a part"
+    assert (
+        user_error_of(faces)
+        == "faces holds the parts test, train and beside them the folder extra; move it into a part"
+    )

@@ -20,7 +20,7 @@ def write(folder: Path, text: str | bytes, name: str = "x.csv") -> Path:
     return path
 
 
-def error_of(path: Path, **options) -> str:
+def user_error_of(path: Path, **options) -> str:
     with pytest.raises(UserError) as caught:
         read_table(path, **options)
     message = str(caught.value)
@@ -85,10 +85,10 @@ def test_columns_are_chosen_in_order_and_text_is_ignored_aloud(tmp_path, caplog)
     assert list(read_table(path).frame) == ["a", "b"]
     assert "ignored columns that are not numeric: note (data row 1: 'x')" in caplog.text
     assert list(read_table(path, columns=["b", "a"]).frame) == ["b", "a"]
-    assert "column note is not numeric (data row 1: 'x')" in error_of(path, columns=["note"])
-    assert "no column B; did you mean b? it has a, note, b" in error_of(path, columns=["B"])
-    assert "no column tim; did you mean time?" in error_of(path, time_column="tim")
-    assert "time is the time column" in error_of(path, columns=["time"])
+    assert "column note is not numeric (data row 1: 'x')" in user_error_of(path, columns=["note"])
+    assert "no column B; did you mean b? it has a, note, b" in user_error_of(path, columns=["B"])
+    assert "no column tim; did you mean time?" in user_error_of(path, time_column="tim")
+    assert "time is the time column" in user_error_of(path, columns=["time"])
 
 
 @pytest.mark.parametrize(
@@ -117,23 +117,23 @@ def test_columns_are_chosen_in_order_and_text_is_ignored_aloud(tmp_path, caplog)
     ],
 )
 def test_faults_of_a_file(tmp_path, content, says):
-    assert says in error_of(write(tmp_path, content))
+    assert says in user_error_of(write(tmp_path, content))
 
 
 def test_faults_of_a_path(tmp_path):
-    assert "does not exist" in error_of(tmp_path / "absent.csv")
-    assert "is a folder" in error_of(tmp_path)
-    assert "cannot be read as Parquet" in error_of(write(tmp_path, b"abc", "x.parquet"))
-    assert "cannot be read as CSV" in error_of(write(tmp_path, b"not gzip", "x.csv.gz"))
-    assert "cannot be read as CSV" in error_of(write(tmp_path, gzip.compress(HOURLY.encode())[:30], "cut.csv.gz"))
-    assert "data.gaps=fill is unknown; choose one of error, drop, ffill" in error_of(tmp_path, gaps="fill")
+    assert "does not exist" in user_error_of(tmp_path / "absent.csv")
+    assert "is a folder" in user_error_of(tmp_path)
+    assert "cannot be read as Parquet" in user_error_of(write(tmp_path, b"abc", "x.parquet"))
+    assert "cannot be read as CSV" in user_error_of(write(tmp_path, b"not gzip", "x.csv.gz"))
+    assert "cannot be read as CSV" in user_error_of(write(tmp_path, gzip.compress(HOURLY.encode())[:30], "cut.csv.gz"))
+    assert "data.gaps=fill is unknown; choose one of error, drop, ffill" in user_error_of(tmp_path, gaps="fill")
 
 
 GAPPY = HOURLY.replace("00:00,1,", "00:00,,") + "2020-01-01 05:00,3,\n2020-01-01 06:00,4,6\n2020-01-01 07:00,5,7\n"
 
 
 def test_gaps_are_counted_and_refused(tmp_path):
-    message = error_of(write(tmp_path, GAPPY))
+    message = user_error_of(write(tmp_path, GAPPY))
     assert "2 rows with an empty value (first a at 2020-01-01 00:00:00)" in message
     assert "2 missing timestamps (first 2020-01-01 03:00:00)" in message
     assert "data.gaps=drop" in message
@@ -171,7 +171,7 @@ def test_weekends_and_holidays_are_no_gaps_but_a_longer_stretch_is(tmp_path, cap
     assert len(read_table(daily(days.delete([5, 20, 21]), tmp_path / "x.csv")).frame) == 57
     assert "3 absent working days taken as holidays" in caplog.text
     path = daily(days.delete(range(20, 27)), tmp_path / "y.csv")
-    assert "7 missing timestamps (first 2020-01-29 00:00:00)" in error_of(path)
+    assert "7 missing timestamps (first 2020-01-29 00:00:00)" in user_error_of(path)
     filled = read_table(path, gaps="ffill").frame
     assert filled.index.tz_localize(None).tolist() == days.tolist()
     assert (filled["a"].iloc[19:27] == 19).all()
@@ -186,13 +186,15 @@ def test_exchange_midnights_keep_their_working_week(tmp_path, caplog, timezone):
 
 def test_seven_day_data_and_uneven_calendars(tmp_path):
     days = pd.date_range("2020-01-01", periods=30)
-    assert "1 missing timestamp (first 2020-01-11 00:00:00)" in error_of(daily(days.delete(10), tmp_path / "d.csv"))
+    assert "1 missing timestamp (first 2020-01-11 00:00:00)" in user_error_of(
+        daily(days.delete(10), tmp_path / "d.csv")
+    )
     for freq in ("ME", "QE", "YE"):
         assert (
             len(read_table(daily(pd.date_range("2000-01-01", periods=30, freq=freq), tmp_path / "m.csv")).frame) == 30
         )
     months = pd.date_range("2000-01-01", periods=30, freq="MS").delete(4)
-    assert "1 missing timestamp (first 2000-05-02" in error_of(daily(months, tmp_path / "m.csv"))
+    assert "1 missing timestamp (first 2000-05-02" in user_error_of(daily(months, tmp_path / "m.csv"))
 
 
 def test_ticks_have_no_step_and_a_wild_timestamp_is_refused(tmp_path, caplog):
@@ -201,7 +203,7 @@ def test_ticks_have_no_step_and_a_wild_timestamp_is_refused(tmp_path, caplog):
     assert len(read_table(daily(ticks, tmp_path / "t.csv")).frame) == 20
     assert "irregular" in caplog.text
     seconds = pd.date_range("2020-01-01", periods=20, freq="s").insert(0, pd.Timestamp("1970-01-01"))
-    message = error_of(daily(seconds, tmp_path / "s.csv"), gaps="ffill")
+    message = user_error_of(daily(seconds, tmp_path / "s.csv"), gaps="ffill")
     assert "between data row 1 (1970-01-01 00:00:00) and row 2 (2020-01-01 00:00:00)" in message
 
 
