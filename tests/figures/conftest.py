@@ -9,9 +9,9 @@ from adlx.metrics.forecast_errors import Quantiles
 
 @pytest.fixture
 def make_result():
-    """Hourly prices of very different size, forecast over `horizon` steps from every `stride`-th hour.
+    """Makes forecasts of hourly prices of very different sizes, over `horizon` steps from every `stride`-th hour.
 
-    With `levels`, quantiles that lie evenly around the forecast, and wider around the naive one.
+    With `levels`, quantiles have equal distances around the forecast, and are wider around the naive forecast.
     """
 
     def make(windows=60, horizon=6, series=3, stride=1, seed=0, levels=None):
@@ -20,20 +20,20 @@ def make_result():
         length = windows * stride + horizon
         price = base * np.exp(np.cumsum(rng.normal(size=(length, series)) * 0.01, axis=0))
         time = np.datetime64("2024-05-03T00", "ns") + np.arange(length) * np.timedelta64(1, "h")
-        at = np.arange(windows) * stride
-        target = np.stack([price[i + 1 : i + 1 + horizon] for i in at])
+        origins = np.arange(windows) * stride
+        target = np.stack([price[i + 1 : i + 1 + horizon] for i in origins])
         prediction = target * (1 + 0.01 * rng.normal(size=target.shape))
         quantiles = None
         if levels is not None:
             offsets = np.asarray(levels) - 0.5
             values = prediction[..., None] * (1 + 0.04 * offsets)
-            naive = price[at][:, None, :, None] * (1 + 0.1 * offsets * np.ones((horizon, 1, 1)))
+            naive = price[origins][:, None, :, None] * (1 + 0.1 * offsets * np.ones((horizon, 1, 1)))
             quantiles = Quantiles(np.asarray(levels), values, naive)
         return ForecastResult(
             prediction=prediction,
             target=target,
-            last=price[at],
-            origin=time[at],
+            last=price[origins],
+            origin=time[origins],
             series=tuple(f"S{index}" for index in range(series)),
             mean=price.mean(axis=0),
             std=price.std(axis=0),
@@ -47,7 +47,7 @@ def make_result():
 
 @pytest.fixture
 def lines():
-    """The labelled lines of a panel: label -> (x, y) without the breaks between windows."""
+    """Reads the labeled lines of a panel: label -> (x, y), without the gaps between windows."""
 
     def read(panel):
         table = {}
@@ -62,7 +62,7 @@ def lines():
 
 @pytest.fixture
 def drawn():
-    """Draws a figure and checks that no text is cut off at its border and no two tick labels of an axis overlap."""
+    """Draws a figure; checks that no text is cut off at the border and that tick labels do not overlap."""
 
     def check(figure):
         canvas = FigureCanvasAgg(figure)

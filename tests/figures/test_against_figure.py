@@ -21,7 +21,7 @@ def drawn_lines(panel):
     return {bars.get_label(): bars for bars in panel.containers}
 
 
-def test_a_line_for_each_label_and_a_point_for_one_value(curve, drawn):
+def test_each_label_has_a_line_and_a_label_with_one_value_a_point(curve, drawn):
     figure = drawn(against(curve, "test/mase", "data.train_windows", "few windows", np.array([NAN])))
     (panel,) = figure.axes
     bars = drawn_lines(panel)
@@ -39,23 +39,23 @@ def test_a_line_for_each_label_and_a_point_for_one_value(curve, drawn):
 
 
 @pytest.mark.parametrize(("largest", "scale"), [(640.0, "linear"), (641.0, "log"), (2048.0, "log")])
-def test_the_scale_is_logarithmic_where_it_spans_decades(largest, scale, curve, drawn):
+def test_the_scale_is_logarithmic_for_a_wide_range(largest, scale, curve, drawn):
     wide = curve.replace({"x": {2048: largest}})
     assert drawn(against(wide, "m", "k", "t", np.array([NAN]))).axes[0].get_xscale() == scale
 
 
-def test_zero_has_no_logarithm(curve, drawn):
+def test_the_scale_is_linear_with_a_zero(curve, drawn):
     figure = drawn(against(curve.replace({"x": {32: 0}}), "m", "k", "t", np.array([NAN])))
     assert figure.axes[0].get_xscale() == "linear"
 
 
 @pytest.mark.parametrize(
-    ("baseline", "told"),
+    ("baseline", "label"),
     [([1.0, 1.0], "baseline 1.000"), ([0.0, NAN], "baseline 0"), ([1.0, 1.1], None), ([NAN], None)],
 )
-def test_a_baseline_that_all_share_is_a_line(baseline, told, curve, drawn):
+def test_equal_baselines_are_one_line(baseline, label, curve, drawn):
     figure = drawn(against(curve, "m", "k", "t", np.array(baseline)))
     lines = {str(line.get_label()): line for line in figure.axes[0].get_lines() if "baseline" in str(line.get_label())}
-    assert list(lines) == ([] if told is None else [told])
-    if told is not None:
-        assert list(lines[told].get_ydata()) == [baseline[0]] * 2
+    assert list(lines) == ([] if label is None else [label])
+    if label is not None:
+        assert list(lines[label].get_ydata()) == [baseline[0]] * 2

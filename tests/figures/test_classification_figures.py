@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
 from adlx.figures import style
-from adlx.figures.classification import COLORS, MOST, _readable, class_scores, confusion
+from adlx.figures.classification import COLORS, MAX_LABELED, _readable, class_scores, confusion
 from adlx.metrics.classification import ClassResult, by_class
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -16,7 +16,7 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 @pytest.fixture
 def emotions():
-    """Samples and shares of the size that a published test set and a small model have."""
+    """A result with the class sizes of a published test set and the accuracy of a small model."""
     rng = np.random.default_rng(0)
     label = np.repeat(np.arange(7), [958, 111, 1024, 1774, 1247, 831, 1233])
     values = rng.normal(size=(len(label), 7)) + np.array([0.2, -1.5, 0.2, 0.5, 0.4, 0.1, 0.4])
@@ -27,7 +27,7 @@ def emotions():
 
 @pytest.fixture
 def few():
-    """Of 200 a, 199 are right and one is taken for b; of four b, one is right, one taken for a and two for c."""
+    """Of 200 samples of a, one is predicted as b; of 4 samples of b, one is predicted as b, one as a and two as c."""
     prediction = np.array([0] * 199 + [1] + [1, 0, 2, 2])
     label = np.array([0] * 200 + [1] * 4)
     return ClassResult(np.eye(3)[prediction], label, np.arange(204), ("a", "b", "c"), 1)
@@ -41,13 +41,13 @@ def extent(panel, text):
     return text.get_window_extent(FigureCanvasAgg(panel.figure).get_renderer())
 
 
-def test_confusion_prints_per_cent_of_the_truth(few, drawn):
+def test_confusion_shows_percent_of_each_true_class(few, drawn):
     panel = drawn(confusion(few, "few")).axes[0]
-    shown = {place: text.get_text() for place, text in cells(panel).items()}
+    shown = {cell: text.get_text() for cell, text in cells(panel).items()}
     assert shown == {(0, 0): "100", (0, 1): "<1", (0, 2): "0", (1, 0): "25", (1, 1): "25", (1, 2): "50"}
     assert [label.get_text() for label in panel.get_yticklabels()] == ["a (200)", "b (4)", "c (0)"]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["a", "b", "c"]
-    assert (panel.get_xlabel(), panel.get_ylabel()) == ("prediction", "truth (samples)")
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("predicted class", "true class (samples)")
     assert panel.get_ylim() == (2.5, -0.5)
     (image,) = panel.get_images()
     shares = np.ma.filled(image.get_array(), np.nan)
@@ -55,9 +55,9 @@ def test_confusion_prints_per_cent_of_the_truth(few, drawn):
     assert image.get_clim() == (0, 1)
 
 
-def test_right_predictions_are_bold(few):
-    weights = {place: text.get_weight() for place, text in cells(confusion(few, "t").axes[0]).items()}
-    assert [place for place, weight in weights.items() if weight == "bold"] == [(0, 0), (1, 1)]
+def test_correct_predictions_are_bold(few):
+    weights = {cell: text.get_weight() for cell, text in cells(confusion(few, "t").axes[0]).items()}
+    assert [cell for cell, weight in weights.items() if weight == "bold"] == [(0, 0), (1, 1)]
 
 
 def test_numbers_stay_inside_their_cells(emotions, drawn):
@@ -70,8 +70,8 @@ def test_numbers_stay_inside_their_cells(emotions, drawn):
         assert left < box.x0 and box.x1 < right and bottom < box.y0 and box.y1 < top
 
 
-def test_numbers_take_the_colour_of_more_contrast():
-    """The ratio of WCAG 2.1, at its lowest where black and white are level."""
+def test_numbers_have_the_color_with_more_contrast():
+    """By the contrast ratio of WCAG 2.1."""
 
     def luminance(color):
         channels = np.array(color[:3])
@@ -87,14 +87,14 @@ def test_numbers_take_the_colour_of_more_contrast():
     assert 1 > luminance(COLORS(0.5)) > luminance(COLORS(1.0))
 
 
-@pytest.mark.parametrize("count", [2, 10, MOST, MOST + 1, 100])
+@pytest.mark.parametrize("count", [2, 10, MAX_LABELED, MAX_LABELED + 1, 100])
 def test_any_number_of_classes_is_readable(count, drawn):
     rng = np.random.default_rng(1)
     label = np.tile(np.arange(count), 30)
     names = tuple(f"class number {index}" for index in range(count))
     result = ClassResult(rng.normal(size=(len(label), count)), label, label, names, 0)
     panel = drawn(confusion(result, "many")).axes[0]
-    assert len(panel.texts) == (count**2 if count <= MOST else 0)
+    assert len(panel.texts) == (count**2 if count <= MAX_LABELED else 0)
     drawn(class_scores(result, "many"))
 
 
@@ -104,11 +104,11 @@ def test_dots_are_recall_and_precision(emotions, lines, drawn):
     table = by_class(emotions)
     curves = lines(panel)
     recall = f"recall, mean {table['recall'].mean():.2f}"
-    assert set(curves) == {recall, "precision", "mean recall of always guessing happy, 0.14"}
+    assert set(curves) == {recall, "precision", "mean recall if all predictions are happy, 0.14"}
     np.testing.assert_array_equal(curves[recall][0], table["recall"])
     np.testing.assert_array_equal(curves["precision"][0], table["precision"])
     np.testing.assert_array_equal(curves["precision"][1], np.arange(7))
-    np.testing.assert_allclose(curves["mean recall of always guessing happy, 0.14"][0], 1 / 7)
+    np.testing.assert_allclose(curves["mean recall if all predictions are happy, 0.14"][0], 1 / 7)
     (links,) = panel.findobj(LineCollection)
     np.testing.assert_allclose([s[:, 0] for s in links.get_segments()], table[["recall", "precision"]])
     assert [label.get_text() for label in panel.get_yticklabels()][:2] == ["angry (958)", "disgust (111)"]
@@ -118,13 +118,13 @@ def test_dots_are_recall_and_precision(emotions, lines, drawn):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(curves)
 
 
-def test_absent_classes_have_no_recall_and_no_warning(few, lines, drawn):
+def test_classes_without_samples_have_no_recall_and_give_no_warning(few, lines, drawn):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = drawn(class_scores(few, "few"))
         drawn(confusion(few, "few"))
     panel, values = figure.axes
-    dashes = "mean recall of always guessing b, 0.50"
+    dashes = "mean recall if all predictions are b, 0.50"
     curves = lines(panel)
     np.testing.assert_allclose(curves["recall, mean 0.62"][0][:2], [0.995, 0.25])
     np.testing.assert_allclose(curves["precision"][0], [199 / 200, 1 / 2, 0])
@@ -133,10 +133,10 @@ def test_absent_classes_have_no_recall_and_no_warning(few, lines, drawn):
     assert shown[:2] == ["0.99   0.99", "0.25   0.50"]
     assert shown[2].split() == ["\N{EN DASH}", "0.00"]
     unseen = class_scores(replace(few, majority=2), "t").axes[0]
-    np.testing.assert_array_equal(lines(unseen)["mean recall of always guessing c, 0.00"][0], [0, 0])
+    np.testing.assert_array_equal(lines(unseen)["mean recall if all predictions are c, 0.00"][0], [0, 0])
 
 
-def test_columns_of_numbers_line_up_where_one_is_missing(few, drawn):
+def test_columns_of_numbers_are_aligned_if_one_is_missing(few, drawn):
     values = drawn(class_scores(few, "few")).axes[1]
     widths = [extent(values, label).width for label in values.get_yticklabels()]
-    assert max(widths) - min(widths) < 8  # pixels, of which a digit takes 10
+    assert max(widths) - min(widths) < 8  # pixels; a digit is 10 wide

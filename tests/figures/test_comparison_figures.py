@@ -25,7 +25,7 @@ def table():
     )
 
 
-def test_rows_keep_their_order_from_the_top(table, drawn):
+def test_rows_have_the_order_of_the_table(table, drawn):
     figure = drawn(comparison(table, "test/mase", "three runs"))
     panel, values = figure.axes
     dots = panel.containers[0].lines[0]
@@ -44,23 +44,23 @@ def test_error_bars_span_the_deviation(table):
     (bars,) = comparison(table, "m", "t").axes[0].findobj(LineCollection)
     assert isinstance(bars, LineCollection)
     segments = bars.get_segments()
-    spans = [segment[:, 0] for segment in segments if len(segment)]  # that of one seed has no points
+    spans = [segment[:, 0] for segment in segments if len(segment)]  # the segment of a single seed is empty
     np.testing.assert_allclose(spans, [[0.90, 0.92], [0.99, 1.05]])
 
 
-def test_one_baseline_is_one_line_and_several_are_ticks(table):
+def test_equal_baselines_are_one_line_and_different_ones_are_ticks(table):
     panel = comparison(table, "m", "t").axes[0]
     (line,) = [line for line in panel.get_lines() if line.get_label() == "baseline 1.000"]
     np.testing.assert_array_equal(line.get_xdata(), [1, 1])
-    several = comparison(table.assign(baseline=[1.0, NAN, 1.2]), "m", "t").axes[0]
-    (ticks,) = several.findobj(lambda item: isinstance(item, LineCollection) and item.get_label() == "baseline")
+    different = comparison(table.assign(baseline=[1.0, NAN, 1.2]), "m", "t").axes[0]
+    (ticks,) = different.findobj(lambda item: isinstance(item, LineCollection) and item.get_label() == "baseline")
     assert isinstance(ticks, LineCollection)
     np.testing.assert_allclose([segment[:, 0] for segment in ticks.get_segments()], [[1, 1], [1.2, 1.2]])
     np.testing.assert_allclose([segment[:, 1].mean() for segment in ticks.get_segments()], [0, 2])
     assert comparison(table.assign(baseline=NAN), "m", "t").axes[0].get_legend() is None
 
 
-def test_a_row_without_a_value_says_so(table, drawn):
+def test_a_row_without_a_value_shows_no_value(table, drawn):
     values = drawn(comparison(table.assign(mean=[NAN, 0.95, 1.02]), "m", "t")).axes[1]
     assert values.get_yticklabels()[0].get_text() == "no value"
 
@@ -88,7 +88,7 @@ def test_panels_draw_every_model_on_the_same_windows(make_result, lines, drawn):
             np.testing.assert_array_equal(curves[label][1], values[windows, :, index].ravel())
 
 
-def test_panels_refuse_other_windows(make_result):
+def test_panels_of_different_windows_raise_an_error(make_result):
     first = make_result(windows=60)
     later = replace(first, origin=first.origin + np.timedelta64(1, "h"))
     for other in (later, make_result(windows=59), make_result(series=2)):

@@ -7,7 +7,7 @@ NAN = float("nan")
 
 
 def logged(**columns):
-    """Rows as a run writes them: train and validation values never share one."""
+    """Rows as a run writes them: training and validation values are in different rows."""
     train = [0.9, 0.6, 0.4, 0.3]
     table = {
         "step": [9, 19, 19, 29, 39, 39],
@@ -18,7 +18,7 @@ def logged(**columns):
     return pd.DataFrame(table | columns)
 
 
-def test_losses_are_drawn_where_they_were_logged(lines, drawn):
+def test_losses_are_drawn_at_their_steps(lines, drawn):
     figure = drawn(training_curves(logged(), "run"))
     (panel,) = figure.axes
     np.testing.assert_array_equal(lines(panel)["training"], [[9, 19, 29, 39], [0.9, 0.6, 0.4, 0.3]])
@@ -53,7 +53,7 @@ def test_a_diverged_loss_is_not_drawn(lines, drawn):
     np.testing.assert_array_equal(lines(panel)["training"], [[9, 19], [0.9, 0.6]])
 
 
-def test_runs_without_validation_or_without_anything(lines, drawn):
+def test_a_run_without_validation_and_a_run_without_losses(lines, drawn):
     panel = training_curves(logged().drop(columns="val/loss"), "t").axes[0]
     assert list(lines(panel)) == ["training"]
     empty = drawn(training_curves(pd.DataFrame({"step": [], "epoch": []}), "t"))

@@ -32,15 +32,15 @@ def mosaic_of(panel):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (5, 3, 2), (64, 8, 8), (70, 8, 8)])
-def test_a_grid_of_images(channels, count, columns, rows, drawn):
+def test_a_grid_shows_the_images_in_order(channels, count, columns, rows, drawn):
     pictures = images(count, channels)
-    (panel,) = drawn(grid(pictures, "drawn")).axes
+    (panel,) = drawn(grid(pictures, "samples")).axes
     mosaic = mosaic_of(panel)
     assert mosaic.shape == (rows * 9 - 1, columns * 9 - 1, 3)
-    for place in range(min(count, 64)):
-        top, left = place // columns * 9, place % columns * 9
-        wanted = np.broadcast_to(pictures[place].transpose(1, 2, 0), (8, 8, 3))
-        np.testing.assert_array_equal(mosaic[top : top + 8, left : left + 8], wanted)
+    for index in range(min(count, 64)):
+        top, left = index // columns * 9, index % columns * 9
+        expected = np.broadcast_to(pictures[index].transpose(1, 2, 0), (8, 8, 3))
+        np.testing.assert_array_equal(mosaic[top : top + 8, left : left + 8], expected)
     assert (mosaic[8::9] == 255).all()
 
 
@@ -56,31 +56,31 @@ def test_a_trajectory_goes_from_left_to_right(drawn):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_neighbours_stand_below_the_images_nearest_to_them(channels, drawn):
-    found = result(channels=channels)
-    above, below = drawn(neighbours(found, "near")).axes
+def test_neighbours_are_below_the_generated_images(channels, drawn):
+    given = result(channels=channels)
+    above, below = drawn(neighbours(given, "near")).axes
     mosaic = mosaic_of(above)
     assert mosaic.shape == (17, 8 * 9 - 1, 3)
-    for place in range(8):  # the last are the nearest
-        for top, source in ((0, found.samples), (9, found.neighbours)):
-            wanted = np.broadcast_to(source[11 - place].transpose(1, 2, 0), (8, 8, 3))
-            np.testing.assert_array_equal(mosaic[top : top + 8, place * 9 : place * 9 + 8], wanted)
+    for index in range(8):  # the last samples have the smallest distances
+        for top, source in ((0, given.samples), (9, given.neighbours)):
+            expected = np.broadcast_to(source[11 - index].transpose(1, 2, 0), (8, 8, 3))
+            np.testing.assert_array_equal(mosaic[top : top + 8, index * 9 : index * 9 + 8], expected)
     heights = [patch.get_height() for patch in below.patches]
     assert sum(heights) == pytest.approx(2)  # both histograms are shares
-    assert below.get_legend_handles_labels()[1] == ["test images", "drawn images"]
+    assert below.get_legend_handles_labels()[1] == ["test images", "generated images"]
 
 
-def test_fewer_images_than_columns_and_copies(drawn):
+def test_fewer_images_than_columns_and_distances_of_zero(drawn):
     few = result(count=3)
     few.distance[:] = 0
     assert mosaic_of(drawn(neighbours(few, "copies")).axes[0]).shape == (17, 3 * 9 - 1, 3)
 
 
-def test_loss_by_noise(drawn):
-    found = result(tested=4000)
-    (panel,) = drawn(loss_by_noise(found, "loss")).axes
+def test_loss_by_noise_draws_the_mean_errors_by_time(drawn):
+    given = result(tested=4000)
+    (panel,) = drawn(loss_by_noise(given, "loss")).axes
     table = {line.get_label(): np.asarray(line.get_ydata()) for line in panel.get_lines()}
-    first = found.time < 0.1
-    assert table["noise"][0] == pytest.approx(found.noise_error[first].mean())
-    assert table["image"][0] == pytest.approx(found.image_error[first].mean())
-    assert table["noise, none found"][0] == pytest.approx(found.baseline_error.mean())
+    first = given.time < 0.1
+    assert table["noise"][0] == pytest.approx(given.noise_error[first].mean())
+    assert table["image"][0] == pytest.approx(given.image_error[first].mean())
+    assert table["noise, if the prediction is 0"][0] == pytest.approx(given.baseline_error.mean())

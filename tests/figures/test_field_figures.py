@@ -1,4 +1,4 @@
-"""Figures and films of fields: which numbers stand where, and bodies left blank."""
+"""Figures and films of fields: the drawn values, and empty bodies."""
 
 import warnings
 from itertools import pairwise
@@ -15,8 +15,8 @@ from adlx.specs import FieldSpec
 ROWS, COLUMNS = 6, 10
 CELLS = ROWS * COLUMNS
 GRID = FieldSpec(("u", "v", "p"), ((0, 1), (2,)), CELLS, (ROWS, COLUMNS))
-PLACES = tuple((float(x), float(y)) for y, x in np.ndindex(ROWS, COLUMNS))
-FREE = FieldSpec(("u", "v", "p"), ((0, 1), (2,)), CELLS, None, PLACES)
+CENTERS = tuple((float(x), float(y)) for y, x in np.ndindex(ROWS, COLUMNS))
+FREE = FieldSpec(("u", "v", "p"), ((0, 1), (2,)), CELLS, None, CENTERS)
 
 
 def fields(steps: int = 4, seed: int = 0) -> np.ndarray:
@@ -44,60 +44,60 @@ def panels_of(figure) -> list:
     return [panel for panel in figure.axes if panel.get_label() != "<colorbar>"]
 
 
-def test_snapshots_hold_truth_prediction_and_error_of_each_field(bodies, drawn):
-    truth, found = fields(), fields(seed=1)
-    figure = drawn(snapshots(truth, found, bodies, GRID, ["a", "b", "c", "d"], "fields"))
+def test_snapshots_show_target_prediction_and_error_of_each_field(bodies, drawn):
+    target, prediction = fields(), fields(seed=1)
+    figure = drawn(snapshots(target, prediction, bodies, GRID, ["a", "b", "c", "d"], "fields"))
     panels = panels_of(figure)
     assert len(panels) == 3 * 3 * 4
     assert [panel.get_title(loc="left") for panel in panels[:4]] == ["a", "b", "c", "d"]
-    for place, name in enumerate("uvp"):
-        rows = {"truth": truth, "predicted": found, "error": found - truth}
+    for index, name in enumerate("uvp"):
+        rows = {"target": target, "prediction": prediction, "error": prediction - target}
         for offset, (label, values) in enumerate(rows.items()):
-            row = panels[(3 * place + offset) * 4 :][:4]
-            assert row[0].get_ylabel() == (name if label == "truth" else label)
+            row = panels[(3 * index + offset) * 4 :][:4]
+            assert row[0].get_ylabel() == (name if label == "target" else label)
             for time, panel in enumerate(row):
                 (image,) = panel.get_images()
                 shown = np.ma.filled(image.get_array().astype(float), np.nan).ravel()
                 np.testing.assert_array_equal(np.isnan(shown), bodies)
-                np.testing.assert_allclose(shown[~bodies], values[time, ~bodies, place])
+                np.testing.assert_allclose(shown[~bodies], values[time, ~bodies, index])
                 assert image.origin == "lower"  # y upwards
-        assert [panel.get_images()[0].get_clim() for panel in panels[3 * place * 4 :][:8]] == [
-            limits(truth[:, ~bodies, place])
+        assert [panel.get_images()[0].get_clim() for panel in panels[3 * index * 4 :][:8]] == [
+            limits(target[:, ~bodies, index])
         ] * 8
-        low, high = panels[(3 * place + 2) * 4].get_images()[0].get_clim()
-        assert low == -high == -np.abs((found - truth)[:, ~bodies, place]).max()
+        low, high = panels[(3 * index + 2) * 4].get_images()[0].get_clim()
+        assert low == -high == -np.abs((prediction - target)[:, ~bodies, index]).max()
 
 
-def test_what_is_inside_of_bodies_bears_on_no_colour(bodies):
-    truth, found = fields(), fields(seed=1)
-    wild = found.copy()
+def test_values_inside_bodies_do_not_change_the_colors(bodies):
+    target, prediction = fields(), fields(seed=1)
+    wild = prediction.copy()
     wild[:, bodies] = 1e6
     for one, other in zip(
-        panels_of(snapshots(truth, found, bodies, GRID, list("abcd"), "fields")),
-        panels_of(snapshots(truth, wild, bodies, GRID, list("abcd"), "fields")),
+        panels_of(snapshots(target, prediction, bodies, GRID, list("abcd"), "fields")),
+        panels_of(snapshots(target, wild, bodies, GRID, list("abcd"), "fields")),
         strict=True,
     ):
         assert one.get_images()[0].get_clim() == other.get_images()[0].get_clim()
 
 
-def test_cells_without_a_grid_stand_where_they_are(bodies, drawn):
-    truth, found = fields(2), fields(2, seed=1)
-    figure = drawn(snapshots(truth, found, bodies, FREE, ["a", "b"], "free"))
+def test_cells_without_a_grid_are_drawn_at_their_coordinates(bodies, drawn):
+    target, prediction = fields(2), fields(2, seed=1)
+    figure = drawn(snapshots(target, prediction, bodies, FREE, ["a", "b"], "free"))
     panel = panels_of(figure)[3]  # the second time of the first prediction
     (image,) = panel.get_images()
     shown = np.ma.filled(image.get_array().astype(float), np.nan)
     high, wide = shown.shape
     assert wide / high == pytest.approx((COLUMNS - 1) / (ROWS - 1), rel=0.01)
-    for cell, (x, y) in enumerate(PLACES):  # their middles, of which the outermost are at the edges
+    for cell, (x, y) in enumerate(CENTERS):  # the outermost centers are on the border
         value = shown[min(int(y / (ROWS - 1) * high), high - 1), min(int(x / (COLUMNS - 1) * wide), wide - 1)]
-        np.testing.assert_allclose(value, np.nan if bodies[cell] else found[1, cell, 0])
+        np.testing.assert_allclose(value, np.nan if bodies[cell] else prediction[1, cell, 0])
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ([-1.0, 1.0], (-1, 1)),
-        ([-0.5, 1.0], (-1, 1)),  # about as much on either side
+        ([-0.5, 1.0], (-1, 1)),  # similar on both sides
         ([-0.1, 1.0], (-0.1, 1)),
         ([3.0, 5.0], (3, 5)),
         ([2.0, 2.0], (1.5, 2.5)),
@@ -105,49 +105,49 @@ def test_cells_without_a_grid_stand_where_they_are(bodies, drawn):
         ([np.nan, np.nan], (-0.5, 0.5)),
     ],
 )
-def test_the_range_of_colours(values, expected):
+def test_the_range_of_colors(values, expected):
     assert limits(np.array(values)) == pytest.approx(expected, abs=0.02)
 
 
-def test_error_by_time(drawn, lines):
+def test_error_by_time_draws_the_errors_of_rollout_one_step_and_baseline(drawn, lines):
     given = result()
     panels = drawn(error_by_time(given, "errors")).axes
     assert [panel.get_title(loc="left") for panel in panels] == ["u", "v", "p"]
     curves = by_time(given)
-    names = {"model": "rollout", "one step": "one step ahead", "baseline": "frozen"}
-    for place, panel in enumerate(panels):
-        found = lines(panel)
-        assert set(found) == set(names.values())
+    names = {"model": "rollout", "one step": "one step ahead", "baseline": "frozen frame"}
+    for index, panel in enumerate(panels):
+        drawn_lines = lines(panel)
+        assert set(drawn_lines) == set(names.values())
         for kind, label in names.items():
-            x, y = found[label]
+            x, y = drawn_lines[label]
             assert x.tolist() == list(range(2, 14))  # the seed frame is the first
-            np.testing.assert_allclose(y, curves[kind][:, place])
+            np.testing.assert_allclose(y, curves[kind][:, index])
 
 
 def test_errors_of_several_models_by_time(drawn, lines):
     given = {"sea": [result(seed=1), result(seed=2)], "dmd": [result(seed=3)]}
     panels = drawn(errors_by_time(given, "errors")).axes
-    found = lines(panels[2])
-    assert list(found) == ["frozen", "sea", "dmd"]
+    curves = lines(panels[2])
+    assert list(curves) == ["frozen frame", "sea", "dmd"]
     mean = np.mean([by_time(each)["model"][:, 2] for each in given["sea"]], axis=0)
-    np.testing.assert_allclose(found["sea"][1], mean)
-    np.testing.assert_allclose(found["frozen"][1], by_time(given["sea"][0])["baseline"][:, 2])
+    np.testing.assert_allclose(curves["sea"][1], mean)
+    np.testing.assert_allclose(curves["frozen frame"][1], by_time(given["sea"][0])["baseline"][:, 2])
     assert "mean frame" in lines(errors_by_time({"a": [result(rollout=False)]}, "e").axes[0])
 
 
 @pytest.mark.parametrize("spec", [GRID, FREE], ids=["grid", "free"])
-def test_a_film_has_a_frame_a_step(spec, bodies, tmp_path):
-    truth, found = fields(), fields(seed=1)
-    frames = film(truth, found, bodies, spec, "film")
+def test_a_film_has_a_frame_for_each_step(spec, bodies, tmp_path):
+    target, prediction = fields(), fields(seed=1)
+    frames = film(target, prediction, bodies, spec, "film")
     assert len(frames) == 4
     assert {frame.shape for frame in frames} == {frames[0].shape}
     assert frames[0].dtype == np.uint8
     assert all((one != other).any() for one, other in pairwise(frames))
-    again = film(truth, found, bodies, spec, "film")
+    again = film(target, prediction, bodies, spec, "film")
     assert all(np.array_equal(one, other) for one, other in zip(frames, again, strict=True))
-    hidden = found.copy()
+    hidden = prediction.copy()
     hidden[:, bodies] = np.nan
-    assert np.array_equal(film(truth, hidden, bodies, spec, "film")[2], frames[2])
+    assert np.array_equal(film(target, hidden, bodies, spec, "film")[2], frames[2])
     style.save_film(frames, tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as written:
         assert (written.n_frames, written.size) == (4, frames[0].shape[1::-1])
@@ -156,18 +156,18 @@ def test_a_film_has_a_frame_a_step(spec, bodies, tmp_path):
 def test_a_long_rollout_is_shown_in_48_frames(bodies):
     frames = film(None, fields(100)[..., :1], bodies, FieldSpec(("u",), ((0,),), CELLS, (ROWS, COLUMNS)), "long")
     assert len(frames) == 48
-    alone, with_truth = (film(t, fields(1), bodies, GRID, "film")[0].shape for t in (None, fields(1)))
-    assert alone[0] > with_truth[0]  # one column instead of three
+    alone, with_target = (film(t, fields(1), bodies, GRID, "film")[0].shape for t in (None, fields(1)))
+    assert alone[0] > with_target[0]  # one column instead of three
 
 
-def test_a_rollout_that_leaves_all_bounds_is_drawn_all_the_same(bodies, drawn):
-    truth, found = fields(), fields(seed=1)
-    found[2], found[3] = np.inf, np.nan
+def test_a_rollout_with_inf_and_nan_is_drawn_without_warnings(bodies, drawn):
+    target, prediction = fields(), fields(seed=1)
+    prediction[2], prediction[3] = np.inf, np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        drawn(snapshots(truth, found, bodies, GRID, list("abcd"), "fields"))
-        assert len(film(truth, found, bodies, GRID, "film")) == 4
-        assert len(film(None, found, bodies, GRID, "film")) == 4
+        drawn(snapshots(target, prediction, bodies, GRID, list("abcd"), "fields"))
+        assert len(film(target, prediction, bodies, GRID, "film")) == 4
+        assert len(film(None, prediction, bodies, GRID, "film")) == 4
         given = result()
         given.error[0, 5:] = np.nan
         drawn(error_by_time(given, "errors"))

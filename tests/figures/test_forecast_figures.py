@@ -8,7 +8,7 @@ from adlx.figures.panels import POINTS, target_times
 from adlx.metrics.forecast_errors import horizon_mase, skill_by_series
 
 
-def test_panels_draw_the_last_windows_end_to_end(make_result, lines, drawn):
+def test_panels_draw_the_last_windows_in_order_of_time(make_result, lines, drawn):
     result = make_result(windows=400, horizon=24)
     figure = drawn(forecast_panels(result, "seq2seq on crypto (simulated)"))
     assert figure.get_suptitle() == "seq2seq on crypto (simulated)"
@@ -27,10 +27,10 @@ def test_panels_draw_the_last_windows_end_to_end(make_result, lines, drawn):
             np.testing.assert_array_equal(y, values[windows, :, index].ravel())
 
 
-def test_forecasts_break_between_windows_and_the_actual_does_not(make_result):
+def test_lines_of_forecasts_have_gaps_between_windows_and_the_actual_has_none(make_result):
     panel = forecast_panels(make_result(horizon=6), "t").axes[0]
-    breaks = {line.get_label(): int(np.isnan(line.get_ydata()).sum()) for line in panel.get_lines()}
-    assert breaks == {"actual": 0, "forecast": 10, "naive (last value)": 10}
+    num_gaps = {line.get_label(): int(np.isnan(line.get_ydata()).sum()) for line in panel.get_lines()}
+    assert num_gaps == {"actual": 0, "forecast": 10, "naive (last value)": 10}
     gaps = forecast_panels(make_result(windows=8, horizon=6, stride=4), "t").axes[0]
     assert [int(np.isnan(line.get_ydata()).sum()) for line in gaps.get_lines()] == [4, 4, 4]
 
@@ -47,7 +47,7 @@ def test_each_time_appears_once_whatever_the_stride(make_result, lines, stride):
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 9, 12])
-def test_one_panel_a_series(make_result, drawn, count):
+def test_each_series_has_a_panel(make_result, drawn, count):
     figure = drawn(forecast_panels(make_result(series=count), "t"))
     assert [panel.get_title(loc="left") for panel in figure.axes] == [f"S{index}" for index in range(count)]
 
@@ -61,7 +61,7 @@ def test_dates_are_readable_from_minutes_to_months(make_result, drawn, minutes, 
     assert sum(bool(label.get_text()) for label in figure.axes[-1].get_xticklabels()) >= 3
 
 
-def test_more_than_twelve_series_say_so(make_result, drawn):
+def test_the_title_says_that_only_twelve_series_are_drawn(make_result, drawn):
     figure = drawn(forecast_panels(make_result(series=14), "many"))
     assert len(figure.axes) == 12
     assert figure.get_suptitle() == "many (first 12 of 14 series)"
@@ -87,7 +87,7 @@ def test_target_times_skip_the_weekend(make_result):
     result = replace(make_result(windows=10, horizon=2), origin=days[:10])
     times = target_times(result)
     np.testing.assert_array_equal(times[:8], np.stack([days[1:9], days[2:10]], axis=1))
-    # behind the last origin (Tuesday) there is nothing to read: the usual step of a day
+    # after the last origin (Tuesday) the step is the usual one, a day
     np.testing.assert_array_equal(times[9], days[9] + np.array([1, 2]) * np.timedelta64(1, "D"))
 
 
@@ -127,7 +127,7 @@ def test_bars_are_as_wide_as_the_skill(make_result, drawn):
     assert top > bottom
 
 
-def test_fan_goes_on_from_the_end_of_the_context(lines, drawn):
+def test_fan_starts_at_the_end_of_the_context(lines, drawn):
     rng = np.random.default_rng(0)
     times = np.datetime64("2024-05-03", "ns") + np.arange(112) * np.timedelta64(1, "h")
     values = rng.normal(size=(112, 2)).cumsum(axis=0) * [1000, 1e-6]
@@ -141,7 +141,7 @@ def test_fan_goes_on_from_the_end_of_the_context(lines, drawn):
         np.testing.assert_array_equal(y, values[99:, index])
 
 
-def test_fan_with_a_context_shorter_than_it_would_show(lines):
+def test_fan_draws_a_short_context_whole(lines):
     times = np.datetime64("2024-05-03", "ns") + np.arange(7) * np.timedelta64(1, "D")
     values = np.arange(7.0)[:, None]
     figure = forecast_fan(times[:5], values[:5], times[5:], values[5:], ("a",), "t")

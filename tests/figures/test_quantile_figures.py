@@ -88,7 +88,7 @@ def test_intervals_are_drawn_as_long_as_shades_can_be_told_apart(make_result, dr
 
 
 @pytest.mark.parametrize(("windows", "horizon"), [(1, 1), (1, 2), (1, 5), (2, 1), (40, 1), (2, 5)])
-def test_bands_can_be_seen_however_few_the_points(make_result, drawn, windows, horizon):
+def test_bands_are_visible_with_few_points(make_result, drawn, windows, horizon):
     figure = drawn(forecast_panels(make_result(windows, horizon, series=1, levels=LEVELS), "t"))
     picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
     below = int(picture.shape[0] * 0.8)  # without the legend
@@ -97,7 +97,7 @@ def test_bands_can_be_seen_however_few_the_points(make_result, drawn, windows, h
         assert (np.abs(picture[:below] - color[0, :3]).max(axis=-1) <= 1).sum() > 200
 
 
-def test_a_lone_point_has_bars_for_bands_and_every_line_is_marked(make_result):
+def test_a_single_point_has_vertical_bars_and_markers(make_result):
     result = make_result(windows=1, horizon=1, series=2, levels=LEVELS)
     for index, panel in enumerate(forecast_panels(result, "t").axes):
         for label, places in ENDS.items():
@@ -112,20 +112,20 @@ def test_a_lone_point_has_bars_for_bands_and_every_line_is_marked(make_result):
 
 
 @pytest.mark.parametrize(("series", "horizon"), [(7, 5), (1, 5), (2, 1), (1, 48)])
-def test_fan_opens_from_the_last_value(drawn, series, horizon):
+def test_fan_starts_at_the_last_value(drawn, series, horizon):
     figure, values, quantiles = fan(series, horizon)
     drawn(figure)
     assert list(legend_of(figure)) == ["context", "80 % interval", "50 % interval", "forecast"]
     for index, panel in enumerate(figure.axes):
         for label, places in ENDS.items():
-            (found,) = ends(bands(panel)[label])
-            np.testing.assert_array_equal(found[0], values[[59, 59], index])
-            np.testing.assert_allclose(found[1:], quantiles[:, index, list(places)])
+            (band_ends,) = ends(bands(panel)[label])
+            np.testing.assert_array_equal(band_ends[0], values[[59, 59], index])
+            np.testing.assert_allclose(band_ends[1:], quantiles[:, index, list(places)])
         low, high = panel.get_ylim()
         assert low < quantiles[:, index].min() and quantiles[:, index].max() < high
 
 
-def test_a_fan_of_a_point_has_no_bands(drawn):
+def test_a_fan_without_quantiles_has_no_bands(drawn):
     times = np.datetime64("2024-05-03", "ns") + np.arange(12) * np.timedelta64(1, "h")
     values = np.arange(12.0)[:, None]
     figure = drawn(forecast_fan(times[:9], values[:9], times[9:], values[9:], ("a",), "t"))
@@ -142,23 +142,23 @@ def test_calibration_draws_the_share_below_each_quantile(make_result, drawn, lin
         f"naive (last value), CRPS {table['baseline/crps']:#.4g}": result.quantiles.naive,
         f"forecast, CRPS {table['test/crps']:#.4g}": result.quantiles.values,
     }
-    found = lines(panel)
-    assert list(found) == ["calibrated", *expected, "thin: each of 3 series"]
-    np.testing.assert_array_equal(found["calibrated"], [[0, 1], [0, 1]])
+    curves = lines(panel)
+    assert list(curves) == ["calibrated", *expected, "thin: each of 3 series"]
+    np.testing.assert_array_equal(curves["calibrated"], [[0, 1], [0, 1]])
     thin = [line.get_ydata() for line in panel.get_lines() if line.get_label().startswith("_")]
     shares = []
     for label, values in expected.items():
         by_series = [(result.target[..., [s]] <= values[..., s, :]).mean(axis=(0, 1)) for s in range(3)]
-        np.testing.assert_array_equal(found[label][0], levels)
-        np.testing.assert_allclose(found[label][1], np.mean(by_series, axis=0))
+        np.testing.assert_array_equal(curves[label][0], levels)
+        np.testing.assert_allclose(curves[label][1], np.mean(by_series, axis=0))
         shares += by_series
     np.testing.assert_allclose(thin, shares)
 
 
-def test_calibration_is_square_and_whole_at_its_ends(make_result, drawn):
+def test_calibration_is_square_and_not_cut_off_at_0_and_1(make_result, drawn):
     result = make_result(windows=1, horizon=1, series=1, levels=LEVELS)
-    sure = replace(result.quantiles, values=result.target[..., None] + np.array([-4.0, -3, -2, 1, 2]))
-    figure = drawn(calibration(replace(result, quantiles=sure), "t"))
+    narrow = replace(result.quantiles, values=result.target[..., None] + np.array([-4.0, -3, -2, 1, 2]))
+    figure = drawn(calibration(replace(result, quantiles=narrow), "t"))
     (panel,) = figure.axes
     box = panel.get_window_extent()
     assert box.width == pytest.approx(box.height)
@@ -169,7 +169,7 @@ def test_calibration_is_square_and_whole_at_its_ends(make_result, drawn):
     assert not any("thin" in label for label in legend_of(figure))
 
 
-def test_comparison_panels_show_points_alone(make_result, lines):
+def test_comparison_panels_draw_no_bands(make_result, lines):
     first = make_result(levels=LEVELS)
     figure = panels(
         {"transformer": first, "nlinear": replace(first, quantiles=None, prediction=0.99 * first.target)}, "t"

@@ -11,7 +11,7 @@ def images(count, channels=1, height=12, width=16, seed=0):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_originals_stand_above_their_reconstructions(channels, drawn):
+def test_originals_are_above_their_reconstructions(channels, drawn):
     originals, decoded = images(11, channels)
     figure = drawn(pairs(originals, decoded, "eleven"))
     assert len(figure.axes) == 2
@@ -19,13 +19,13 @@ def test_originals_stand_above_their_reconstructions(channels, drawn):
         (image,) = panel.get_images()
         mosaic = np.asarray(image.get_array())
         assert mosaic.shape == (2 * 12 + 1, COLUMNS * 17 - 1, 3)
-        for place in range(COLUMNS):
-            at = row * COLUMNS + place
-            part = mosaic[:, place * 17 : place * 17 + 16]
-            if at < 11:
-                for top, wanted in ((0, originals[at]), (13, decoded[at])):
-                    grey_or_rgb = np.broadcast_to(wanted.transpose(1, 2, 0), (12, 16, 3))
-                    np.testing.assert_array_equal(part[top : top + 12], grey_or_rgb)
+        for column in range(COLUMNS):
+            index = row * COLUMNS + column
+            part = mosaic[:, column * 17 : column * 17 + 16]
+            if index < 11:
+                for top, image in ((0, originals[index]), (13, decoded[index])):
+                    gray_or_rgb = np.broadcast_to(image.transpose(1, 2, 0), (12, 16, 3))
+                    np.testing.assert_array_equal(part[top : top + 12], gray_or_rgb)
             else:
                 assert (part == 255).all()
         assert [label.get_text() for label in panel.get_yticklabels()] == ["original", "reconstruction"]
@@ -43,10 +43,10 @@ def test_each_pair_has_its_psnr(drawn):
     assert panel.get_xlabel() == "PSNR of each pair"
 
 
-def test_no_more_pairs_than_asked_for():
+def test_the_number_of_pairs_is_limited():
     originals, decoded = images(40)
     assert [len(panel.get_xticks()) for panel in pairs(originals, decoded, "t").axes] == [8, 8]
-    assert [len(panel.get_xticks()) for panel in pairs(originals, decoded, "t", most=5).axes] == [5]
+    assert [len(panel.get_xticks()) for panel in pairs(originals, decoded, "t", limit=5).axes] == [5]
 
 
 @pytest.mark.parametrize(
@@ -73,23 +73,23 @@ def test_rows_and_a_title_of_two_lines_do_not_overlap(drawn):
 
 
 def test_enlarged_pixels_are_sharp_and_reduced_ones_averaged():
-    for size, wanted in ((32, "nearest"), (400, "antialiased")):
+    for size, expected in ((32, "nearest"), (400, "antialiased")):
         (image,) = pairs(*images(8, 1, size, size), "t").axes[0].get_images()
-        assert image.get_interpolation() in ((wanted, "auto") if wanted == "antialiased" else (wanted,))
+        assert image.get_interpolation() in ((expected, "auto") if expected == "antialiased" else (expected,))
 
 
-def test_what_is_no_image_is_refused():
+def test_arrays_that_are_no_images_raise_an_error():
     originals, decoded = images(3, channels=2)
-    with pytest.raises(ValueError, match=r"\(3, 2, 12, 16\) .* not of grey or colour images"):
+    with pytest.raises(ValueError, match=r"\(3, 2, 12, 16\) .* not those of gray or color images"):
         pairs(originals, decoded, "t")
     originals, decoded = images(3)
-    with pytest.raises(ValueError, match="not of grey"):
+    with pytest.raises(ValueError, match="not those of gray"):
         pairs(originals, decoded[:2], "t")
     with pytest.raises(ValueError, match="0 images"):
         pairs(originals[:0], decoded[:0], "t")
 
 
-def test_code_usage_sorts_the_codes_and_tells_the_perplexity(drawn):
+def test_code_usage_sorts_the_codes_and_shows_the_perplexity(drawn):
     codes = np.array([[[0, 0]], [[2, 5]], [[0, 2]], [[5, 0]]])
     figure = drawn(code_usage(codes, 8, "eight"))
     (panel,) = figure.axes
@@ -102,8 +102,8 @@ def test_code_usage_sorts_the_codes_and_tells_the_perplexity(drawn):
     np.testing.assert_allclose(even.get_ydata(), 1 / 8)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "3 of 8 codes used, perplexity 2.828",
-        "all used equally, perplexity 8",
-        "5 never used",
+        "all codes equally often, perplexity 8",
+        "5 codes never used",
     ]
     assert panel.get_yscale() == "log"
     assert panel.get_xlim() == (0.5, 8.5)
@@ -118,7 +118,7 @@ def test_code_usage_sorts_the_codes_and_tells_the_perplexity(drawn):
         (np.zeros((1, 1, 1), int), 1, ["100 %"]),
     ],
 )
-def test_whole_decades_hold_every_share(codes, codebook, ticks, drawn):
+def test_the_axis_spans_whole_decades_with_all_shares(codes, codebook, ticks, drawn):
     (panel,) = drawn(code_usage(codes, codebook, "t")).axes
     low, high = panel.get_ylim()
     steps = panel.patches[0].get_data().values

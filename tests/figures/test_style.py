@@ -22,11 +22,11 @@ from adlx.figures import style
         ([7.0], ["7"]),
     ],
 )
-def test_ticks_have_the_decimals_that_tell_them_apart(ticks, texts):
+def test_ticks_have_as_many_decimals_as_needed(ticks, texts):
     assert style.NumberFormatter().format_ticks(ticks) == texts
 
 
-def test_style_leaves_the_users_settings_alone():
+def test_style_does_not_change_the_settings_of_the_user():
     with matplotlib.rc_context({"axes.spines.top": True, "font.size": 17.0}):
         with style.styled():
             assert matplotlib.rcParams["axes.spines.top"] is False
@@ -35,7 +35,7 @@ def test_style_leaves_the_users_settings_alone():
         assert matplotlib.rcParams["font.size"] == 17.0
 
 
-def test_save_writes_a_png_of_150_dpi_whole(tmp_path):
+def test_save_writes_a_png_of_150_dpi_and_no_other_file(tmp_path):
     path = tmp_path / "figures" / "a.png"
     with style.styled():
         figure = style.blank("title", height=2.0)
@@ -46,7 +46,7 @@ def test_save_writes_a_png_of_150_dpi_whole(tmp_path):
     assert os.listdir(path.parent) == ["a.png"]
 
 
-def test_a_failed_save_leaves_the_old_picture(tmp_path):
+def test_a_failed_save_does_not_change_the_old_file(tmp_path):
     class Broken(Figure):
         def savefig(self, fname, **_):
             fname.write(b"half a picture")
@@ -60,14 +60,14 @@ def test_a_failed_save_leaves_the_old_picture(tmp_path):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-def test_colours_do_not_repeat_before_the_dashes_change():
+def test_all_colors_are_used_before_the_line_style_changes():
     looks = [style.model_looks(index) for index in range(18)]
     assert len(set(looks)) == 18
     assert [dash for _, dash in looks[:6]] == ["-"] * 6
 
 
 def test_nothing_imports_pyplot():
-    """pyplot picks a backend and keeps every figure alive; arch takes 2 s."""
+    """pyplot selects a backend and keeps all figures in memory; the import of arch takes 2 s."""
     modules = "adlx.figures.forecast, adlx.figures.curves, adlx.figures.comparison, adlx.metrics.significance"
     code = f"import sys, {modules}; print([m for m in ('matplotlib.pyplot', 'arch', 'scipy') if m in sys.modules])"
     path = os.pathsep.join(sys.path)
@@ -75,7 +75,7 @@ def test_nothing_imports_pyplot():
     assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_legend_spreads_over_as_many_columns_as_fit():
+def test_the_legend_has_as_many_columns_as_fit():
     with style.styled():
         for labels, columns in (
             (["a", "b", "c"], 3),
@@ -96,7 +96,7 @@ def test_legend_spreads_over_as_many_columns_as_fit():
 
 @pytest.mark.parametrize("length", [4, 30, 60, 90, 150])
 @pytest.mark.parametrize("count", [2, 6, 12])
-def test_a_long_legend_leaves_panels_their_height(count, length, drawn):
+def test_a_long_legend_does_not_make_panels_smaller(count, length, drawn):
     def panel_of(labels: list[str]):
         with style.styled():
             figure = style.blank("title", height=2.9)
@@ -108,5 +108,5 @@ def test_a_long_legend_leaves_panels_their_height(count, length, drawn):
         return drawn(figure).axes[0]
 
     height = panel_of(["a"]).get_window_extent().height
-    found = panel_of([f"{order} {'word ' * 40}"[:length] for order in range(count)])
-    assert found.get_window_extent().height == pytest.approx(height, rel=0.15)
+    panel = panel_of([f"{order} {'word ' * 40}"[:length] for order in range(count)])
+    assert panel.get_window_extent().height == pytest.approx(height, rel=0.15)

@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Figures that compare runs by one metric."""
 
 import textwrap
 
@@ -13,13 +13,13 @@ from adlx.metrics.text import mean_and_deviation, significant
 
 @style.styled()
 def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
-    """A row for each entry of the table, in its order from the top: mean as a dot, deviation over seeds as a bar.
+    """A row for each row of the table, in the same order: the mean as a dot, the deviation over seeds as an error bar.
 
     Args:
-        table: columns `label`, `mean`, `std` (NaN for one seed), `n` (seeds), `baseline` (NaN where there is none).
-            One baseline for all rows is drawn as one line; else each row has its own tick.
-        metric: what the values are, for the axis.
-        title: of the figure.
+        table: columns `label`, `mean`, `std` (NaN for one seed), `n` (seeds), `baseline` (NaN if there is none).
+            If all rows have the same baseline, it is one line; otherwise each row has its own tick.
+        metric: label of the axis.
+        title: title of the figure.
     """
     labels = [textwrap.fill(str(label), 48) for label in table["label"]]
     lines = max((label.count("\n") + 1 for label in labels), default=1)
@@ -33,7 +33,7 @@ def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
     panel.set_ylim(len(table) - 0.4, -0.6)
     panel.set_xlabel(metric)
     panel.xaxis.set_major_formatter(style.NumberFormatter())
-    values = panel.twinx()  # only for its labels: the numbers stand in a column of their own
+    values = panel.twinx()  # only for its tick labels, which show the numbers in a column
     values.set_ylim(panel.get_ylim())
     values.set_yticks(rows, [_value(*row) for row in zip(mean, std, table["n"], strict=True)])
     values.tick_params(length=0)
@@ -43,13 +43,13 @@ def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
 
 @style.styled()
 def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np.ndarray) -> Figure:
-    """The metric against a number, on a logarithmic scale where it spans decades: a line for each label.
+    """The metric as a function of a numeric setting, with a line for each label; logarithmic for a wide range.
 
     Args:
         curve: columns `label`, `x`, `mean`, `std` (NaN for one seed); a label with one x is a point.
-        metric, key: what the axes are.
-        title: of the figure.
-        baseline: drawn as a line where all rows share one.
+        metric, key: labels of the axes.
+        title: title of the figure.
+        baseline: baselines of the rows; drawn as a line if all are equal.
     """
     figure = style.blank(title, height=4.6)
     panel = figure.add_subplot()
@@ -65,8 +65,8 @@ def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np
     values = curve["x"].to_numpy(dtype=float)
     if values.min() > 0 and values.max() > 20 * values.min():
         panel.set_xscale("log")
-        if len(places := np.unique(values)) <= 10:
-            panel.set_xticks(places, [f"{place:,.6g}" for place in places])
+        if len(ticks := np.unique(values)) <= 10:
+            panel.set_xticks(ticks, [f"{tick:,.6g}" for tick in ticks])
             panel.set_xticks([], minor=True)
     else:
         panel.xaxis.set_major_formatter(style.NumberFormatter())

@@ -1,4 +1,4 @@
-"""How a training went."""
+"""Training and validation loss over the training steps."""
 
 import numpy as np
 import pandas as pd
@@ -9,20 +9,20 @@ from matplotlib.ticker import LogFormatterMathtext, MaxNLocator
 from adlx.figures import style
 from adlx.metrics.text import significant
 
-WIDE = 20.0
-"""Largest over smallest loss from which a linear axis hides the end of the training."""
+LOG_RATIO = 20.0
+"""Ratio of largest to smallest loss above which the axis is logarithmic; a linear one hides the last steps."""
 
 LOSSES = {"train/loss": ("training", "#56B4E9"), "val/loss": ("validation", "#D55E00")}
 
 
 @style.styled()
 def training_curves(table: pd.DataFrame, title: str) -> Figure:
-    """Training and validation loss by step, the best validation marked; the learning rate below where it varies.
+    """Training and validation loss by step, with the best validation marked, and the learning rate if it varies.
 
     Args:
         table: a run's metrics.csv: `step`, `epoch`, and metrics such as `train/loss`, `val/loss` and `lr`, which are
-            NaN in rows where they were not logged. Values that are not finite (a diverged loss) are not drawn.
-        title: of the figure.
+            NaN in rows without a value. Infinite values and NaN (a diverged loss) are not drawn.
+        title: title of the figure.
     """
     rate = _logged(table, "lr")
     varies = rate.nunique() > 1
@@ -59,7 +59,7 @@ def _losses(panel: Axes, table: pd.DataFrame) -> None:
     if "val/loss" in curves:
         _mark_best(panel, curves["val/loss"], table)
     values = np.concatenate([curve.to_numpy() for curve in curves.values()])
-    if values.min() > 0 and values.max() / values.min() > WIDE:
+    if values.min() > 0 and values.max() / values.min() > LOG_RATIO:
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(LogFormatterMathtext())
     else:
@@ -68,7 +68,7 @@ def _losses(panel: Axes, table: pd.DataFrame) -> None:
 
 
 def _mark_best(panel: Axes, curve: pd.Series, table: pd.DataFrame) -> None:
-    """The numbers go to the legend: beside the point they would cover the curves."""
+    """Marks the best validation loss. Its numbers are in the legend; next to the point they would hide the curves."""
     step = int(curve.to_numpy().argmin())
     at, value = curve.index[step], float(curve.iloc[step])
     label = f"best {significant(value)} at step {at:,.0f}"
@@ -79,7 +79,7 @@ def _mark_best(panel: Axes, curve: pd.Series, table: pd.DataFrame) -> None:
 
 
 def _logged(table: pd.DataFrame, name: str) -> pd.Series:
-    """The finite values of a column by step, empty where it is absent."""
+    """The finite values of a column by step; empty if the column does not exist."""
     if name not in table:
         return pd.Series(dtype=float)
     values = pd.Series(table[name].to_numpy(dtype=float), index=table["step"].to_numpy(dtype=float))

@@ -1,6 +1,6 @@
-"""Physical fields: truth, prediction and error side by side, error against time, and films of rollouts.
+"""Physical fields: target, prediction and error at several times, error over time, and films of rollouts.
 
-Shapes: T time steps, F fields; bodies (cells,) is true inside of them.
+Shapes: T time steps, F fields; bodies (cells,) is True in cells inside a solid body.
 """
 
 from collections.abc import Sequence
@@ -17,47 +17,47 @@ from adlx.metrics.fields import FieldResult, by_field, by_time
 from adlx.specs import FieldSpec
 
 MAP, ERROR_MAP, BODY = "RdBu_r", "PuOr", "#555555"
-MOST_FRAMES = 48
+MAX_FRAMES = 48
 MARKERS = ("o", "s", "D")
-"""Of dots, where colours are used up."""
+"""Markers of dots; the next marker begins when all colors are used."""
 
 
 @style.styled()
 def snapshots(
-    truth: np.ndarray, found: np.ndarray, bodies: np.ndarray, spec: FieldSpec, labels: Sequence[str], title: str
+    target: np.ndarray, prediction: np.ndarray, bodies: np.ndarray, spec: FieldSpec, labels: Sequence[str], title: str
 ) -> Figure:
-    """For each field three rows, truth, prediction and their difference, at several times.
+    """Three rows for each field: target (labeled with the field's name), prediction, and error; a column for each time.
 
     Args:
-        truth, found: (T, cells, F).
+        target, prediction: (T, cells, F).
         bodies: (cells,) bool.
-        spec: of the fields.
-        labels: what each time is called.
-        title: of the figure.
+        spec: describes the fields.
+        labels: titles of the columns, one for each time.
+        title: title of the figure.
     """
-    times, count = len(truth), len(spec.fields)
+    times, count = len(target), len(spec.fields)
     high, wide = _size(spec)
     width = style.WIDTH / times
     height = min(1.6, max(0.55, 0.8 * width * high / wide))
     figure = style.blank(title, height=0.8 + 3 * count * height)
     panels = figure.subplots(3 * count, times, squeeze=False)
-    for place, name in enumerate(spec.fields):
-        low, top = limits(truth[..., place][:, ~bodies])
-        errors = found[..., place] - truth[..., place]
+    for index, name in enumerate(spec.fields):
+        low, top = limits(target[..., index][:, ~bodies])
+        errors = prediction[..., index] - target[..., index]
         sizes = np.abs(errors[:, ~bodies])
-        most = max(float(sizes.max(where=np.isfinite(sizes), initial=0)), 1e-12)
+        largest = max(float(sizes.max(where=np.isfinite(sizes), initial=0)), 1e-12)
         rows = (
-            (truth, name, low, top, MAP),
-            (found, "predicted", low, top, MAP),
-            (None, "error", -most, most, ERROR_MAP),
+            (target, name, low, top, MAP),
+            (prediction, "prediction", low, top, MAP),
+            (None, "error", -largest, largest, ERROR_MAP),
         )
         for offset, (values, label, bottom, above, colors) in enumerate(rows):
-            row = panels[3 * place + offset]
+            row = panels[3 * index + offset]
             drawn = []
             for time in range(times):
-                shown = errors[time] if values is None else values[time, :, place]
+                shown = errors[time] if values is None else values[time, :, index]
                 drawn.append(_draw(row[time], shown, bodies, spec, bottom, above, colors))
-                if place == 0 and offset == 0:
+                if index == 0 and offset == 0:
                     row[time].set_title(labels[time], fontsize="medium")
             row[0].set_ylabel(label)
             figure.colorbar(drawn[0], ax=list(row), aspect=8, pad=0.01, format="%.2g", ticks=[bottom, above])
@@ -65,12 +65,14 @@ def snapshots(
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """The range of colours: what all but the outermost half a per cent of the finite values span."""
+    """The range of colors: from the 0.5 % to the 99.5 % quantile of the finite values, which ignores outliers."""
     values = values[np.isfinite(values)]
     if not len(values):
         return -0.5, 0.5
     low, top = (float(value) for value in np.quantile(values, [0.005, 0.995]))
-    if low < 0 < top and min(-low, top) > 0.25 * max(-low, top):  # about as much on either side: zero in the middle
+    if low < 0 < top and min(-low, top) > 0.25 * max(
+        -low, top
+    ):  # similar range on both sides: symmetric, with zero in the middle
         return -max(-low, top), max(-low, top)
     return (low, top) if top > low else (low - 0.5, top + 0.5)
 
@@ -87,7 +89,7 @@ def _draw(
 
 
 def _shown(values: np.ndarray, bodies: np.ndarray, spec: FieldSpec) -> np.ndarray:
-    """(H, W) of (cells,), not a number where no fluid is."""
+    """Image (H, W) of values (cells,), NaN inside bodies and holes."""
     fluid = np.where(bodies, np.nan, values)
     if spec.grid is not None:
         return fluid.reshape(spec.grid)
@@ -100,25 +102,25 @@ def _size(spec: FieldSpec) -> tuple[int, ...]:
 
 
 def error_by_time(result: FieldResult, title: str) -> Figure:
-    """Error of each field over its deviation, step by step, mean over trajectories."""
+    """Error of each field, divided by its deviation, at each time step; mean over trajectories."""
     looks = {
         "model": {"color": style.MODEL, "label": "rollout"},
         "one step": {"color": style.MODEL, "linestyle": ":", "label": "one step ahead"},
-        "baseline": {"color": style.NAIVE, "linestyle": "--", "label": "frozen"},
+        "baseline": {"color": style.NAIVE, "linestyle": "--", "label": "frozen frame"},
     }
     return _by_time([(values, looks[kind]) for kind, values in by_time(result).items()], result, title)
 
 
 def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
-    """As `error_by_time`, of several models, each the mean over its runs, and the baseline.
+    """As `error_by_time`, for several models, each with the mean over its runs, and the baseline.
 
     Args:
-        results: of the same trajectories, by label.
-        title: of the figure.
+        results: results of the same trajectories, by label.
+        title: title of the figure.
     """
     first = next(iter(results.values()))[0]
-    frozen = "mean frame" if first.onestep_error is None else "frozen"
-    curves = [(by_time(first)["baseline"], {"color": style.NAIVE, "linestyle": "--", "label": frozen})]
+    baseline = "mean frame" if first.onestep_error is None else "frozen frame"
+    curves = [(by_time(first)["baseline"], {"color": style.NAIVE, "linestyle": "--", "label": baseline})]
     for order, (label, group) in enumerate(results.items()):
         color, dash = style.model_looks(order)
         mean = np.mean([by_time(result)["model"] for result in group], axis=0)
@@ -127,7 +129,7 @@ def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
 
 
 def compared(results: dict[str, list[FieldResult]], labels: Sequence[str], where: str, title: str) -> dict[str, Figure]:
-    """Error by field, mean and deviation over the runs of each configuration, and their mean against time."""
+    """Error by field, with mean and deviation over the runs of each configuration, and mean error over time."""
     names = results[labels[0]][0].names
     return {
         "fields": errors_by_field(by_field(results, labels), names, title),
@@ -137,31 +139,32 @@ def compared(results: dict[str, list[FieldResult]], labels: Sequence[str], where
 
 @style.styled()
 def errors_by_field(errors: dict[str, np.ndarray], names: Sequence[str], title: str) -> Figure:
-    """A group a field, in it a dot a configuration, the mean over its runs, their deviation as a bar.
+    """A group per field with a dot per configuration: the mean over its runs, with their deviation as an error bar.
 
-    From zero, or logarithmic where means span more than a decade; for a mean that is not finite an infinity at the top.
+    The axis starts at zero, or is logarithmic if means span more than a decade. If a mean is not finite, an infinity
+    sign at the top replaces the dot.
 
     Args:
-        errors: (runs, F) VRMSE, by label; the last is the baseline, drawn as a dashed line.
-        names: of the fields.
-        title: of the figure.
+        errors: VRMSE (runs, F) by label; the last is the baseline, drawn as a dashed line.
+        names: names of the fields.
+        title: title of the figure.
     """
-    *models, frozen = errors
+    *models, baseline_label = errors
     *values, baseline = errors.values()
     figure = style.blank(title, height=3.8)
     panel = figure.add_subplot()
     fields = np.arange(len(names))
-    means = np.stack([found.mean(axis=0) for found in errors.values()])
+    means = np.stack([runs.mean(axis=0) for runs in errors.values()])
     known = means[np.isfinite(means)]
-    if wide := len(known) > 0 and 0 < 10 * known.min() < known.max():
+    if is_wide := len(known) > 0 and 0 < 10 * known.min() < known.max():
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.yaxis.set_minor_formatter("")
     looks = {"colors": style.NAIVE, "linestyles": "--", "linewidth": 1.3}
-    panel.hlines(baseline.mean(axis=0), fields - 0.42, fields + 0.42, label=frozen, **looks)
-    for order, (label, found) in enumerate(zip(models, values, strict=True)):
-        _dots(panel, fields + 0.8 * ((order + 0.5) / len(models) - 0.5), found, order, label)
-    if not wide:
+    panel.hlines(baseline.mean(axis=0), fields - 0.42, fields + 0.42, label=baseline_label, **looks)
+    for order, (label, runs) in enumerate(zip(models, values, strict=True)):
+        _dots(panel, fields + 0.8 * ((order + 0.5) / len(models) - 0.5), runs, order, label)
+    if not is_wide:
         panel.set_ylim(bottom=0)
     panel.set_xticks(fields, list(names))
     panel.set_xlim(-0.5, len(names) - 0.5)
@@ -171,28 +174,28 @@ def errors_by_field(errors: dict[str, np.ndarray], names: Sequence[str], title: 
     return figure
 
 
-def _dots(panel: Axes, places: np.ndarray, found: np.ndarray, order: int, label: str) -> None:
-    """Mean and deviation over runs of values (runs, F), at F places; infinity at the top where one is not finite."""
+def _dots(panel: Axes, x: np.ndarray, runs: np.ndarray, order: int, label: str) -> None:
+    """Draws mean and deviation of values (runs, F) at F positions, and an infinity sign if a value is not finite."""
     color, _ = style.model_looks(order)
     marker = MARKERS[order // len(style.MODELS) % len(MARKERS)]
-    finite = np.isfinite(found).all(axis=0)
-    drawn = np.where(finite, found, np.nan)
+    finite = np.isfinite(runs).all(axis=0)
+    drawn = np.where(finite, runs, np.nan)
     spread = drawn.std(axis=0, ddof=1) if len(drawn) > 1 else None
     looks = {"color": color, "markersize": 5, "capsize": 3, "elinewidth": 1.4}
-    panel.errorbar(places, drawn.mean(axis=0), yerr=spread, fmt=marker, label=label, **looks)
-    for place in places[~finite]:
+    panel.errorbar(x, drawn.mean(axis=0), yerr=spread, fmt=marker, label=label, **looks)
+    for position in x[~finite]:
         high = panel.get_xaxis_transform()
-        panel.text(place, 1.0, "\N{INFINITY}", color=color, fontsize=14, ha="center", va="top", transform=high)
+        panel.text(position, 1.0, "\N{INFINITY}", color=color, fontsize=14, ha="center", va="top", transform=high)
 
 
 @style.styled()
 def _by_time(curves: Sequence[tuple[np.ndarray, dict[str, Any]]], result: FieldResult, title: str) -> Figure:
-    """Curves (T, F), a panel a field."""
+    """Draws curves (T, F), with one panel per field."""
     figure = style.blank(title, height=2.9)
     panels = figure.subplots(1, len(result.names), squeeze=False, sharey=True)[0]
-    for place, (panel, name) in enumerate(zip(panels, result.names, strict=True)):
+    for index, (panel, name) in enumerate(zip(panels, result.names, strict=True)):
         for values, looks in curves:
-            panel.plot(result.start + 1 + np.arange(len(values)), values[:, place], **looks)
+            panel.plot(result.start + 1 + np.arange(len(values)), values[:, index], **looks)
         panel.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=1)
         panel.set_title(name)
         panel.set_xlabel("time step")
@@ -204,40 +207,41 @@ def _by_time(curves: Sequence[tuple[np.ndarray, dict[str, Any]]], result: FieldR
 
 @style.styled()
 def film(
-    truth: np.ndarray | None, found: np.ndarray, bodies: np.ndarray, spec: FieldSpec, title: str
+    target: np.ndarray | None, prediction: np.ndarray, bodies: np.ndarray, spec: FieldSpec, title: str
 ) -> list[np.ndarray]:
-    """Frames (H, W, 3) uint8 of a rollout, a row a field: truth, prediction and error; without a truth, prediction.
+    """Frames (H, W, 3) uint8 of a rollout, with one row per field: target, prediction and error.
 
     Args:
-        truth, found: (T, cells, F); of many steps, 48 are shown.
+        target: (T, cells, F); None: the film shows the prediction only.
+        prediction: (T, cells, F); a long rollout is reduced to 48 frames.
         bodies: (cells,) bool.
-        spec: of the fields.
-        title: of the film.
+        spec: describes the fields.
+        title: title of the film.
     """
-    chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_FRAMES, len(found))).astype(int))
+    chosen = np.unique(np.linspace(0, len(prediction) - 1, min(MAX_FRAMES, len(prediction))).astype(int))
     high, wide = _size(spec)
-    kinds = ["predicted"] if truth is None else ["truth", "predicted", "error"]
+    kinds = ["prediction"] if target is None else ["target", "prediction", "error"]
     count = len(spec.fields)
     side = 7.0 / len(kinds)
     figure = Figure(figsize=(7.4, 0.6 + count * (side * high / wide + 0.12)), dpi=90, layout="constrained")
     figure.suptitle(title, fontsize=10)
     panels = figure.subplots(count, len(kinds), squeeze=False)
     drawn = []
-    for place, name in enumerate(spec.fields):
-        reference = found if truth is None else truth
-        low, top = limits(reference[..., place][:, ~bodies])
-        parts = {"predicted": (found[..., place], low, top, MAP)}
-        if truth is not None:
+    for index, name in enumerate(spec.fields):
+        reference = prediction if target is None else target
+        low, top = limits(reference[..., index][:, ~bodies])
+        parts = {"prediction": (prediction[..., index], low, top, MAP)}
+        if target is not None:
             half = max((top - low) / 2, 1e-12)
-            errors = found[..., place] - truth[..., place]
-            parts |= {"truth": (truth[..., place], low, top, MAP), "error": (errors, -half, half, ERROR_MAP)}
+            errors = prediction[..., index] - target[..., index]
+            parts |= {"target": (target[..., index], low, top, MAP), "error": (errors, -half, half, ERROR_MAP)}
         for column, kind in enumerate(kinds):
-            panel = panels[place, column]
+            panel = panels[index, column]
             values, bottom, above, colors = parts[kind]
             drawn.append((_draw(panel, values[0], bodies, spec, bottom, above, colors), values))
-            if place == 0:
+            if index == 0:
                 panel.set_title(kind, fontsize=9)
-        panels[place, 0].set_ylabel(name)
+        panels[index, 0].set_ylabel(name)
     canvas = FigureCanvasAgg(figure)
     frames = []
     for time in chosen:
@@ -245,5 +249,5 @@ def film(
             image.set_data(_shown(values[time], bodies, spec))
         canvas.draw()
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-        figure.set_layout_engine("none")  # laid out once
+        figure.set_layout_engine("none")  # the layout is computed only once
     return frames

@@ -1,4 +1,4 @@
-"""A forecast against what happened, and how good it is by step and by series.
+"""Forecasts and actual values, and errors by step and by series.
 
 Shapes: N windows, C context steps, H horizon steps, S series.
 """
@@ -22,27 +22,27 @@ from adlx.metrics.skill import skill
 from adlx.metrics.text import MINUS, significant
 
 BANDS = 4
-"""Intervals drawn at most: shades that can still be told apart."""
+"""Largest number of intervals; more shades could not be distinguished."""
 
 TINT = 0.18
-"""Weight of the forecast's colour in the widest band; each narrower one takes as much of what is left."""
+"""Share of the forecast color in the widest band; each narrower band adds this share of the remaining white."""
 
 
 @style.styled()
 def forecast_panels(result: ForecastResult, title: str) -> Figure:
-    """Actual, forecast and naive values in original units, a panel for each series.
+    """Actual, forecast and naive values in original units, with a panel for each series.
 
-    Shows the last windows of the test set that do not overlap, end to end, so that each time appears once.
+    Shows the last windows of the test set that do not overlap, so that each time appears once.
     """
     tiles = Tiles.of(result)
     figure, axes = grid(result.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
         (naive,) = panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9)
-        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
+        naive.set(label="naive (last value)", marker=tiles.marker if tiles.is_single_point else "", markersize=3)
         if result.quantiles is not None:
-            for places, looks in _bands(result.quantiles.levels):
-                (x, lower), (_, upper) = (tiles.line(result.quantiles.values[..., at], index) for at in places)
-                if tiles.lone:
+            for ends, looks in _bands(result.quantiles.levels):
+                (x, lower), (_, upper) = (tiles.line(result.quantiles.values[..., end], index) for end in ends)
+                if tiles.is_single_point:
                     panel.vlines(x, lower, upper, linewidth=9, zorder=1, **looks)
                 else:
                     panel.fill_between(x, lower, upper, linewidth=0, **looks)
@@ -57,16 +57,16 @@ def forecast_panels(result: ForecastResult, title: str) -> Figure:
 def compared(
     results: dict[str, list[ForecastResult]], labels: Sequence[str], where: str, title: str
 ) -> dict[str, Figure]:
-    """The forecasts of each configuration's first run."""
+    """The forecasts of the first run of each configuration."""
     return {"panels": panels({label: group[0] for label, group in results.items()}, title)}
 
 
 @style.styled()
 def panels(results: Mapping[str, ForecastResult], title: str) -> Figure:
-    """Forecasts of several models on the same windows, a panel for each series.
+    """Forecasts of several models on the same windows, with a panel for each series.
 
     Raises:
-        UserError: the results are not of the same windows.
+        UserError: the results have different windows.
     """
     names = list(results)
     first = results[names[0]]
@@ -74,16 +74,16 @@ def panels(results: Mapping[str, ForecastResult], title: str) -> Figure:
         other = results[name]
         same = other.series == first.series and other.target.shape == first.target.shape
         if not same or not np.array_equal(other.origin, first.origin):
-            raise UserError(f"{names[0]} and {name} did not forecast the same windows, so they share no plot")
+            raise UserError(f"{names[0]} and {name} did not forecast the same windows and cannot share a figure")
     tiles = Tiles.of(first)
     figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
         (naive,) = panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9)
         (actual,) = panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, linewidth=1.6)
-        naive.set(label="naive (last value)", marker=tiles.marker if tiles.lone else "", markersize=3)
-        actual.set(label="actual", marker=tiles.marker if tiles.lone else "", markersize=3)
+        naive.set(label="naive (last value)", marker=tiles.marker if tiles.is_single_point else "", markersize=3)
+        actual.set(label="actual", marker=tiles.marker if tiles.is_single_point else "", markersize=3)
         for order, (name, result) in enumerate(results.items()):
-            if np.allclose(result.prediction, first.naive, rtol=1e-5, atol=0):  # drawn already
+            if np.allclose(result.prediction, first.naive, rtol=1e-5, atol=0):  # equal to the naive line
                 continue
             color, dash = style.model_looks(order)
             x, y = tiles.line(result.prediction, index)
@@ -94,9 +94,9 @@ def panels(results: Mapping[str, ForecastResult], title: str) -> Figure:
 
 @style.styled()
 def horizon_error(result: ForecastResult, title: str) -> Figure:
-    """Mean absolute error in units of the training part's one-step change, by step ahead.
+    """Mean absolute error at each step ahead, divided by the mean absolute one-step change of the training part.
 
-    Thick: mean over series, whose mean over steps is MASE. Thin: each series.
+    Thick lines are means over series; their mean over steps is MASE. Thin lines are single series.
     """
     horizon = result.target.shape[1]
     steps = np.arange(1, horizon + 1)
@@ -122,7 +122,7 @@ def horizon_error(result: ForecastResult, title: str) -> Figure:
 
 @style.styled()
 def series_skill(result: ForecastResult, title: str) -> Figure:
-    """Skill of each series as a bar from 0, the naive forecast, to the right (better) or left (worse)."""
+    """Skill of each series as a bar: 0 is the naive forecast, right is better, left is worse."""
     values = skill_by_series(result)
     overall = skill(
         float(horizon_mase(result, result.prediction).mean()), float(horizon_mase(result, result.naive).mean())
@@ -133,7 +133,9 @@ def series_skill(result: ForecastResult, title: str) -> Figure:
     bars = panel.barh(list(result.series), values, height=0.65, color=colors)
     printed = panel.bar_label(bars, labels=[f"{value:+.3f}" for value in values], padding=4, fontsize=8)
     for text in printed:
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # the dashed line passes behind
+        text.set_bbox(
+            {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        )  # so that the dashed line is behind the text
     panel.axvline(0, color=style.ACTUAL, linewidth=0.9)
     panel.axvline(overall, color=style.NAIVE, linewidth=1.2, linestyle="--", zorder=0)
     panel.invert_yaxis()
@@ -146,28 +148,28 @@ def series_skill(result: ForecastResult, title: str) -> Figure:
 
 @style.styled()
 def calibration(result: ForecastResult, title: str) -> Figure:
-    """How often the target fell below each quantile, against how often it should: on the diagonal, calibrated.
+    """Share of targets at or below each quantile, over its level; a calibrated forecast is on the diagonal.
 
-    Thick: all series. Thin: each series.
+    Thick lines are for all series together, thin lines for single series.
 
     Raises:
         ValueError: the result has no quantiles.
     """
-    held, table = result.quantiles, result.quantile_scores()
-    assert held is not None
+    quantiles, table = result.quantiles, result.quantile_scores()
+    assert quantiles is not None
     figure = style.blank(title, height=5.2)
     panel = figure.add_subplot()
     panel.plot([0, 1], [0, 1], color=style.ACTUAL, linewidth=0.9, label="calibrated")
     looks = {
-        "naive (last value)": (held.naive, table["baseline/crps"], style.NAIVE, "--"),
-        "forecast": (held.values, table["test/crps"], style.MODEL, "-"),
+        "naive (last value)": (quantiles.naive, table["baseline/crps"], style.NAIVE, "--"),
+        "forecast": (quantiles.values, table["test/crps"], style.MODEL, "-"),
     }
     for name, (values, score, color, dash) in looks.items():
         below = result.target[..., None] <= values
-        panel.plot(held.levels, below.mean(axis=(0, 1)).T, dash, color=color, linewidth=0.8, alpha=0.4)
+        panel.plot(quantiles.levels, below.mean(axis=(0, 1)).T, dash, color=color, linewidth=0.8, alpha=0.4)
         label = f"{name}, CRPS {significant(score)}"
-        (mean,) = panel.plot(held.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o")
-        mean.set(label=label, clip_on=False)  # whole at 0 and 1 too
+        (mean,) = panel.plot(quantiles.levels, below.mean(axis=(0, 1, 2)), dash, color=color, linewidth=2.4, marker="o")
+        mean.set(label=label, clip_on=False)  # not cut off at 0 and 1
     _explain_thin(panel, result)
     panel.set_xlabel("quantile level")
     panel.set_ylabel("share of targets at or below the quantile")
@@ -188,17 +190,17 @@ def forecast_fan(
     levels: Sequence[float] | None = None,
     quantiles: np.ndarray | None = None,
 ) -> Figure:
-    """The end of the context and the forecast that goes on from it, a panel for each series.
+    """The end of the context and the forecast after it, with a panel for each series.
 
     Args:
         times: (C,) datetime64 of the context.
-        context: (C, S) what the model saw.
+        context: (C, S) the input of the model.
         forecast_times: (H,) datetime64 of the forecast.
         forecast: (H, S)
         series: S names.
-        title: of the figure.
-        levels: (Q,) of the quantiles, if there are any.
-        quantiles: (H, S, Q), of which central intervals are drawn as bands.
+        title: title of the figure.
+        levels: (Q,) levels of the quantiles, if there are any.
+        quantiles: (H, S, Q); central intervals are drawn as bands.
     """
     recent = slice(-min(len(times), max(48, 3 * len(forecast_times))), None)
     ahead = np.concatenate([times[-1:], forecast_times])
@@ -207,11 +209,11 @@ def forecast_fan(
     for index, panel in enumerate(axes):
         panel.axvline(times[-1], color=style.NAIVE, linewidth=0.9, linestyle=":")
         panel.plot(times[recent], context[recent, index], color=style.ACTUAL, label="context")
-        # starts at the last value seen, or the first step would hang in the air
+        # the line starts at the last value of the context, so that it is connected
         path = np.concatenate([context[-1:, index], forecast[:, index]])
         if levels is not None and quantiles is not None:
-            for places, looks in _bands(np.array(levels)):
-                lower, upper = (np.concatenate([context[-1:, index], quantiles[:, index, at]]) for at in places)
+            for ends, looks in _bands(np.array(levels)):
+                lower, upper = (np.concatenate([context[-1:, index], quantiles[:, index, end]]) for end in ends)
                 panel.fill_between(ahead, lower, upper, linewidth=0, **looks)
         (line,) = panel.plot(ahead, path, color=style.MODEL, label="forecast")
         line.set(marker=marker, markersize=2.5, markevery=slice(1, None))
@@ -220,14 +222,14 @@ def forecast_fan(
 
 
 def _bands(levels: np.ndarray) -> Iterator[tuple[tuple[int, int], dict]]:
-    """Of the central intervals to draw, widest first: the places of both ends, colour and label.
+    """Yields the central intervals to draw, widest first: the indices of both ends, and color and label.
 
-    Colours are opaque, so that a band looks in the legend as it does over the wider ones; darker towards the middle.
+    Colors are opaque, so that a band has the same color in the legend as over wider bands. Narrower bands are darker.
     """
-    found = list(intervals(levels).items())
-    for order, (percent, places) in enumerate(found[:: max(1, math.ceil(len(found) / BANDS))]):
+    central = list(intervals(levels).items())
+    for order, (percent, ends) in enumerate(central[:: max(1, math.ceil(len(central) / BANDS))]):
         white = (1 - TINT) ** (order + 1)
-        yield places, {"color": white + (1 - white) * np.array(to_rgb(style.MODEL)), "label": f"{percent} % interval"}
+        yield ends, {"color": white + (1 - white) * np.array(to_rgb(style.MODEL)), "label": f"{percent} % interval"}
 
 
 def _explain_thin(panel: Axes, result: ForecastResult) -> None:

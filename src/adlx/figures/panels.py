@@ -1,4 +1,4 @@
-"""Small multiples: a panel for each series over a common time axis, and the windows that tile such an axis."""
+"""A figure with one panel per series, and the windows that fill its time axis without overlap."""
 
 import math
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from matplotlib.ticker import MaxNLocator
 from adlx.figures import style
 from adlx.metrics.forecast import ForecastResult
 
-MOST = 12
-"""Panels that fit on one figure."""
+MAX_PANELS = 12
+"""Largest number of panels in a figure."""
 
 POINTS = 150
-"""Time steps a panel shows: as many as can still be told apart."""
+"""Number of time steps in a panel; more could not be distinguished."""
 
 FEW = 30
-"""Points below which a line is drawn with its points marked."""
+"""Up to this number of points, lines have markers."""
 
 
 def grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each of the first MOST series, and those panels."""
-    shown = series[:MOST]
+    """A figure with a panel for each of the first MAX_PANELS series, and the panels."""
+    shown = series[:MAX_PANELS]
     if len(shown) < len(series):
-        title = f"{title} (first {MOST} of {len(series)} series)"
+        title = f"{title} (first {MAX_PANELS} of {len(series)} series)"
     columns = 1 if len(shown) <= 3 else 2 if len(shown) <= 8 else 3
     rows = math.ceil(len(shown) / columns)
     figure = style.blank(title, height=1.2 + (2.2 if rows == 1 else 1.8) * rows)
@@ -38,7 +38,7 @@ def grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) -> tuple
         panel.locator_params(axis="y", nbins=5)
         axes.append(panel)
     if dated:
-        # fewer than 7 are too few for the locator: it switches from hours to days at three days, 6 half-days
+        # at least 7 ticks: with fewer, the locator has no choice for a range of three days (6 half days)
         locator = AutoDateLocator(minticks=3, maxticks=7)
         axes[0].xaxis.set_major_locator(locator)
         axes[0].xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -47,20 +47,20 @@ def grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) -> tuple
     for panel in axes[:-columns]:
         panel.tick_params(labelbottom=False)
         panel.xaxis.get_offset_text().set_visible(False)
-    for panel in axes[-columns:]:  # the lowest of each column, not all in one row where the last row is not full
+    for panel in axes[-columns:]:  # the lowest panel of each column; the last row may be incomplete
         panel.set_xlabel(xlabel)
     return figure, axes
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The last windows of a result that share no target time, laid end to end.
+    """The last windows of a result that do not overlap, in order of time.
 
     Args:
-        windows: (W,) their indices.
-        x: (W, H) the target times, datetime64[ns]; or the steps ahead, where a single window leaves the step unknown.
-        gapless: whether each window starts where the one before it ends.
-        xlabel: what `x` is.
+        windows: (W,) the indices of the windows.
+        x: (W, H) the target times, datetime64[ns]; for a single window, whose time step is unknown, the steps ahead.
+        gapless: whether each window starts at the end of the previous window.
+        xlabel: label of the axis of `x`.
     """
 
     windows: np.ndarray
@@ -70,7 +70,7 @@ class Tiles:
 
     @classmethod
     def of(cls, result: ForecastResult) -> "Tiles":
-        """As many windows as fill POINTS time steps, at least one; the last one is the last of the result."""
+        """The last windows of the result: as many as fit into POINTS time steps, and at least one."""
         total, horizon, _ = result.target.shape
         hop = math.ceil(horizon / result.stride)
         windows = np.arange(total - 1, -1, -hop)[: max(1, POINTS // horizon)][::-1]
@@ -87,7 +87,7 @@ class Tiles:
     def line(self, values: np.ndarray, index: int, joined: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """x and y of one series of (N, H, S) values, with a gap between windows unless `joined` and gapless.
 
-        Forecasts jump where a window ends, since the next knows more; a line across would be no one's forecast.
+        Forecasts of two windows start from different values, so a line from one to the next would be misleading.
         """
         x, y = self.x, values[self.windows, :, index]
         if y.shape[1] > 1 and not (joined and self.gapless):
@@ -96,8 +96,8 @@ class Tiles:
         return x.ravel(), y.ravel()
 
     @property
-    def lone(self) -> bool:
-        """Whether there is but one point, of which neither a line nor an area shows anything."""
+    def is_single_point(self) -> bool:
+        """Whether there is only one point, for which lines and areas are invisible."""
         return self.x.size == 1
 
     @property
@@ -106,16 +106,16 @@ class Tiles:
 
 
 def target_times(result: ForecastResult) -> np.ndarray:
-    """(N, H) datetime64[ns] of the targets, read off the origins of later windows.
+    """Times (N, H), datetime64[ns], of the targets, from the origins of later windows.
 
-    Series pause (nights, weekends), so a target's time is not its origin plus a multiple of the step. Only behind the
-    last origin, where there is nothing to read, time goes on by the usual step.
+    Series have pauses (nights, weekends), so the time of a target is not always its origin plus a multiple of the
+    step. Only after the last origin, where no later window exists, times continue with the usual step.
     """
     count, horizon, _ = result.target.shape
     start = result.origin[0]
     known = (result.origin - start).astype("timedelta64[ns]").astype(np.int64).astype(float)
     step = float(np.median(np.diff(known))) / result.stride
-    place = np.arange(count) * result.stride
-    wanted = place[:, None] + np.arange(1, horizon + 1)
-    times = np.interp(wanted, place, known) + np.maximum(wanted - place[-1], 0) * step
+    origins = np.arange(count) * result.stride
+    targets = origins[:, None] + np.arange(1, horizon + 1)
+    times = np.interp(targets, origins, known) + np.maximum(targets - origins[-1], 0) * step
     return start.astype("datetime64[ns]") + np.round(times).astype("timedelta64[ns]")

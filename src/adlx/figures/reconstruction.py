@@ -1,4 +1,4 @@
-"""Images beside their reconstructions, and the codes between them."""
+"""Images with their reconstructions, and the use of the codes."""
 
 import math
 
@@ -11,36 +11,36 @@ from adlx.metrics.reconstruction import perplexity, psnr, usage
 from adlx.metrics.text import significant
 
 COLUMNS = 8
-"""Pairs side by side."""
+"""Number of pairs in a row."""
 
-MOST_INCHES = 1.6
-"""Width of an image where there are few."""
+MAX_INCHES = 1.6
+"""Largest width of an image."""
 
 LABELS, BELOW = 1.0, 0.4
-"""Inches left of the images and below each row of pairs, for their labels."""
+"""Space in inches for labels: left of the images, and below each row of pairs."""
 
 
 @style.styled()
-def pairs(originals: np.ndarray, reconstructions: np.ndarray, title: str, most: int = 16) -> Figure:
-    """The first `most` images, each above its reconstruction, with the PSNR of the pair below it.
+def pairs(originals: np.ndarray, reconstructions: np.ndarray, title: str, limit: int = 16) -> Figure:
+    """The first images, each above its reconstruction, with the PSNR of the pair below.
 
     Args:
-        originals, reconstructions: (M, C, H, W) uint8, drawn grey for C = 1 and in colour for C = 3.
-        title: of the figure.
-        most: pairs drawn at most.
+        originals, reconstructions: (M, C, H, W) uint8, gray for C = 1 and in color for C = 3.
+        title: title of the figure.
+        limit: largest number of pairs.
     """
     if originals.shape != reconstructions.shape or originals.ndim != 4 or originals.shape[1] not in (1, 3):
-        raise ValueError(f"shapes {originals.shape} and {reconstructions.shape} are not of grey or colour images")
-    if min(len(originals), most) < 1:
-        raise ValueError(f"{len(originals)} images, of which {most} at most, leave none to draw")
-    shown = originals[:most], reconstructions[:most]
+        raise ValueError(f"shapes {originals.shape} and {reconstructions.shape} are not those of gray or color images")
+    if min(len(originals), limit) < 1:
+        raise ValueError(f"{len(originals)} images and limit={limit}: there is nothing to draw")
+    shown = originals[:limit], reconstructions[:limit]
     total, _, height, width = shown[0].shape
     columns = min(COLUMNS, total)
     rows = math.ceil(total / columns)
     gap = max(1, round(width / 16))
     across, down = columns * (width + gap) - gap, 2 * height + gap
-    scale = min(MOST_INCHES / width, (style.WIDTH - LABELS - 0.1) / across)  # inches of a pixel
-    # enlarged pixels stay sharp, or the blur of the drawing would pass for that of the model
+    scale = min(MAX_INCHES / width, (style.WIDTH - LABELS - 0.1) / across)  # inches per pixel
+    # enlarged pixels stay sharp; interpolation would look like blur of the model
     blur = "nearest" if scale * style.DPI >= 1 else "antialiased"
     figure = _stack(title, rows, scale * across, scale * down)
     for row, panel in enumerate(figure.axes):
@@ -49,7 +49,7 @@ def pairs(originals: np.ndarray, reconstructions: np.ndarray, title: str, most: 
         panel.imshow(_mosaic(first, second, gap, columns), interpolation=blur)
         panel.set_yticks([(height - 1) / 2, height + gap + (height - 1) / 2], ["original", "reconstruction"])
         ratios = [_psnr(*pair) for pair in zip(first, second, strict=True)]
-        panel.set_xticks([place * (width + gap) + (width - 1) / 2 for place in range(len(first))], ratios)
+        panel.set_xticks([index * (width + gap) + (width - 1) / 2 for index in range(len(first))], ratios)
         panel.tick_params(length=0)
         panel.grid(visible=False)
         panel.spines[:].set_visible(False)
@@ -59,12 +59,12 @@ def pairs(originals: np.ndarray, reconstructions: np.ndarray, title: str, most: 
 
 @style.styled()
 def code_usage(codes: np.ndarray, codebook: int, title: str) -> Figure:
-    """How often each code is used, the commonest first, on a logarithmic axis.
+    """How often each code is used, the most common first, on a logarithmic axis.
 
     Args:
         codes: (N, h, w) int from 0.
-        codebook: how many codes there are; those that never occur are shaded.
-        title: of the figure.
+        codebook: number of codes; the range of unused codes is shaded.
+        title: title of the figure.
     """
     shares = np.sort(usage(codes, codebook))[::-1]
     used = int((shares > 0).sum())
@@ -73,14 +73,14 @@ def code_usage(codes: np.ndarray, codebook: int, title: str) -> Figure:
     edges = np.arange(codebook + 1) + 0.5
     label = f"{used:,} of {codebook:,} codes used, perplexity {significant(perplexity(shares))}"
     panel.stairs(shares[:used], edges[: used + 1], baseline=None, color=style.MODEL, linewidth=1.6, label=label)
-    even = f"all used equally, perplexity {codebook:,}"
+    even = f"all codes equally often, perplexity {codebook:,}"
     panel.axhline(1 / codebook, color=style.NAIVE, linestyle="--", linewidth=1.3, zorder=1, label=even)
     if used < codebook:
         looks = {"color": style.WORSE, "alpha": 0.15, "linewidth": 0, "zorder": 0}
-        panel.axvspan(edges[used], edges[-1], label=f"{codebook - used:,} never used", **looks)
+        panel.axvspan(edges[used], edges[-1], label=f"{codebook - used:,} codes never used", **looks)
     panel.set_yscale("log")
     low, high = min(shares[used - 1], 1 / codebook), max(shares[0], 1 / codebook)
-    # whole decades, and above the highest some room for its line
+    # whole decades, with some space above the highest line
     panel.set_ylim(10.0 ** math.floor(math.log10(low)), 1.2 * 10.0 ** math.ceil(math.log10(high)))
     panel.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     panel.yaxis.set_minor_formatter(NullFormatter())
@@ -93,9 +93,9 @@ def code_usage(codes: np.ndarray, codebook: int, title: str) -> Figure:
 
 
 def _stack(title: str, rows: int, width: float, height: float) -> Figure:
-    """A figure with panels of just this size in inches, one below the other.
+    """A figure with panels of exactly this size in inches, one below the other.
 
-    The constrained layout would leave gaps between images of a fixed aspect, or push their labels over the border.
+    The constrained layout would leave gaps between the images, or move their labels over the border.
     """
     figure = style.blank(title, height=1.0)
     figure.set_layout_engine("none")
@@ -111,13 +111,14 @@ def _stack(title: str, rows: int, width: float, height: float) -> Figure:
 
 
 def _mosaic(first: np.ndarray, second: np.ndarray, gap: int, columns: int) -> np.ndarray:
-    """(2 H + gap, columns (W + gap) - gap, 3) uint8: two rows of images on white."""
+    """Two rows of images on white: (2 H + gap, columns (W + gap) - gap, 3) uint8."""
     count, _, height, width = first.shape
     canvas = np.full((2 * height + gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
     for top, images in ((0, first), (height + gap, second)):
-        for place in range(count):
-            left = place * (width + gap)
-            canvas[top : top + height, left : left + width] = images[place].transpose(1, 2, 0)  # grey spreads over RGB
+        for index in range(count):
+            left = index * (width + gap)
+            # one gray channel fills all three
+            canvas[top : top + height, left : left + width] = images[index].transpose(1, 2, 0)
     return canvas
 
 

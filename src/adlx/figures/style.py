@@ -1,8 +1,8 @@
-"""How every figure looks, and how it gets to the disk.
+"""The common style of all figures, and how they are saved.
 
-Figures are plain `Figure` objects without pyplot, which keeps a global list of figures: so they need no display, leak
-nothing, and can be made in threads and notebooks. The reader of a figure may be colour-blind: colours are those of
-Okabe & Ito 2008, "Color universal design".
+Figures do not use pyplot, which keeps all figures in a global list. So they need no display, are freed from memory,
+and can be made in threads and notebooks. The colors are distinguishable for color-blind readers (Okabe & Ito 2008,
+"Color universal design").
 """
 
 import math
@@ -32,7 +32,7 @@ MODELS = (MODEL, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":")
 
 _LOOKS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
+    "font.family": "DejaVu Sans",  # part of matplotlib: figures look the same on every machine
     "font.size": 9.0,
     "figure.titlesize": 12.0,
     "axes.titlesize": 10.0,
@@ -60,35 +60,35 @@ _LOOKS: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Context (or decorator) within which figures are made and drawn. The user's own rcParams are left alone."""
+    """Context manager or decorator for making and drawing figures. Does not change the user's rcParams."""
     with matplotlib.rc_context(_LOOKS):
         yield
 
 
 def blank(title: str, height: float) -> Figure:
-    """An empty figure of the common width with its title, to be filled within `styled`."""
+    """An empty figure with a title and the common width; to be filled within `styled`."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     figure.suptitle(textwrap.fill(title, 95))
     return figure
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Writes a PNG that is whole or not there."""
+    """Writes a PNG atomically: an interruption leaves no incomplete file."""
     with styled(), replacing(path) as file:
         figure.savefig(file, format="png", dpi=DPI)
 
 
 def save_film(frames: list[Any], path: str | Path, seconds: float = 6.0) -> None:
-    """Writes an animated GIF, endless, that is whole or not there.
+    """Writes an animated GIF, which repeats endlessly, atomically.
 
     Args:
         frames: (H, W, 3) uint8 each.
         path: the file.
-        seconds: that all frames take together.
+        seconds: duration of the whole film.
     """
     from PIL import Image
 
-    # One palette for all frames, or colours would flicker.
+    # All frames have one palette; with several, colors flicker.
     images = [Image.fromarray(frame) for frame in frames]
     palette = images[len(images) // 2].quantize(128)
     reduced = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
@@ -98,28 +98,30 @@ def save_film(frames: list[Any], path: str | Path, seconds: float = 6.0) -> None
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels, from the labelled artists of one of them, in as many columns as its labels allow.
+    """Adds one legend for all panels, with the labels of one of them, in as many columns as fit.
 
-    The figure was made tall enough for one row; each further one makes it taller, so that panels keep their height.
+    Each row of the legend after the first makes the figure taller, so that panels keep their height.
     """
     handles, labels = axes.get_legend_handles_labels()
     labels = [textwrap.fill(label, 110) for label in labels]
     longest = max(len(line) for label in labels for line in label.splitlines())
-    columns = max(1, min(130 // (longest + 8), len(labels)))  # characters across a figure, and a line's sample
+    columns = max(1, min(130 // (longest + 8), len(labels)))  # 130 characters fit; a line sample needs 8
     heights = [label.count("\n") + 1 for label in labels]
     rows = math.ceil(len(labels) / columns)
-    lines = max(sum(heights[start : start + rows]) for start in range(0, len(labels), rows))  # of the tallest column
+    lines = max(
+        sum(heights[start : start + rows]) for start in range(0, len(labels), rows)
+    )  # height of the tallest column
     figure.set_figheight(figure.get_figheight() + 0.19 * (lines - 1))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def model_looks(index: int) -> tuple[str, str]:
-    """Colour and line style of the n-th model; style changes when the colours are used up."""
+    """Color and line style of the n-th model; when all colors are used, the next line style begins."""
     return MODELS[index % len(MODELS)], DASHES[index // len(MODELS) % len(DASHES)]
 
 
 class NumberFormatter(Formatter):
-    """Ticks with just the decimals that tell neighbours apart, thousands separated, units above a million."""
+    """Formats ticks with as many decimals as needed, thousands separators, and units above a million."""
 
     def __init__(self) -> None:
         self.decimals = 0
@@ -127,7 +129,7 @@ class NumberFormatter(Formatter):
         self.unit = ""
 
     def set_locs(self, locs: list[float]) -> None:
-        """Takes the ticks of an axis, from which the number of decimals follows."""
+        """Sets the number of decimals from the ticks of an axis."""
         ticks = sorted({float(value) for value in locs})
         largest = max((abs(value) for value in ticks), default=0.0)
         spacing = min((b - a for a, b in pairwise(ticks)), default=largest) or 1.0
