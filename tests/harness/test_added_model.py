@@ -1,17 +1,17 @@
-"""A model of the user's own: one file, one YAML, no edit of the project. And a cheat, which the harness must catch."""
+"""A user's own model needs one file, one YAML and no change of adlx; and models that use the future are detected."""
 
 import sys
 import textwrap
 
 import pytest
 import torch
-from demands import (
-    checkpoints_are_plain,
-    equal_to_the_last_bit,
-    evaluates_to_its_own_metrics,
-    is_blind_to_the_future,
-    is_finished,
-    quantiles_are_sound,
+from requirements_of_runs import (
+    check_checkpoints,
+    check_evaluation_repeats,
+    check_finished_forecast,
+    check_future_is_unused,
+    check_quantiles,
+    check_runs_are_equal,
 )
 
 import adlx
@@ -42,7 +42,7 @@ MODEL = """
 
 
     class Cheat(Forecaster):
-        '''Reads beyond the end of its input, in the memory that input and target share.'''
+        '''Reads the target from the memory after its input.'''
 
         def forecast(self, past):
             batch, context, series = past.shape
@@ -53,8 +53,8 @@ MODEL = """
             return past.as_strided((batch, horizon, series), stride, past.storage_offset() + context * stride[1])
 
 
-    class Insider(Cheat):
-        '''Forecasts honestly, but is as sure as the future allows.'''
+    class QuantileCheat(Cheat):
+        '''Forecasts the last value, but uses the future for the width of its intervals.'''
 
         def forecast(self, past):
             return past[:, -1:].expand(-1, self.spec.horizon, -1)
@@ -66,13 +66,13 @@ MODEL = """
 
 @pytest.fixture
 def own_words(tmp_path, monkeypatch) -> list[str]:
-    """The words that let a run use a package and configs in `tmp_path`."""
+    """The overrides that let a run use a package and configs in `tmp_path`."""
     package = tmp_path / "my_forecasters"
     package.mkdir()
     (package / "smoothing.py").write_text(textwrap.dedent(MODEL))
     configs = tmp_path / "my_configs" / "model"
     configs.mkdir(parents=True)
-    for name, cls in (("smoothing", "Smoothing"), ("cheat", "Cheat"), ("insider", "Insider")):
+    for name, cls in (("smoothing", "Smoothing"), ("cheat", "Cheat"), ("quantile_cheat", "QuantileCheat")):
         (configs / f"{name}.yaml").write_text(
             f"# my own\ndefaults: [override /task@_global_.task: forecast]\n_target_: my_forecasters.smoothing.{cls}\n"
         )
@@ -83,46 +83,46 @@ def own_words(tmp_path, monkeypatch) -> list[str]:
         del sys.modules[module]
 
 
-def test_a_model_added_by_one_file_and_one_yaml(own_words, workshop, monkeypatch, tmp_path):
+def test_a_model_added_by_one_file_and_one_yaml(own_words, tiny_runs, monkeypatch, tmp_path):
     words = [*own_words, "model=smoothing", "model.rate=0.6"]
-    run = workshop.train(words)
+    run = tiny_runs.train(words)
     assert run.name == "smoothing-csv"
     assert run.metrics["model/trainable_parameters"] == 1
-    is_finished(run)
-    checkpoints_are_plain(run)
-    evaluates_to_its_own_metrics(run)
-    is_blind_to_the_future(run, monkeypatch, tmp_path)
-    resumed = workshop.copy(run).resume(["trainer.max_epochs=4"])
-    equal_to_the_last_bit(resumed, workshop.train(words, epochs=4))
+    check_finished_forecast(run)
+    check_checkpoints(run)
+    check_evaluation_repeats(run)
+    check_future_is_unused(run, monkeypatch, tmp_path)
+    resumed = tiny_runs.copy(run).resume(["trainer.max_epochs=4"])
+    check_runs_are_equal(resumed, tiny_runs.train(words, epochs=4))
 
 
-def test_a_model_of_a_point_is_given_the_quantiles_of_its_own_errors(own_words, workshop):
+def test_a_model_without_quantiles_gets_those_of_its_training_errors(own_words, tiny_runs):
     words = [*own_words, "model=smoothing", "model.rate=0.3", "loss=quantile", "optimizer.lr=0.05"]
-    run = workshop.train(words)
-    is_finished(run)
-    quantiles_are_sound(run)
-    evaluates_to_its_own_metrics(run)
+    run = tiny_runs.train(words)
+    check_finished_forecast(run)
+    check_quantiles(run)
+    check_evaluation_repeats(run)
     opened = open_trained(run, ["allow=[my_forecasters]"], "test")
     data, task = opened.data, opened.task.eval()
-    assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors it began with are others
+    assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors differ from those at the start
     past, future = (torch.cat(parts) for parts in zip(*data.sample("train", most=1000), strict=True))
     with torch.inference_mode():
         point, quantiles = task.distribution(past)
-    width = quantiles[..., -1:] - quantiles[..., :1]  # in proportion to a window's unit, whichever that is
+    width = quantiles[..., -1:] - quantiles[..., :1]  # proportional to the unit of each window
     errors = (future - point) / width[..., 0]
     levels = torch.tensor(run.config["loss"]["levels"])
-    found = errors.quantile(levels, dim=0).movedim(0, -1)  # (H, S, Q)
+    expected = errors.quantile(levels, dim=0).movedim(0, -1)  # (H, S, Q)
     offsets = (quantiles - point[..., None]) / width
-    torch.testing.assert_close((found - found[..., 2:3]).expand_as(offsets), offsets, rtol=0, atol=1e-4)
+    torch.testing.assert_close((expected - expected[..., 2:3]).expand_as(offsets), offsets, rtol=0, atol=1e-4)
     covered = (quantiles[..., 0] <= future) & (future <= quantiles[..., -1])
     assert covered.double().mean().item() == pytest.approx(0.8, abs=0.02)
-    resumed = workshop.copy(run).resume(["trainer.max_epochs=4"])
-    equal_to_the_last_bit(resumed, workshop.train(words, epochs=4))
+    resumed = tiny_runs.copy(run).resume(["trainer.max_epochs=4"])
+    check_runs_are_equal(resumed, tiny_runs.train(words, epochs=4))
 
 
-def test_a_run_folder_does_not_bring_its_own_trust(own_words, workshop, monkeypatch):
+def test_a_run_folder_does_not_bring_its_own_trust(own_words, tiny_runs, monkeypatch):
     """On another machine, the package must be allowed once before a run with a model of it can be used."""
-    run = workshop.train([*own_words, "model=smoothing"])
+    run = tiny_runs.train([*own_words, "model=smoothing"])
     monkeypatch.setattr(targets, "_TRUSTED", targets._TRUSTED - {"my_forecasters"})
     trust_file().unlink()  # as on another machine
     again = adlx.open_run(run.path)
@@ -132,26 +132,26 @@ def test_a_run_folder_does_not_bring_its_own_trust(own_words, workshop, monkeypa
     assert again.evaluate(["allow=[my_forecasters]"])["test/mase"] == run.metrics["test/mase"]
 
 
-def test_a_misspelt_argument_of_an_own_model_is_named(own_words, workshop):
+def test_a_misspelt_argument_of_an_own_model_is_named(own_words, tiny_runs):
     with pytest.raises(UserError) as caught:
-        workshop.train([*own_words, "model=smoothing", "model.rat=0.6"])
+        tiny_runs.train([*own_words, "model=smoothing", "model.rat=0.6"])
     assert "unknown key model.rat" in str(caught.value)
     assert "did you mean rate?" in str(caught.value)
 
 
-def test_the_harness_catches_a_cheat(own_words, workshop, monkeypatch, tmp_path):
-    """Without normalisation a model is handed a view of the loader's window, and torch lets it read on behind that."""
-    run = workshop.train([*own_words, "model=cheat", "data.instance_norm=false", "data.scaling=none"])
+def test_a_model_that_uses_the_future_is_detected(own_words, tiny_runs, monkeypatch, tmp_path):
+    """Without normalization the input is a view of the whole window, so the model can read the memory after it."""
+    run = tiny_runs.train([*own_words, "model=cheat", "data.instance_norm=false", "data.scaling=none"])
     result = ForecastResult.load(run.path / "predictions.npz")
-    assert abs(result.prediction - result.target).max() < 1e-4  # it does cheat
+    assert abs(result.prediction - result.target).max() < 1e-4  # its forecast is the target
     with pytest.raises(AssertionError, match="array_equal"):
-        is_blind_to_the_future(run, monkeypatch, tmp_path)
+        check_future_is_unused(run, monkeypatch, tmp_path)
 
 
-def test_the_harness_catches_a_cheat_in_the_quantiles(own_words, workshop, monkeypatch, tmp_path):
-    words = ["model=insider", "loss=quantile", "data.instance_norm=false", "data.scaling=none"]
-    run = workshop.train([*own_words, *words])
+def test_quantiles_that_use_the_future_are_detected(own_words, tiny_runs, monkeypatch, tmp_path):
+    words = ["model=quantile_cheat", "loss=quantile", "data.instance_norm=false", "data.scaling=none"]
+    run = tiny_runs.train([*own_words, *words])
     assert run.metrics["test/skill"] == 0.0
     assert run.metrics["test/crps_skill"] > 0.05
     with pytest.raises(AssertionError, match="quantiles"):
-        is_blind_to_the_future(run, monkeypatch, tmp_path)
+        check_future_is_unused(run, monkeypatch, tmp_path)

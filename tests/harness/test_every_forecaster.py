@@ -1,18 +1,18 @@
-"""Every choice of model that forecasts, found by scanning, through fit, resume, eval and predict."""
+"""Fit, resume, eval and predict of every forecaster in the configs."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from demands import (
-    checkpoints_are_plain,
-    equal_to_the_last_bit,
-    evaluates_to_its_own_metrics,
-    is_blind_to_the_future,
-    is_finished,
+from requirements_of_runs import (
+    check_checkpoints,
+    check_evaluation_repeats,
+    check_finished_forecast,
+    check_future_is_unused,
+    check_runs_are_equal,
     is_trainable,
 )
-from workshop import CONTEXT, HORIZON, LONGER, ROWS, forecasters, tiny_words
+from tiny_models import CONTEXT, HORIZON, LONGER, ROWS, forecasters, tiny_words
 
 from adlx.runs.loggers import read_curves
 
@@ -28,7 +28,7 @@ def model(request: pytest.FixtureRequest) -> str:
 
 def test_fit(model, trained):
     run = trained(model)
-    is_finished(run)
+    check_finished_forecast(run)
     if is_trainable(run):
         curves = read_curves(run.path / "metrics.csv")
         batches = -(-(round(0.7 * ROWS) - CONTEXT - HORIZON + 1) // 32)
@@ -38,42 +38,42 @@ def test_fit(model, trained):
 
 
 def test_checkpoints(model, trained):
-    checkpoints_are_plain(trained(model))
+    check_checkpoints(trained(model))
 
 
 def test_eval(model, trained):
-    evaluates_to_its_own_metrics(trained(model))
+    check_evaluation_repeats(trained(model))
 
 
 def test_predict(model, trained, monkeypatch, tmp_path):
-    is_blind_to_the_future(trained(model), monkeypatch, tmp_path)
+    check_future_is_unused(trained(model), monkeypatch, tmp_path)
 
 
-def test_resume(model, trained, workshop):
-    resumed = workshop.copy(trained(model)).resume([f"trainer.max_epochs={LONGER}"])
-    is_finished(resumed)
-    equal_to_the_last_bit(resumed, trained(model, epochs=LONGER))
+def test_resume(model, trained, tiny_runs):
+    resumed = tiny_runs.copy(trained(model)).resume([f"trainer.max_epochs={LONGER}"])
+    check_finished_forecast(resumed)
+    check_runs_are_equal(resumed, trained(model, epochs=LONGER))
 
 
-def test_fit_again(model, trained, workshop):
-    """The same words, the same bits; another seed, others, unless there is nothing to draw."""
+def test_fit_again(model, trained, tiny_runs):
+    """The same seed gives exactly the same run; another seed gives other losses, if the model trains."""
     run = trained(model)
-    other = workshop.train([*tiny_words(model), "seed=1"])
+    other = tiny_runs.train([*tiny_words(model), "seed=1"])
     if not is_trainable(run):
-        equal_to_the_last_bit(other, run)
+        check_runs_are_equal(other, run)
         return
-    equal_to_the_last_bit(workshop.train(tiny_words(model)), run)
+    check_runs_are_equal(tiny_runs.train(tiny_words(model)), run)
     losses = [read_curves(r.path / "metrics.csv")["train/loss"].dropna().to_numpy() for r in (run, other)]
     assert not np.isclose(*losses, rtol=1e-6).any()
 
 
-def test_the_past_is_enough(model, trained):
-    """The product is there for data that hold no whole training window: a context and not one row more."""
+def test_predict_needs_one_context_only(model, trained):
+    """Data that are too short for a training window are enough for a forecast."""
     run = trained(model)
     last = run.predict([f"data.last={CONTEXT}"])
     assert np.array_equal(last.to_numpy(), run.predict().to_numpy())
     assert last.shape[0] == HORIZON
-    assert list(last.columns[:2]) == ["S0", "S1"]  # quantiles may follow
+    assert list(last.columns[:2]) == ["S0", "S1"]  # columns of quantiles may follow
     assert np.isfinite(last.to_numpy()).all()
 
 
@@ -87,6 +87,6 @@ def test_naive_skill_is_zero_to_the_last_bit(words, trained):
             assert metrics[key.replace("baseline/", "test/")] == value, key
 
 
-def test_folder_of_a_run(workshop, trained):
+def test_folder_of_a_run(tiny_runs, trained):
     run = trained("naive")
-    assert run.path.parent == Path(workshop.folder / "outputs" / "naive-csv")
+    assert run.path.parent == Path(tiny_runs.folder / "outputs" / "naive-csv")

@@ -1,11 +1,16 @@
-"""Every choice of model that compresses physical fields or carries them on in time, found by scanning, through every
-verb."""
+"""Fit, resume, eval, predict and fine-tuning of every autoencoder and forecaster of physical fields in the configs."""
 
 import numpy as np
 import pytest
 import torch
-from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_trainable, is_whole
-from workshop import LONGER, Workshop, break_at, of_kind, of_task, parts_of, task_of, tiny_words
+from requirements_of_runs import (
+    check_checkpoints,
+    check_evaluation_repeats,
+    check_finished,
+    check_runs_are_equal,
+    is_trainable,
+)
+from tiny_models import LONGER, TinyRuns, fail_at, models_of_kind, models_of_task, parts_of, task_of, tiny_words
 
 from adlx.api import Run
 from adlx.data.fields.sources.well import read_well
@@ -15,7 +20,7 @@ from adlx.runs.trained import open_trained
 from adlx.tasks.reconstruct_fields import ReconstructFields
 from adlx.tasks.rollout import Rollout
 
-AUTOENCODERS, FORECASTERS = of_task(ReconstructFields), of_task(Rollout)
+AUTOENCODERS, FORECASTERS = models_of_task(ReconstructFields), models_of_task(Rollout)
 pytestmark = pytest.mark.usefixtures("plain_films")
 
 
@@ -30,14 +35,14 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def words(workshop: Workshop, plain_films):
-    """The words of a tiny model; what it is built around is trained once."""
+def words(tiny_runs: TinyRuns, plain_films):
+    """Returns the overrides of a tiny model; the autoencoder that it needs is trained once."""
     parts: dict[type, Run] = {}
 
     def part(kind: type) -> str:
         if kind not in parts:
-            (name, *_) = of_kind(kind)
-            parts[kind] = workshop.train(tiny_words(name), data=workshop.fields)
+            (name, *_) = models_of_kind(kind)
+            parts[kind] = tiny_runs.train(tiny_words(name), data=tiny_runs.fields)
         return str(parts[kind].path)
 
     def get(model: str) -> list[str]:
@@ -47,14 +52,14 @@ def words(workshop: Workshop, plain_films):
 
 
 @pytest.fixture(scope="module")
-def fitted(workshop: Workshop, words):
-    """Each model's run, trained once."""
+def fitted(tiny_runs: TinyRuns, words):
+    """Trains a tiny run of a model; each run is trained once."""
     runs = {}
 
     def get(model: str, epochs: int = 2):
         if (model, epochs) not in runs:
             try:
-                runs[model, epochs] = workshop.train(words(model), epochs, workshop.fields)
+                runs[model, epochs] = tiny_runs.train(words(model), epochs, tiny_runs.fields)
             except UserError as error:
                 if "pip install" not in str(error):
                     raise
@@ -66,8 +71,8 @@ def fitted(workshop: Workshop, words):
 
 def test_fit(model, fitted):
     run = fitted(model)
-    is_whole(run)
-    checkpoints_are_plain(run)
+    check_finished(run)
+    check_checkpoints(run)
     figures = {"reconstruction"} if model in AUTOENCODERS else {"rollout", "error_by_time"}
     curves = {"training_curves"} if is_trainable(run) else set()
     assert {path.stem for path in run.path.glob("figures/*")} == figures | curves
@@ -77,48 +82,48 @@ def test_fit(model, fitted):
 
 
 def test_eval(model, fitted):
-    evaluates_to_its_own_metrics(fitted(model))
+    check_evaluation_repeats(fitted(model))
 
 
-def test_resume(model, fitted, workshop):
+def test_resume(model, fitted, tiny_runs):
     if not is_trainable(fitted(model)):
         pytest.skip("nothing to train")
-    resumed = workshop.copy(fitted(model)).resume([f"trainer.max_epochs={LONGER}"])
-    is_whole(resumed)
-    equal_to_the_last_bit(resumed, fitted(model, LONGER))
+    resumed = tiny_runs.copy(fitted(model)).resume([f"trainer.max_epochs={LONGER}"])
+    check_finished(resumed)
+    check_runs_are_equal(resumed, fitted(model, LONGER))
 
 
-def test_fit_again(model, fitted, words, workshop):
+def test_fit_again(model, fitted, words, tiny_runs):
     run = fitted(model)
-    equal_to_the_last_bit(workshop.train(words(model), data=workshop.fields), run)
-    other = workshop.train([*words(model), "seed=1"], data=workshop.fields)
+    check_runs_are_equal(tiny_runs.train(words(model), data=tiny_runs.fields), run)
+    other = tiny_runs.train([*words(model), "seed=1"], data=tiny_runs.fields)
     first, second = (torch.load(each.best, weights_only=True)["state_dict"] for each in (run, other))
     differ = [name for name in first if not torch.equal(first[name], second[name])]
     assert bool(differ) == is_trainable(run)
 
 
-# In mid-epoch, at the end of the epoch, and in the next one.
+# A step in the middle of the first epoch, at its end, and in the second epoch.
 @pytest.mark.parametrize("call", [2, 4, 7])
-def test_a_failed_step_is_taken_again(model, call, fitted, words, workshop, monkeypatch):
+def test_a_resumed_run_repeats_the_failed_step(model, call, fitted, words, tiny_runs, monkeypatch):
     if not is_trainable(fitted(model)):
         pytest.skip("nothing to train")
     task = task_of(model)
     known = words(model)
     with monkeypatch.context() as patch:
-        break_at(patch, task, call)
+        fail_at(patch, task, call)
         with pytest.raises(OSError, match="the disk is gone"):
-            workshop.train(known, data=workshop.fields)
-    equal_to_the_last_bit(workshop.failed(model).resume(), fitted(model))
+            tiny_runs.train(known, data=tiny_runs.fields)
+    check_runs_are_equal(tiny_runs.failed(model).resume(), fitted(model))
 
 
-def test_fine_tuning_starts_from_the_base(model, fitted, words, workshop):
-    """With steps of next to nothing it also ends there."""
+def test_fine_tuning_starts_from_the_base(model, fitted, words, tiny_runs):
+    """With a very small learning rate, the weights stay those of the base."""
     base = fitted(model)
     if not is_trainable(base):
         pytest.skip("nothing to train")
     tuning = ["finetune=full", f"finetune.run={base.path}", "optimizer.lr=1e-12"]
-    run = workshop.train([*tiny_words(model), *tuning], data=workshop.fields)
-    evaluates_to_its_own_metrics(run)
+    run = tiny_runs.train([*tiny_words(model), *tuning], data=tiny_runs.fields)
+    check_evaluation_repeats(run)
     first, second = (torch.load(each.best, weights_only=True)["state_dict"] for each in (base, run))
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-4)
@@ -142,7 +147,7 @@ def test_predict_latents(name, fitted):
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
-def test_a_rollout_is_blind_to_what_follows_its_seed_frames(name, fitted):
+def test_a_rollout_uses_only_its_seed_frames(name, fitted):
     trained = open_trained(fitted(name), [], "test")
     task, known = trained.task.eval(), trained.task.model.seed_frames
     (batch,) = trained.data.test_dataloader()

@@ -1,11 +1,11 @@
-"""Every choice of model that classifies, reconstructs or denoises, found by scanning, through every verb."""
+"""Fit, resume, eval, predict and fine-tuning of every classifier, autoencoder and diffusion model in the configs."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from demands import checkpoints_are_plain, equal_to_the_last_bit, evaluates_to_its_own_metrics, is_whole
-from workshop import LONGER, Workshop, break_at, node_of, of_task, task_of, tiny_words
+from requirements_of_runs import check_checkpoints, check_evaluation_repeats, check_finished, check_runs_are_equal
+from tiny_models import LONGER, TinyRuns, fail_at, models_of_task, node_of, task_of, tiny_words
 
 from adlx.errors import UserError
 from adlx.runs.predict import predict
@@ -15,7 +15,7 @@ from adlx.tasks.closed_form import ClosedForm
 from adlx.tasks.denoise import Denoise
 from adlx.tasks.reconstruct import Reconstruct
 
-CLASSIFIERS, AUTOENCODERS, DENOISERS = of_task(Classify), of_task(Reconstruct), of_task(Denoise)
+CLASSIFIERS, AUTOENCODERS, DENOISERS = models_of_task(Classify), models_of_task(Reconstruct), models_of_task(Denoise)
 
 
 def test_the_scan_finds_the_models():
@@ -29,19 +29,19 @@ def model(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def data_of(model: str, workshop: Workshop) -> list[str]:
-    return workshop.codes if model in CLASSIFIERS else workshop.images
+def data_of(model: str, tiny_runs: TinyRuns) -> list[str]:
+    return tiny_runs.codes if model in CLASSIFIERS else tiny_runs.images
 
 
 @pytest.fixture(scope="session")
-def fitted(workshop):
-    """Each model's run, trained once a session."""
+def fitted(tiny_runs):
+    """Trains a tiny run of a model; each run is trained once per session."""
     runs = {}
 
     def get(model: str, epochs: int = 2, *words: str):
         if (model, epochs, *words) not in runs:
-            arguments = [*tiny_words(model), *words], epochs, data_of(model, workshop)
-            runs[(model, epochs, *words)] = workshop.train(*arguments)
+            arguments = [*tiny_words(model), *words], epochs, data_of(model, tiny_runs)
+            runs[(model, epochs, *words)] = tiny_runs.train(*arguments)
         return runs[(model, epochs, *words)]
 
     return get
@@ -49,8 +49,8 @@ def fitted(workshop):
 
 def test_fit(model, fitted):
     run = fitted(model)
-    is_whole(run)
-    checkpoints_are_plain(run)
+    check_finished(run)
+    check_checkpoints(run)
     figures = {"reconstructions", "code_usage"}
     if model in CLASSIFIERS:
         figures = {"confusion", "class_scores"}
@@ -60,55 +60,55 @@ def test_fit(model, fitted):
 
 
 def test_eval(model, fitted):
-    evaluates_to_its_own_metrics(fitted(model))
+    check_evaluation_repeats(fitted(model))
 
 
-def test_resume(model, fitted, workshop):
-    resumed = workshop.copy(fitted(model)).resume([f"trainer.max_epochs={LONGER}"])
-    is_whole(resumed)
-    equal_to_the_last_bit(resumed, fitted(model, LONGER))
+def test_resume(model, fitted, tiny_runs):
+    resumed = tiny_runs.copy(fitted(model)).resume([f"trainer.max_epochs={LONGER}"])
+    check_finished(resumed)
+    check_runs_are_equal(resumed, fitted(model, LONGER))
 
 
-def test_fit_again(model, fitted, workshop):
+def test_fit_again(model, fitted, tiny_runs):
     run = fitted(model)
-    equal_to_the_last_bit(workshop.train(tiny_words(model), data=data_of(model, workshop)), run)
-    other = workshop.train([*tiny_words(model), "seed=1"], data=data_of(model, workshop))
+    check_runs_are_equal(tiny_runs.train(tiny_words(model), data=data_of(model, tiny_runs)), run)
+    other = tiny_runs.train([*tiny_words(model), "seed=1"], data=data_of(model, tiny_runs))
     first, second = (torch.load(r.best, weights_only=True)["state_dict"] for r in (run, other))
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
-# In mid-epoch, at the end of the epoch, and in the next one, if there is a next one.
+# A step in the middle of the first epoch, at its end, and in the second epoch, if there is one.
 @pytest.mark.parametrize("call", [2, 5, 7])
-def test_a_failed_step_is_taken_again(model, call, fitted, workshop, monkeypatch):
+def test_a_resumed_run_repeats_the_failed_step(model, call, fitted, tiny_runs, monkeypatch):
     task = task_of(model)
     with monkeypatch.context() as patch:
-        break_at(patch, task, call)
+        fail_at(patch, task, call)
         try:
-            workshop.train(tiny_words(model), data=data_of(model, workshop))
+            tiny_runs.train(tiny_words(model), data=data_of(model, tiny_runs))
         except OSError:
             pass
         else:
-            assert task is ClosedForm and call > 5  # it has one epoch alone
+            assert task is ClosedForm and call > 5  # it has only one epoch
             return
-    equal_to_the_last_bit(workshop.failed(model).resume(), fitted(model))
+    check_runs_are_equal(tiny_runs.failed(model).resume(), fitted(model))
 
 
-def test_fine_tuning_starts_from_the_base(model, fitted, workshop):
-    """With steps of next to nothing it also ends there."""
-    base, data = fitted(model), data_of(model, workshop)
+def test_fine_tuning_starts_from_the_base(model, fitted, tiny_runs):
+    """With a very small learning rate, the weights stay those of the base."""
+    base, data = fitted(model), data_of(model, tiny_runs)
     words = [*tiny_words(model), "finetune=full", f"finetune.run={base.path}", "optimizer.lr=1e-12"]
     if not task_of(model).follows_gradient:
         kind = node_of(model).target.__name__
         with pytest.raises(UserError, match=rf"^finetune: {kind} is solved, not trained; it starts from nothing$"):
-            workshop.train(words, data=data)
+            tiny_runs.train(words, data=data)
         return
-    if model in AUTOENCODERS:  # whose codebook does not follow the gradient
+    if model in AUTOENCODERS:  # their codebook is not trained by gradients
         words += ["model.decay=0.9999999", "model.revive_below=0.0"]
-    run = workshop.train(words, data=data)
-    evaluates_to_its_own_metrics(run)
+    run = tiny_runs.train(words, data=data)
+    check_evaluation_repeats(run)
     first, second = (torch.load(r.best, weights_only=True)["state_dict"] for r in (base, run))
-    followed = {name for name in first if ".running_" not in name}  # batch norms count what they see anew
-    for name in followed - {name for name in first if name.endswith("num_batches_tracked")}:
+    compared = {name for name in first if ".running_" not in name}  # batch norms update their statistics
+    for name in compared - {name for name in first if name.endswith("num_batches_tracked")}:
         torch.testing.assert_close(second[name], first[name], rtol=1e-3, atol=1e-4)
 
 
@@ -127,8 +127,8 @@ def test_predict_classes(name, fitted):
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_labels_are_not_among_what_a_classifier_sees(name, fitted):
-    """With every label of the test part replaced, scores do not change by a bit."""
+def test_a_classifier_does_not_use_the_labels(name, fitted):
+    """If all labels of the test part are replaced, scores are exactly the same."""
     run = fitted(name)
     trained = open_trained(run, [], "test")
     before = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
@@ -139,14 +139,14 @@ def test_labels_are_not_among_what_a_classifier_sees(name, fitted):
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
-def test_predict_codes(name, fitted, workshop):
+def test_predict_codes(name, fitted, tiny_runs):
     run = fitted(name)
     codes, codebook = predict(run).product
     task = open_trained(run, [], "test").task
     assert torch.equal(codebook, task.model.codebook)
-    trained = workshop.train([*tiny_words("mlp")], data=["data=codes", f"data.path={run.path}", "data.batch_size=16"])
+    trained = tiny_runs.train([*tiny_words("mlp")], data=["data=codes", f"data.path={run.path}", "data.batch_size=16"])
     parts = run.info["data"]["samples"]
-    assert trained.info["data"]["samples"] == parts  # what the codebook was trained on is training data still
+    assert trained.info["data"]["samples"] == parts  # the split is that of the autoencoder
     assert len(codes) == sum(parts.values())
 
 
@@ -164,12 +164,12 @@ def test_predict_images(name, fitted):
     noisy = predict(run, [*words[:2], "predict.eta=1.0", "seed=1"]).product
     assert not np.array_equal(noisy, first.product)
     small = predict(run, [*words[:2], "predict.batch_size=2", "seed=1"]).product
-    assert np.abs(small.astype(int) - first.product).max() <= 1  # batches of another size add up in another order
+    assert np.abs(small.astype(int) - first.product).max() <= 1  # batches of another size are summed in another order
 
 
 @pytest.mark.parametrize("name", DENOISERS)
-def test_the_average_is_what_counts(name, fitted):
-    """Checkpoints hold the average as the model, and the weights beside it: they differ, and both follow training."""
+def test_the_model_of_a_checkpoint_has_the_averaged_weights(name, fitted):
+    """The raw weights are stored separately, and differ from the average."""
     checkpoint = torch.load(fitted(name).last, weights_only=True)
     state, weights = checkpoint["state_dict"], checkpoint["adlx"]["raw_weights"]
     assert any(not torch.equal(state[f"model.{key}"], value) for key, value in weights.items())

@@ -1,8 +1,8 @@
-"""A run that broke off in mid-epoch goes on as if nothing had happened, with everything random or scheduled in it."""
+"""A run that fails in the middle of an epoch and is resumed equals an uninterrupted run, with dropout and schedules."""
 
 import pytest
-from demands import equal_to_the_last_bit
-from workshop import tiny_words
+from requirements_of_runs import check_runs_are_equal
+from tiny_models import tiny_words
 
 from adlx.tasks.forecast import Forecast
 
@@ -17,33 +17,33 @@ RANDOM = [
 ]
 
 
-def break_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    """Lets the training pass with this number fail, once."""
-    honest, calls = Forecast.batch_loss, [0]
+def fail_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Makes the training step with this number fail, once."""
+    original, calls = Forecast.batch_loss, [0]
 
     def fail(task, batch):
         if task.training:
             calls[0] += 1
             if calls[0] == call:
                 raise OSError("the disk is gone")
-        return honest(task, batch)
+        return original(task, batch)
 
     monkeypatch.setattr(Forecast, "batch_loss", fail)
 
 
-# Of 14 steps an epoch: in its second pass, the last one, and the first of the next epoch.
+# An epoch has 14 steps: a step in the middle, the last one, and the first of the next epoch.
 @pytest.mark.parametrize("call", [9, 14, 15])
-def test_a_failed_step_is_taken_again(call, workshop, uninterrupted, monkeypatch):
+def test_a_resumed_run_repeats_the_failed_step(call, tiny_runs, uninterrupted, monkeypatch):
     with monkeypatch.context() as patch:
-        break_at(patch, call)
+        fail_at(patch, call)
         with pytest.raises(OSError, match="the disk is gone"):
-            workshop.train(RANDOM, epochs=2)
-    run = workshop.failed("seq2seq")
+            tiny_runs.train(RANDOM, epochs=2)
+    run = tiny_runs.failed("seq2seq")
     assert run.info["reason"] == "OSError: the disk is gone"
-    equal_to_the_last_bit(run.resume(), uninterrupted)
+    check_runs_are_equal(run.resume(), uninterrupted)
     assert run.status == "finished"
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(workshop):
-    return workshop.train(RANDOM, epochs=2)
+def uninterrupted(tiny_runs):
+    return tiny_runs.train(RANDOM, epochs=2)

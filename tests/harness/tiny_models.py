@@ -1,4 +1,4 @@
-"""Where the harness makes its runs. What it needs to know of a model is in the model's YAML."""
+"""Trains tiny versions of all models. All information about a model comes from its YAML file."""
 
 import shutil
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from adlx.specs import SeriesSpec
 from adlx.tasks.forecast import Forecast
 from adlx.tasks.task import Task
 
-# Sizes of a network, where its YAML has them; and what its task spends on the test.
+# Sizes of the network and of the test, for the keys that the YAML of the model has.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
 TINY |= {"patches": "[2,4]", "rank": 4, "modes": "[2,2]"}
 TINY_TASK = {"kid_images": 8, "kid_steps": 2}
@@ -34,58 +34,58 @@ ROWS, CONTEXT, HORIZON = 320, 24, 3
 
 
 @cache
-def composed(model: str) -> dict[str, Any]:
-    """The config of a choice of model: its arguments, and the task that it chooses."""
+def config_of(model: str) -> dict[str, Any]:
+    """The composed config of `model=NAME`, with the task that it selects."""
     return compose([f"model={model}", "data=fx"]).config
 
 
 def node_of(model: str) -> Node:
-    """The class of a choice of model, and its arguments."""
-    return check_node(composed(model)["model"], GROUPS["model"], "model", lambda key: f"in model={model}")
+    """The class and the arguments of `model=NAME`."""
+    return check_node(config_of(model)["model"], GROUPS["model"], "model", lambda key: f"in model={model}")
 
 
 def task_of(model: str) -> type[Task]:
-    """The task that a choice of model chooses."""
-    return check_node(composed(model)["task"], GROUPS["task"], "task", lambda key: f"in model={model}").target
+    """The task that `model=NAME` selects."""
+    return check_node(config_of(model)["task"], GROUPS["task"], "task", lambda key: f"in model={model}").target
 
 
 def parts_of(model: str) -> dict[str, type[nn.Module]]:
-    """The arguments of a choice of model that are models of other runs."""
+    """The arguments of `model=NAME` that are models of other runs, such as an autoencoder."""
     return {name: part.kind for name, part in node_of(model).arguments.items() if isinstance(part, Part)}
 
 
-def of_task(*tasks: type[Task]) -> list[str]:
-    """Every choice of model with one of these tasks, or one that derives from it."""
+def models_of_task(*tasks: type[Task]) -> list[str]:
+    """The names of all models whose task is one of these, or a subclass."""
     return [name for name in options("model") if issubclass(task_of(name), tasks)]
 
 
-def of_kind(kind: type[nn.Module]) -> list[str]:
-    """Every choice of model that is one of these."""
+def models_of_kind(kind: type[nn.Module]) -> list[str]:
+    """The names of all models that are instances of a class."""
     return [name for name in options("model") if issubclass(node_of(name).target, kind)]
 
 
 def forecasters() -> list[str]:
-    """Every choice of model that forecasts."""
-    return of_task(Forecast)
+    """The names of all forecasters."""
+    return models_of_task(Forecast)
 
 
-def learners() -> list[str]:
-    """Those of them that have something to train."""
+def trainable_forecasters() -> list[str]:
+    """The names of all forecasters with trainable weights."""
     spec = SeriesSpec(("A", "B"), CONTEXT, HORIZON)
     return [name for name in forecasters() if list(node_of(name).build(spec).parameters())]
 
 
 def tiny_words(model: str) -> list[str]:
-    """The words that make a model of the project small."""
-    config = composed(model)
+    """The overrides that make a model small."""
+    config = config_of(model)
     sizes = [f"model.{key}={size}" for key, size in TINY.items() if key in config["model"]]
     costs = [f"task.{key}={size}" for key, size in TINY_TASK.items() if key in config["task"]]
     return [f"model={model}", *sizes, *costs]
 
 
 @dataclass
-class Workshop:
-    """A folder with a table of two series, code maps of 90 images and fields of 8 waves, in which runs are made."""
+class TinyRuns:
+    """Trains runs in a folder, on a table of two series, code maps of 90 images, or 8 trajectories of waves."""
 
     folder: Path
 
@@ -95,29 +95,29 @@ class Workshop:
 
     @property
     def series(self) -> list[str]:
-        """The words for the table."""
+        """The overrides for the table."""
         return ["data=csv", f"data.path={self.table}", f"data.context={CONTEXT}", f"data.horizon={HORIZON}"]
 
     @property
     def codes(self) -> list[str]:
-        """The words for the code maps."""
+        """The overrides for the code maps."""
         path = self.folder / "codes.npz"
         if not path.exists():
             rng = np.random.default_rng(0)
             values, labels = rng.integers(0, 8, (90, 4, 4)), np.arange(90) % 3
-            values[:, 1, 1] = labels + 1  # something to recognise a class by
+            values[:, 1, 1] = labels + 1  # the cell that depends on the class
             codebook = rng.normal(size=(8, 4)).astype(np.float32)
             write_code_maps(path, Samples(values, labels, ("a", "b", "c"), "codes", "noise", codebook=codebook))
         return ["data=codes", f"data.path={path}", "data.batch_size=16"]
 
     @property
     def images(self) -> list[str]:
-        """The words for images."""
+        """The overrides for images."""
         return ["data=faces", "data.count=70", "data.batch_size=16"]
 
     @property
     def fields(self) -> list[str]:
-        """The words for physical fields."""
+        """The overrides for physical fields."""
         path = self.folder / "waves.hdf5"
         if not path.exists():
             write_waves(path)
@@ -130,7 +130,7 @@ class Workshop:
                 "logger=none",
                 "trainer.accelerator=cpu",
                 "trainer.threads=1",
-                "optimizer/schedule=constant",  # so that more epochs go on as if they had been meant from the start
+                "optimizer/schedule=constant",  # so that a resumed run with more epochs equals a longer run
                 "trainer.log_every_n_steps=1",
                 f"trainer.max_epochs={epochs}",
                 f"output_dir={self.folder / 'outputs'}",
@@ -139,26 +139,26 @@ class Workshop:
         )
 
     def copy(self, run: Run) -> Run:
-        """The run in another folder, to be changed there."""
+        """A copy of the run in another folder, which a test may change."""
         path = run.path.with_name(run.path.name + "_copy")
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(run.path, path)
         return adlx.open_run(path)
 
     def failed(self, model: str) -> Run:
-        """The run of a model that did not come to its end."""
+        """The failed run of a model."""
         folders = (self.folder / "outputs").glob(f"{model}-*/*")
         return next(run for run in map(adlx.open_run, folders) if run.status == "failed")
 
 
-def break_at(monkeypatch: pytest.MonkeyPatch, task: type[Task], call: int) -> None:
-    """Lets the training step with this number fail, once."""
-    honest, calls = task.training_step, [0]
+def fail_at(monkeypatch: pytest.MonkeyPatch, task: type[Task], call: int) -> None:
+    """Makes the training step with this number fail, once."""
+    original, calls = task.training_step, [0]
 
     def fail(self: Task, batch: Any, batch_idx: int) -> Any:
         calls[0] += 1
         if calls[0] == call:
             raise OSError("the disk is gone")
-        return honest(self, batch, batch_idx)
+        return original(self, batch, batch_idx)
 
     monkeypatch.setattr(task, "training_step", fail)

@@ -1,4 +1,4 @@
-"""What every forecaster must meet, whoever wrote it. Each demand takes finished runs and raises AssertionError."""
+"""Requirements for the runs of every model. Each function checks finished runs and raises AssertionError."""
 
 import math
 from pathlib import Path
@@ -20,19 +20,19 @@ from adlx.runs.trained import open_trained
 SCORES = ("test/", "baseline/")
 
 
-def is_finished(run: Run) -> None:
-    """All files are there, and the numbers are numbers."""
-    is_whole(run)
-    assert (run.path / "metrics.csv").is_file() == is_trainable(run)  # nothing to train, no curves
+def check_finished_forecast(run: Run) -> None:
+    """A finished run of a forecaster has all files, figures and metrics."""
+    check_finished(run)
+    assert (run.path / "metrics.csv").is_file() == is_trainable(run)  # a run without training has no curves
     figures = {"forecast", "horizon_error", "series_skill", *(["calibration"] if has_quantiles(run) else [])}
     assert {path.stem for path in run.path.glob("figures/*.png")} >= figures
-    wanted = {"test/skill", "test/mase", "baseline/mase", "test/mse_scaled", "test/mae_scaled", "fit/seconds"}
-    assert wanted <= set(run.metrics)
+    expected = {"test/skill", "test/mase", "baseline/mase", "test/mse_scaled", "test/mae_scaled", "fit/seconds"}
+    assert expected <= set(run.metrics)
     assert run.metrics["test/skill"] == pytest.approx(1 - run.metrics["test/mase"] / run.metrics["baseline/mase"])
 
 
-def is_whole(run: Run) -> None:
-    """What a finished run of any task has."""
+def check_finished(run: Run) -> None:
+    """A finished run of any task has all files, and its metrics are finite."""
     assert run.status == "finished"
     for name in ("config.yaml", "run.json", "metrics.json", "predictions.npz"):
         assert (run.path / name).stat().st_size > 0, name
@@ -48,13 +48,16 @@ def has_quantiles(run: Run) -> bool:
     return "levels" in run.config["loss"]
 
 
-def quantiles_are_sound(run: Run) -> None:
-    """In order, around the point, scored beside those of the naive forecast; and so are the columns of the product."""
+def check_quantiles(run: Run) -> None:
+    """Quantiles are ordered, include the point, and have the right scores; those of `forecast.csv` are ordered too."""
     stored, metrics = ForecastResult.load(run.path / "predictions.npz"), run.metrics
-    held, levels = stored.quantiles, run.config["loss"]["levels"]
-    assert held is not None
-    assert held.levels.tolist() == levels
-    for part, point, quantiles in (("test", stored.prediction, held.values), ("baseline", stored.naive, held.naive)):
+    quantiles_of_run, levels = stored.quantiles, run.config["loss"]["levels"]
+    assert quantiles_of_run is not None
+    assert quantiles_of_run.levels.tolist() == levels
+    for part, point, quantiles in (
+        ("test", stored.prediction, quantiles_of_run.values),
+        ("baseline", stored.naive, quantiles_of_run.naive),
+    ):
         assert np.isfinite(quantiles).all()
         assert (np.diff(quantiles, axis=-1) >= 0).all()
         assert (quantiles[..., -1] > quantiles[..., 0]).all()
@@ -79,16 +82,16 @@ def quantiles_are_sound(run: Run) -> None:
     assert np.array_equal(ahead[..., levels.index(0.5)], product[list(stored.series)].to_numpy())
 
 
-def evaluates_to_its_own_metrics(run: Run) -> None:
-    """To the last bit, and to the last bit of each prediction."""
+def check_evaluation_repeats(run: Run) -> None:
+    """An evaluation of the run gives exactly the same scores and predictions."""
     evaluation = evaluate(run)
     scores = {key: value for key, value in run.metrics.items() if key.startswith(SCORES)}
     assert evaluation.metrics == scores
-    predictions_are_equal(run.path, evaluation.path)
+    check_predictions_are_equal(run.path, evaluation.path)
 
 
-def equal_to_the_last_bit(one: Run, other: Run) -> None:
-    """The whole trace of losses, the weights, the optimizer's state and the scores."""
+def check_runs_are_equal(one: Run, other: Run) -> None:
+    """Two runs have exactly the same losses, weights, optimizer states, scores and predictions."""
     if is_trainable(one):
         curves = [read_curves(run.path / "metrics.csv") for run in (one, other)]
         pd.testing.assert_frame_equal(curves[0], curves[1], check_exact=True)
@@ -99,7 +102,7 @@ def equal_to_the_last_bit(one: Run, other: Run) -> None:
             assert_same(first[part], second[part], f"{name}: {part}")
     scores = [{k: v for k, v in run.metrics.items() if k.startswith(SCORES)} for run in (one, other)]
     assert scores[0] == scores[1]
-    predictions_are_equal(one.path, other.path)
+    check_predictions_are_equal(one.path, other.path)
 
 
 def assert_same(one: object, other: object, where: str) -> None:
@@ -117,7 +120,8 @@ def assert_same(one: object, other: object, where: str) -> None:
         assert one == other, where
 
 
-def checkpoints_are_plain(run: Run) -> None:
+def check_checkpoints(run: Run) -> None:
+    """Checkpoints load with `weights_only`, and contain the config, the spec and the versions of the run."""
     for name in ("best.ckpt", "last.ckpt"):
         card = torch.load(run.path / "checkpoints" / name, weights_only=True)["adlx"]
         assert card["config"] == run.config
@@ -133,32 +137,34 @@ def checkpoints_are_plain(run: Run) -> None:
         assert {"adlx", "torch", "pytorch-lightning"} <= set(card["versions"])
 
 
-def is_blind_to_the_future(run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """With every value after the forecast origin replaced by NaN, predictions do not change by a bit."""
-    _every_test_window_is_blind(run, monkeypatch)
-    _every_value_after_the_origin_is_blind(run, folder)
+def check_future_is_unused(run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """If all values after the forecast origin are NaN, predictions are exactly the same."""
+    _check_windows_without_future(run, monkeypatch)
+    _check_data_without_future(run, folder)
 
 
-def _every_test_window_is_blind(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = WindowLoader.__iter__
+def _check_windows_without_future(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = WindowLoader.__iter__
 
-    def blind(loader: WindowLoader):
-        for past, future in honest(loader):
+    def without_future(loader: WindowLoader):
+        for past, future in original(loader):
             context = past.shape[1]
-            window = torch.cat([past, torch.full_like(future, torch.nan)], dim=1)  # in one storage, as the loader's
+            window = torch.cat(
+                [past, torch.full_like(future, torch.nan)], dim=1
+            )  # in one storage, like those of the loader
             yield window[:, :context], window[:, context:]
 
     with monkeypatch.context() as patch:
-        patch.setattr(WindowLoader, "__iter__", blind)
+        patch.setattr(WindowLoader, "__iter__", without_future)
         evaluation = evaluate(run)
-    predictions_are_equal(run.path, evaluation.path)
+    check_predictions_are_equal(run.path, evaluation.path)
     stored = ForecastResult.load(evaluation.path / "predictions.npz")
     assert np.isfinite(stored.prediction).all()
     assert stored.quantiles is None or np.isfinite(stored.quantiles.values).all()
 
 
-def _every_value_after_the_origin_is_blind(run: Run, folder: Path) -> None:
-    """Forecasts from a file that ends at the origin, from the data as they are, and from a loader full of NaN."""
+def _check_data_without_future(run: Run, folder: Path) -> None:
+    """Forecasts are equal for the whole data, for a file that ends at the origin, and with NaN after the origin."""
     trained = open_trained(run, [], "test")
     data, task = trained.data, trained.task.eval()
     stored = ForecastResult.load(run.path / "predictions.npz")
@@ -181,18 +187,18 @@ def _every_value_after_the_origin_is_blind(run: Run, folder: Path) -> None:
             batches.append(next(iter(loader)))
         assert batches[1][1].isnan().all()
         with torch.inference_mode():
-            seeing, blind = (product_of(task, past) for past, _ in batches)
-        assert np.array_equal(seeing, blind)
-        assert np.array_equal(prediction.product.to_numpy(), blind)
-        # Batches of another size add up in another order.
+            with_future, without_future = (product_of(task, past) for past, _ in batches)
+        assert np.array_equal(with_future, without_future)
+        assert np.array_equal(prediction.product.to_numpy(), without_future)
+        # Batches of another size are summed in another order.
         tested = stored.prediction[window]
         if stored.quantiles is not None:
             tested = np.c_[tested, stored.quantiles.values[window].reshape(len(tested), -1)]
-        np.testing.assert_allclose(blind, tested, rtol=1e-5)
+        np.testing.assert_allclose(without_future, tested, rtol=1e-5)
 
 
 def product_of(task: Any, past: torch.Tensor) -> np.ndarray:
-    """The columns of `forecast.csv` for one scaled window: points, and after them quantiles, if there are any."""
+    """The columns of `forecast.csv` for one scaled window: points, and then quantiles if there are any."""
     point, quantiles = task.distribution(past)
     columns = [task.scaler.inverse(point)[0]]
     if quantiles is not None:
@@ -200,7 +206,7 @@ def product_of(task: Any, past: torch.Tensor) -> np.ndarray:
     return torch.cat(columns, dim=1).numpy()
 
 
-def predictions_are_equal(one: Path, other: Path) -> None:
+def check_predictions_are_equal(one: Path, other: Path) -> None:
     with np.load(one / "predictions.npz") as first, np.load(other / "predictions.npz") as second:
         assert first.files == second.files
         for name in first.files:
