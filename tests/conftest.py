@@ -1,4 +1,4 @@
-"""Fixtures for all tests; the tables that they are about come from `generators.py`."""
+"""Fixtures for all tests; `generators.py` makes the tables that they use."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ pytest_plugins = ["small_runs"]
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing of the user's is read or written."""
+    """Tests use a temporary cache, and never the cache of the user."""
     os.environ["ADLX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["ADLX_CONFIG"] = str(tmp_path_factory.mktemp("config"))
 
@@ -29,7 +29,7 @@ def no_stored_trust() -> Iterator[None]:
 
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[..., str]:
-    """Writes a frame into the test's folder, every digit of it, and returns the path."""
+    """Returns a function that writes a frame with all digits into the folder of the test, and returns the path."""
 
     def write(frame: pd.DataFrame, name: str = "series.csv") -> str:
         path = tmp_path / name
@@ -41,7 +41,7 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half the time of a tiny run goes into its pictures, which tests/figures looks at."""
+    """Figures are empty files: drawing takes half the time of a tiny run, and tests/figures tests it."""
 
     def save(figure: object, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -52,10 +52,10 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def plain_films() -> Iterator[None]:
-    """Most of the time of a tiny run of fields goes into its film, which tests/figures looks at: here a mark moves
-    over each frame, and figures are empty files."""
+    """Films are simple and figures are empty files: films take most of the time of a tiny run of fields, and tests/figures
+    tests them. In each frame a mark is at another position."""
 
-    import adlx.comparison.comparison  # noqa: F401  (or it would keep what is put in the place of `save`)
+    import adlx.comparison.comparison  # noqa: F401  (imported before the patch, so that it keeps the original `save`)
 
     def film(truth: object, found: np.ndarray, *rest: object) -> list[np.ndarray]:
         marks = 255 * np.eye(len(found), dtype=np.uint8)
@@ -69,7 +69,7 @@ def plain_films() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_crypto_path() -> str:
-    """10,968 hours of the real seven coins, which are not part of the project."""
+    """Path of 10,968 hours of real prices of seven coins, which are not part of the project."""
     folders = [Path(__file__).resolve().parents[1].parent / "shared" / "data"]
     if os.environ.get("ADLX_TEST_DATA"):
         folders.insert(0, Path(os.environ["ADLX_TEST_DATA"]))

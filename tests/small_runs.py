@@ -13,7 +13,7 @@ from adlx.api import Run
 from adlx.config import targets
 
 CONTEXT, HORIZON, ROWS = 12, 2, 200
-STEPS = 4  # an epoch: 127 training windows, 32 a batch
+STEPS = 4  # per epoch: 127 training windows in batches of 32
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_words(table: Path) -> list[str]:
-    """A run of 8 steps on a table of two series."""
+    """Overrides of a run of 8 steps on a table of two series."""
     return [
         "model=nlinear",
         "data=csv",
@@ -42,7 +42,7 @@ def small_words(table: Path) -> list[str]:
 
 
 UNPAINTED = {"config", "runs", "reporting"}
-"""Folders of tests of the frame; those of sweeps and comparisons look at the pictures."""
+"""Folders whose tests do not draw figures; tests of sweeps and comparison check figures."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def unpainted_runs(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def small(small_words: list[str], tmp_path: Path) -> Callable[..., Run]:
-    """Trains in the test's own folder."""
+    """Returns a function that trains a small run in the folder of the test."""
 
     def train(*words: str) -> Run:
         return adlx.train([*small_words, f"output_dir={tmp_path / 'outputs'}", *words])
@@ -63,13 +63,13 @@ def small(small_words: list[str], tmp_path: Path) -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def finished(small_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run to look at and not to change; `copied` may be changed."""
+    """A finished run that tests must not change; they may change `copied`."""
     return adlx.train([*small_words, f"output_dir={tmp_path_factory.mktemp('finished')}"])
 
 
 @pytest.fixture(scope="session")
 def longer(small_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same with twice the epochs."""
+    """As `finished`, with twice the epochs."""
     return adlx.train([*small_words, "trainer.max_epochs=4", f"output_dir={tmp_path_factory.mktemp('longer')}"])
 
 
@@ -81,19 +81,19 @@ def copied(finished: Run, tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def encoder_words() -> list[str]:
-    """A model with layers of every kind, and soon trained."""
+    """Overrides of a small transformer, which has layers of many types."""
     return ["model=transformer", "model.hidden=8", "model.heads=2", "model.blocks=1", "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="session")
 def encoder(small_words: list[str], encoder_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A base to fine-tune, of two series; not to be changed."""
+    """A base run for fine-tuning, on two series, that tests must not change."""
     return adlx.train([*small_words, *encoder_words, f"output_dir={tmp_path_factory.mktemp('encoder')}"])
 
 
 @pytest.fixture
 def three(tmp_path: Path) -> str:
-    """The word for a table of three series."""
+    """The override for a table of three series."""
     walk_frame(ROWS, series=3, seed=1).to_csv(tmp_path / "three.csv")
     return f"data.path={tmp_path / 'three.csv'}"
 

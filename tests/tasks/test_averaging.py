@@ -1,4 +1,4 @@
-"""The moving average by hand, over what a whole run logs of it."""
+"""The moving average of the weights, compared with its formula in a whole run."""
 
 from contextlib import nullcontext
 
@@ -25,13 +25,13 @@ WORDS += ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "traine
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
-def test_weights_and_what_normalisations_have_seen_are_averaged(decay, monkeypatch, tmp_path):
+def test_weights_and_statistics_of_normalization_layers_are_averaged(decay, monkeypatch, tmp_path):
     seen = []
     honest = Denoise.on_train_batch_end
 
     def watched(task, outputs, batch, batch_idx):
         if not seen:
-            seen.append({name: value.clone() for name, value in task.ema_weights.items()})  # as it was drawn
+            seen.append({name: value.clone() for name, value in task.ema_weights.items()})  # the initial weights
         seen.append({name: value.clone() for name, value in task.model.state_dict().items()})
         honest(task, outputs, batch, batch_idx)
 
@@ -57,7 +57,7 @@ def run_spec():
 
 @pytest.fixture
 def training():
-    """A task in mid-training, whose averages differ from its weights."""
+    """A task in training, whose averages differ from its weights."""
     config = prepare(compose([*WORDS, "task.ema=0.9"]))
     data = build_data(config)
     data.setup("fit")
@@ -79,7 +79,7 @@ def test_within_averaged_the_model_holds_the_averages(training):
     raw, averages = weights_of(training), {name: value.clone() for name, value in training.ema_weights.items()}
     with training.averaged():
         assert_equal(weights_of(training), averages)
-        with training.averaged():  # again changes nothing
+        with training.averaged():  # a nested context changes nothing
             assert_equal(weights_of(training), averages)
         assert_equal(weights_of(training), averages)
     assert_equal(weights_of(training), raw)
@@ -89,7 +89,7 @@ def test_within_averaged_the_model_holds_the_averages(training):
     assert_equal(weights_of(training), raw)
 
 
-def test_an_optimizer_goes_on_with_the_raw_weights(training):
+def test_the_optimizer_updates_the_raw_weights(training):
     optimizer = torch.optim.SGD(training.model.parameters(), lr=1.0)
     raw = weights_of(training)
     with training.averaged():
@@ -101,11 +101,11 @@ def test_an_optimizer_goes_on_with_the_raw_weights(training):
         torch.testing.assert_close(parameter, raw[name] - 1)
 
 
-def test_a_checkpoint_is_the_same_within_and_without(training, monkeypatch):
+def test_a_checkpoint_is_the_same_inside_and_outside_of_averaged(training, monkeypatch):
     monkeypatch.setattr("adlx.tasks.task.Task.on_save_checkpoint", lambda task, checkpoint: checkpoint.update(adlx={}))
     saved = []
-    for within in (False, True):
-        with training.averaged() if within else nullcontext():
+    for is_averaged in (False, True):
+        with training.averaged() if is_averaged else nullcontext():
             checkpoint = {"state_dict": training.state_dict()}
             training.on_save_checkpoint(checkpoint)
         saved.append(checkpoint)

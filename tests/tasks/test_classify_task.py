@@ -31,7 +31,7 @@ SMALL = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "trainer
 TINY = ["model=mlp", "model.widths=[12]", "trainer.max_epochs=3", "optimizer.lr=0.01"]
 
 
-def made(codebook_seed: int | None = 0, count: int = TRAIN + VAL + TEST, parted: bool = True) -> Samples:
+def make_samples(codebook_seed: int | None = 0, count: int = TRAIN + VAL + TEST, parted: bool = True) -> Samples:
     """Code maps of which one cell mostly tells the class."""
     rng = np.random.default_rng(0)
     labels = rng.choice(3, count, p=(0.5, 0.3, 0.2))
@@ -73,7 +73,7 @@ def newest(run: Run, pattern: str) -> Path:
 
 @pytest.mark.parametrize("model", [[], ["model=elm", "~model.widths", "model.hidden=20"]], ids=["mlp", "elm"])
 def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
-    samples = made()
+    samples = make_samples()
     run = train(*maps(samples), *model)
     with np.load(run.path / "predictions.npz") as stored:
         scores, label, index = (stored[name] for name in ("scores", "label", "index"))
@@ -109,7 +109,7 @@ def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
 
 
 def test_loss_and_accuracy_of_validation_weigh_each_sample_alike(train, maps):
-    samples = made()
+    samples = make_samples()
     run = train(*maps(samples), "trainer.max_epochs=1")
     curves = pd.read_csv(run.path / "metrics.csv")
     network = MLP(CodeSpec((3, 4), CODES, 3, CLASSES), widths=[12])
@@ -127,7 +127,7 @@ def test_loss_and_accuracy_of_validation_weigh_each_sample_alike(train, maps):
 @pytest.mark.parametrize("kind", ["standardize", "embedding"])
 def test_statistics_are_of_the_training_part_alone(train, maps, kind):
     """Other values in validation and test change no buffer; other ones in training do."""
-    samples, book = made(), made().codebook
+    samples, book = make_samples(), make_samples().codebook
     states = []
     for place in (None, slice(TRAIN, None), slice(0, TRAIN)):
         values = samples.values.copy()
@@ -147,9 +147,9 @@ def test_statistics_are_of_the_training_part_alone(train, maps, kind):
 # Predictions
 
 
-def test_classes_of_what_has_no_label(train, maps):
-    run = train(*maps(made()))
-    bare = changed(made(), labels=np.full(TRAIN + VAL + TEST, -1), classes=(), parts=None)
+def test_samples_without_labels_are_classified(train, maps):
+    run = train(*maps(make_samples()))
+    bare = changed(make_samples(), labels=np.full(TRAIN + VAL + TEST, -1), classes=(), parts=None)
     frame = run.predict(maps(bare, "bare.npz"))
     known = run.predict()
     for found in (frame, known):
@@ -158,7 +158,7 @@ def test_classes_of_what_has_no_label(train, maps):
     assert frame["class"].tolist() == known["class"].tolist()
     assert list(frame) == ["sample", "class", *(f"score/{name}" for name in CLASSES)]
     assert known["part"].tolist() == ["train"] * TRAIN + ["val"] * VAL + ["test"] * TEST
-    assert known["label"].tolist() == [CLASSES[label] for label in made().labels]
+    assert known["label"].tolist() == [CLASSES[label] for label in make_samples().labels]
     test = known[known["part"] == "test"]
     assert (test["class"] == test["label"]).mean() == pytest.approx(run.metrics["test/accuracy"])
     with np.load(run.path / "predictions.npz") as stored:
@@ -173,14 +173,14 @@ def test_classes_of_what_has_no_label(train, maps):
 
 def test_a_few_labelled_samples_are_classified(train, maps):
     """Too few to be split, which no prediction needs."""
-    run = train(*maps(made()))
-    few = changed(made().at(np.arange(3)), parts=None)
+    run = train(*maps(make_samples()))
+    few = changed(make_samples().at(np.arange(3)), parts=None)
     assert run.predict(maps(few, "few.npz"))["class"].tolist() == run.predict()["class"].tolist()[:3]
 
 
 def test_classes_by_name(train, maps):
     """The same data with the classes in another order, and some of them missing, have the same scores."""
-    samples = made()
+    samples = make_samples()
     run = train(*maps(samples))
     turned = changed(samples, labels=(samples.labels + 1) % 3, classes=("cat", "ant", "bee"))
     scores = {key: run.metrics[key] for key in run.metrics if key.startswith(("test/", "baseline/"))}
@@ -195,22 +195,22 @@ def test_classes_by_name(train, maps):
 
 
 def test_the_codebook_of_another_autoencoder_is_refused(train, maps):
-    run = train(*maps(made()))
-    other = maps(made(codebook_seed=1), "other.npz")
+    run = train(*maps(make_samples()))
+    other = maps(make_samples(codebook_seed=1), "other.npz")
     told = (
         "made up was made by another codebook than the one this run was trained with: make the codes with the same "
         "VQ-VAE run"
     )
     assert user_error_of(run.evaluate, other) == told
     assert user_error_of(run.predict, other) == told
-    near = changed(made(), codebook=made().codebook * (1 + 1e-6))
+    near = changed(make_samples(), codebook=make_samples().codebook * (1 + 1e-6))
     assert run.evaluate(maps(near, "near.npz"))["test/accuracy"] == run.metrics["test/accuracy"]
 
 
 @pytest.mark.parametrize("trained_on", ["book", "bare"])
-def test_codes_that_lost_or_found_their_codebook(train, maps, trained_on):
+def test_codes_with_a_codebook_for_a_run_without_one_and_the_reverse(train, maps, trained_on):
     """`input=auto` stays what it was in training; if that cannot be, the codebook is to blame, not sizes of layers."""
-    words = {"book": maps(made(), "book.npz"), "bare": maps(made(None), "bare.npz")}
+    words = {"book": maps(make_samples(), "book.npz"), "bare": maps(make_samples(None), "bare.npz")}
     run = train(*words.pop(trained_on))
     try:
         assert run.evaluate(*words.values())["test/accuracy"] == run.metrics["test/accuracy"]
@@ -219,8 +219,8 @@ def test_codes_that_lost_or_found_their_codebook(train, maps, trained_on):
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true", "bf16-mixed"])
-def test_every_precision_knows_its_own_codebook(train, maps, precision):
-    run = train(*maps(made()), f"trainer.precision={precision}")
+def test_every_precision_accepts_its_own_codebook(train, maps, precision):
+    run = train(*maps(make_samples()), f"trainer.precision={precision}")
     scores = run.evaluate()
     assert scores == {key: run.metrics[key] for key in scores}
     with np.load(run.path / "predictions.npz") as one, np.load(newest(run, "evaluations/*/*.npz")) as other:
@@ -228,7 +228,7 @@ def test_every_precision_knows_its_own_codebook(train, maps, precision):
 
 
 def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
-    codes = maps(made())
+    codes = maps(make_samples())
     table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
     series = ["~model.widths", "~optimizer.lr", "~data.batch_size"]
     assert user_error_of(train, *codes, "model=seq2seq", *series[:1]) == (
@@ -245,12 +245,12 @@ def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
 
 def test_a_run_on_data_of_another_kind(train, maps, write_csv, tmp_path):
     """One line, whichever of the two the run was trained on."""
-    codes = [f"data.path={Path(maps(made())[0].removeprefix('data.path=')).absolute()}"]
+    codes = [f"data.path={Path(maps(make_samples())[0].removeprefix('data.path=')).absolute()}"]
     table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
     classifier = train(*codes)
     forecaster = adlx.train(["model=naive", *table, *SMALL, f"output_dir={tmp_path / 'outputs'}"])
     pictures = train("data=faces", "data.count=80", "trainer.max_epochs=1")
-    faces = made(count=80, parted=False)
+    faces = make_samples(count=80, parted=False)
     faces = changed(faces, labels=faces.labels % 2, classes=("angry", "happy"))
     for run, words in (
         (classifier, table),
@@ -258,3 +258,14 @@ def test_a_run_on_data_of_another_kind(train, maps, write_csv, tmp_path):
         (pictures, ["data=codes", *maps(faces, "faces.npz")]),
     ):
         assert re.search(r"series|code maps|images", user_error_of(run.evaluate, words))
+
+
+def test_predictions_of_many_classes_give_no_warning(train, maps, recwarn):
+    """pandas warns after a hundred single insertions of columns."""
+    names = tuple(f"class_{index:03d}" for index in range(120))
+    rng, labels = np.random.default_rng(0), np.tile(np.arange(120), 3)
+    parts = np.repeat([0, 1, 2], 120).astype(np.int8)
+    run = train(*maps(Samples(rng.integers(0, CODES, (360, 3, 4)), labels, names, "codes", "made up", parts=parts)))
+    frame = run.predict()
+    assert list(frame)[-120:] == [f"score/{name}" for name in names]
+    assert not [warning for warning in recwarn if issubclass(warning.category, pd.errors.PerformanceWarning)]

@@ -1,4 +1,4 @@
-"""Extreme learning machines through whole runs: what is solved, from how many passes, batches and processes."""
+"""Whole runs of extreme learning machines: solutions, interruptions, several processes, precisions and errors."""
 
 import os
 import re
@@ -39,7 +39,7 @@ READOUTS = "model.readout=[none,ridge,lasso,elasticnet]"
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> Path:
-    """Code maps whose classes two cells tell of, now and then; what is for training and testing is said."""
+    """Code maps with a fixed split, where two cells often contain the class."""
     rng = np.random.default_rng(0)
     labels = rng.choice(3, TRAIN + VAL + TEST, p=(0.5, 0.3, 0.2))
     values = rng.integers(0, CODES, (len(labels), 4, 5))
@@ -104,7 +104,7 @@ def test_the_readout_is_that_of_scikit_learn(train, words, monkeypatch):
     assert curves["step"].max() == -(-len(target) // trained.data.batch_size) - 1
 
 
-def test_the_strength_with_the_least_validation_error_is_taken(train):
+def test_the_strength_with_the_lowest_validation_error_is_selected(train):
     run = train("model.readout=[ridge,lasso]")
     trained = open_trained(run, [], "test")
     hidden, target = hidden_and_targets(trained)
@@ -127,7 +127,7 @@ def test_the_strength_with_the_least_validation_error_is_taken(train):
     assert curves["val/accuracy"] == pytest.approx(right, rel=1e-6)
 
 
-def test_several_readouts_are_those_of_runs_of_their_own(train):
+def test_several_readouts_equal_those_of_single_runs(train):
     words = ("task.alpha=0.01", "task.l1_ratio=0.3")
     together = train(READOUTS, *words)
     state = load_checkpoint(together.best)["state_dict"]
@@ -197,7 +197,7 @@ def failing(call: int):
         *((ELM, "features", 2), (ClosedForm, "solve", 1), (ClosedForm, "validation_step", 1)),
     ],
 )
-def test_a_step_that_failed_is_taken_again(stop, kind, name, call):
+def test_a_resumed_run_repeats_the_failed_step(stop, kind, name, call):
     stop(kind, name, failing(call), OSError, "failed")
 
 
@@ -222,7 +222,7 @@ def test_a_signal_while_the_last_batch_is_solved(stop):
 @pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
 )
-def test_two_processes_are_one(train, table, tmp_path):
+def test_two_processes_give_the_result_of_one(train, table, tmp_path):
     """241 and 31 samples in batches of 15: the last of the second process is a surplus alone, in both parts."""
     words = [*SMALL, f"data.path={table}", "data.batch_size=15", "model.readout=[ridge,lasso]"]
     words.append("trainer.precision=64-true")  # so that the order of sums cannot be seen
@@ -294,6 +294,6 @@ REFUSED += ["val_check_interval=2", "check_val_every_n_epoch=2"]  # what is solv
 
 
 @pytest.mark.parametrize("word", REFUSED)
-def test_what_a_solution_cannot_follow_is_refused(train, word):
+def test_settings_that_make_no_sense_for_a_solution_are_refused(train, word):
     with pytest.raises(UserError, match=rf"^[^\n]*trainer\.{word.split('=')[0]}[^\n]*$"):
         train(f"trainer.{word}")

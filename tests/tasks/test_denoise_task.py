@@ -1,4 +1,4 @@
-"""Diffusion through whole runs: scores, statistics, the distance of what is drawn, and fine-tuning."""
+"""Whole diffusion runs: scores, statistics, KID, predictions and fine-tuning."""
 
 import math
 
@@ -32,7 +32,7 @@ SCORES = ("test/", "baseline/")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Run:
-    """Not to be changed but by predictions."""
+    """A run that tests must not change, except by predictions."""
     words = ["trainer.max_epochs=4", "optimizer.lr=0.003", "callbacks.samples.every_n_epochs=2"]
     return adlx.train([*WORDS, *DIGITS, *words, f"output_dir={tmp_path_factory.mktemp('diffusion')}"])
 
@@ -58,7 +58,7 @@ def test_images_are_standardised_by_the_training_part(trained, digits):
     assert state["std"].item() == pytest.approx(images.std(), rel=1e-6)
 
 
-def test_the_first_loss_is_that_of_finding_nothing(digits):
+def test_the_initial_loss_is_that_of_predicting_zero(digits):
     task = task_of(digits)
     losses = [task.batch_loss(batch).item() for batch in digits.train_dataloader()]
     assert np.mean(losses) == pytest.approx(math.sqrt(2 / math.pi), abs=0.005)
@@ -78,7 +78,7 @@ def test_scores_are_those_of_predictions(trained, digits):
     assert trained.evaluate() == {k: v for k, v in metrics.items() if k.startswith(SCORES)}
 
 
-def test_the_distance_is_that_of_the_features_in_the_checkpoint(trained, digits):
+def test_kid_is_computed_with_the_features_in_the_checkpoint(trained, digits):
     state = load_checkpoint(trained.best)["state_dict"]
     network = Features(1)
     network.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")})
@@ -95,7 +95,7 @@ def test_the_distance_is_that_of_the_features_in_the_checkpoint(trained, digits)
 
 
 @pytest.mark.parametrize("monitor", [None, "val/kid"])
-def test_the_best_checkpoint_is_that_of_the_least_loss_or_distance(monitor, trained, tmp_path):
+def test_the_best_checkpoint_has_the_lowest_monitored_value(monitor, trained, tmp_path):
     run = trained
     if monitor is not None:
         words = ["trainer.max_epochs=4", "optimizer.lr=0.003", f"callbacks.checkpoint.monitor={monitor}"]
@@ -107,7 +107,7 @@ def test_the_best_checkpoint_is_that_of_the_least_loss_or_distance(monitor, trai
     assert load_checkpoint(run.best)["adlx"]["steps"] == best["step"] + 1
 
 
-def test_grids_are_drawn_while_it_trains(trained, tmp_path):
+def test_images_are_generated_during_training(trained, tmp_path):
     grids = sorted(path.name for path in trained.path.glob("figures/samples_epoch_*.png"))
     assert grids == ["samples_epoch_0002.png", "samples_epoch_0004.png"]
     words = ["logger=tensorboard", "callbacks.samples.every_n_epochs=1", "trainer.max_epochs=2"]
@@ -125,7 +125,7 @@ def test_grids_are_drawn_while_it_trains(trained, tmp_path):
 
 
 def accuracy(network: Features, digits: Digits) -> float:
-    """Of the nearest class mean, on the validation part."""
+    """Accuracy on the validation part, if the nearest class mean is predicted."""
     (train, labels), (val, answers) = (extractors.sample_images(digits, part, 5000) for part in ("train", "val"))
     with torch.no_grad():
         train, val = network(train.float() / 255), network(val.float() / 255)
@@ -133,7 +133,7 @@ def accuracy(network: Features, digits: Digits) -> float:
     return (torch.cdist(val, means).argmin(dim=1) == answers).double().mean().item()
 
 
-def test_trained_features_know_the_classes_and_all_are_scaled(digits):
+def test_trained_features_separate_the_classes_and_all_features_are_scaled(digits):
     networks = {choice: extractors.fit_network(choice, 1, digits) for choice in ("trained", "random")}
     assert accuracy(networks["trained"], digits) > max(0.9, accuracy(networks["random"], digits))
     for network in networks.values():
@@ -143,7 +143,7 @@ def test_trained_features_know_the_classes_and_all_are_scaled(digits):
         assert found.square().mean().item() == pytest.approx(1, rel=1e-4)
 
 
-def test_a_trained_network_comes_from_the_cache_the_next_time(digits, monkeypatch, tmp_path, caplog):
+def test_a_trained_network_is_loaded_from_the_cache(digits, monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "cache"))
     caplog.set_level("INFO", logger="adlx")
     first = extractors.fit_network("trained", 1, digits)
@@ -161,7 +161,23 @@ def test_a_trained_network_comes_from_the_cache_the_next_time(digits, monkeypatc
     assert any("cache: cannot write" in message for message in caplog.messages)
 
 
-def test_making_features_draws_from_no_generator_of_the_run(digits):
+def test_interrupted_training_of_features_restores_the_number_of_threads(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", interrupt)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
+            extractors.train_on_labels(extractors.make_network(1), images, labels, classes=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_making_features_does_not_change_the_global_generator(digits):
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     task_of(digits, kid_features="random")
@@ -172,24 +188,24 @@ def test_making_features_draws_from_no_generator_of_the_run(digits):
     assert not torch.equal(before, after)  # the model itself draws
 
 
-def test_what_cannot_be_had_is_said_in_one_line(tmp_path):
+def test_features_that_are_not_available_give_one_line(tmp_path):
     words = [*WORDS, *DIGITS, f"output_dir={tmp_path}"]
     alone = user_error_of(adlx.train, [*words, "data.digits=[3]", "task.kid_features=trained"])
     assert alone == ("task.kid_features=trained needs images of at least two classes; choose random or auto")
-    told = user_error_of(adlx.train, [*words, "task.kid_features=inception"])
-    assert "pip install 'adlx[kid]'" in told or "cannot be downloaded" in told
-    assert "or choose task.kid_features=auto" in told
+    message = user_error_of(adlx.train, [*words, "task.kid_features=inception"])
+    assert "pip install 'adlx[kid]'" in message or "cannot be downloaded" in message
+    assert "or choose task.kid_features=auto" in message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_class_is_judged_by_random_features(tmp_path):
+def test_kid_of_one_class_uses_random_features(tmp_path):
     run = adlx.train([*WORDS, *DIGITS, "data.digits=[3]", "trainer.max_epochs=1", f"output_dir={tmp_path}"])
     assert run.info["kid"]["features"] == "small CNN with random weights"
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
 
 
 class Foreign(torch.nn.Module):
-    """In the place of Inception."""
+    """Replaces Inception."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +215,7 @@ class Foreign(torch.nn.Module):
         return images.flatten(1) @ self.weights.T + images.flatten(1)[:, :8]
 
 
-def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_path):
+def test_checkpoints_do_not_contain_inception(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(extractors, "inception", Foreign)
     words = ["task.kid_features=inception", "trainer.max_epochs=1", f"output_dir={tmp_path}"]
     run = adlx.train([*WORDS, *DIGITS, *words])
@@ -207,8 +223,8 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
     state = load_checkpoint(run.best)["state_dict"]
     assert not [name for name in state if "foreign" in name or "features" in name]
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
-    told = user_error_of(adlx.compare, [trained.path, run.path])
-    assert told == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
+    message = user_error_of(adlx.compare, [trained.path, run.path])
+    assert message == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
 
 
 @pytest.mark.parametrize(
@@ -224,13 +240,13 @@ def test_a_network_from_elsewhere_is_in_no_checkpoint(trained, monkeypatch, tmp_
         ("predict.step=3", "predict.step: no such option; did you mean steps?"),
     ],
 )
-def test_options_of_drawing_that_cannot_be(word, line, trained):
+def test_invalid_options_of_predict_give_one_line(word, line, trained):
     before = sorted(trained.path.glob("predict/*"))
     assert user_error_of(trained.predict, [word]).startswith(line)
     assert sorted(trained.path.glob("predict/*")) == before
 
 
-# Other ways to train
+# Fine-tuning and other precisions
 
 
 def test_lora_from_some_digits_to_others(tmp_path):
@@ -240,8 +256,8 @@ def test_lora_from_some_digits_to_others(tmp_path):
     run = adlx.train([*words, *tuning, "trainer.max_epochs=2"])
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
     state = load_checkpoint(run.best)["state_dict"]
-    learnt = [name for name in state if name.startswith("model.")]
-    assert learnt and all(name.endswith(("lora_A", "lora_B")) for name in learnt)
+    stored = [name for name in state if name.startswith("model.")]
+    assert stored and all(name.endswith(("lora_A", "lora_B")) for name in stored)
     assert "features.layers.0.weight" in state  # of the new digits
     assert run.metrics["model/trainable_parameters"] < 0.3 * base.metrics["model/parameters"]
     untuned = base.evaluate(["data.digits=[0,1,2,3,4]"])
@@ -257,14 +273,14 @@ def test_lora_from_some_digits_to_others(tmp_path):
         ["model=unet", "model.widths=[8,16]", *(f"~model.{key}" for key in SIZES)],
     ],
 )
-def test_precisions_and_the_other_network(words, tmp_path):
+def test_other_precisions_and_the_unet(words, tmp_path):
     run = adlx.train([*WORDS, *DIGITS, *words, "trainer.max_epochs=1", f"output_dir={tmp_path}"])
     assert run.metrics["test/noise_mae"] < 0.8
     assert run.predict(["predict.n=2", "predict.steps=2"]).shape == (2, 1, 8, 8)
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
 
 
-def test_drawing_is_done_in_the_precision_of_the_run(trained, monkeypatch):
+def test_images_are_generated_in_the_precision_of_the_run(trained, monkeypatch):
     seen = []
     honest = DiT.forward
 

@@ -1,4 +1,4 @@
-"""Errors of fields against closed forms; bodies are left out of them."""
+"""Errors of fields compared with closed forms; cells inside bodies do not count."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ NOWHERE = torch.zeros(1, CELLS, dtype=torch.bool)
 UNIT = places(np.arange(COLUMNS), np.arange(ROWS)).astype(float)
 
 
-def test_means_are_over_what_no_body_covers():
+def test_means_are_over_cells_outside_of_bodies():
     values = random(2, 3, CELLS, 2)
     bodies = torch.cat([block(), NOWHERE])
     found = over_fluid(values, bodies)
@@ -54,7 +54,7 @@ def test_variance_and_power_are_exact_though_the_mean_is_large():
     assert 0 <= still.item() < 1e-15
 
 
-def test_what_is_found_inside_of_a_body_costs_nothing():
+def test_predictions_inside_a_body_do_not_change_the_error():
     truth, body = random(1, 4, CELLS, 3), block()
     found = truth + 0.5
     torch.testing.assert_close(squared_error(found, truth, body), torch.full((1, 4, 3), 0.25).double())

@@ -100,7 +100,7 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
     assert vrmse(result.error, result.variance).mean(axis=1) == pytest.approx(rollout, rel=1e-5)
 
 
-def test_the_autoencoder_is_scored_by_what_comes_back(autoencoder):
+def test_scores_of_the_autoencoder_are_those_of_its_reconstructions(autoencoder):
     trained = open_trained(autoencoder, [], "test")
     mean = read_well(trained.config.plain["data"]["path"]).frames
     frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.places["train"]])
@@ -120,11 +120,11 @@ def test_the_autoencoder_is_scored_by_what_comes_back(autoencoder):
 
 
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence", "sea_autoencoder"])
-def test_evaluation_comes_to_the_same_bit(name, runs):
+def test_an_evaluation_gives_exactly_the_same_scores(name, runs):
     assert runs[name].evaluate() == scores(runs[name])
 
 
-def test_what_is_learnt_beats_what_stands_still(runs):
+def test_trained_models_are_better_than_persistence(runs):
     assert runs["persistence"].metrics["test/skill"] == pytest.approx(0, abs=1e-9)
     assert runs["dmd"].metrics["test/onestep_vrmse"] < 0.2  # waves of several speeds and one linear map
     assert runs["sea_autoencoder"].metrics["test/skill"] > 0.15
@@ -162,7 +162,7 @@ def test_the_best_checkpoint_is_that_of_the_least_rollout_error(sea):
 # The autoencoder within
 
 
-def test_the_autoencoder_is_needed_once_alone(train, file, tmp_path):
+def test_a_run_works_after_its_autoencoder_is_moved(train, file, tmp_path):
     first = train(*AUTOENCODER, "trainer.max_epochs=1")
     words = [*SEA, f"model.autoencoder={first.path}"]
     run, longer = (train(*words, f"trainer.max_epochs={epochs}") for epochs in (2, 3))
@@ -179,7 +179,7 @@ def test_the_autoencoder_is_needed_once_alone(train, file, tmp_path):
     assert tuned.metrics["test/rollout_vrmse"] == pytest.approx(run.metrics["test/rollout_vrmse"], rel=1e-3)
 
 
-def test_the_memory_of_latents_is_what_encoding_gives(sea):
+def test_prepared_frames_are_the_encoded_fields(sea):
     trained = open_trained(sea, [], "test")
     task = trained.task.eval()
     lean = list(trained.data.train_dataloader())
@@ -194,14 +194,14 @@ def test_the_memory_of_latents_is_what_encoding_gives(sea):
     assert set(task.prepared_frames) == set(trained.data.places["train"].tolist())
 
 
-def test_seeds_differ_and_the_same_one_does_not(train, sea, autoencoder):
+def test_the_same_seed_repeats_the_scores_and_another_does_not(train, sea, autoencoder):
     words = [*SEA, f"model.autoencoder={autoencoder.path}", "trainer.max_epochs=4", "model.dropout=0.1"]
     assert scores(train(*words)) == scores(sea)
     assert scores(train(*words, "seed=1")) != scores(sea)
 
 
 @pytest.mark.parametrize("name", ["noise=0.1", "pushforward=2"])
-def test_ways_of_training_resume_to_the_last_bit(name, train, autoencoder):
+def test_noise_and_pushforward_resume_exactly(name, train, autoencoder):
     words = [*SEA, f"model.autoencoder={autoencoder.path}", f"model.{name}", "data.repeat=2"]
     run, longer = (train(*words, f"trainer.max_epochs={epochs}") for epochs in (1, 2))
     run.resume(["trainer.max_epochs=2"])
@@ -215,7 +215,7 @@ def test_ways_of_training_resume_to_the_last_bit(name, train, autoencoder):
 
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence"])
 def test_predict_writes_rollouts_that_can_be_read(name, runs):
-    prediction = predict(runs[name], ["predict.steps=30"])  # beyond what is known
+    prediction = predict(runs[name], ["predict.steps=30"])  # longer than the data
     found = read_well(prediction.path / "rollout.hdf5")
     assert prediction.product.shape == (2, 30, 128, 3)
     places = open_trained(runs[name], [], "test").data.places["test"]
@@ -262,7 +262,7 @@ def test_divergence_is_by_the_coordinates_of_the_data(runs, tmp_path):
         assert found[key] == pytest.approx(runs["dmd"].metrics[key] / 4, rel=1e-5)
 
 
-def test_prepared_latents_are_no_part_of_what_is_stored(sea):
+def test_prepared_frames_are_not_stored_in_checkpoints(sea):
     keys = load_checkpoint(sea.best)["state_dict"].keys()
     assert keys == {f"model.{name}" for name in open_trained(sea, [], "test").task.model.state_dict()}
     assert isinstance(open_trained(sea, [], "test").task, Rollout)

@@ -1,4 +1,4 @@
-"""The loss, by hand, in the units in which a model is trained, and the scores, from the stored predictions."""
+"""The loss compared with its formula, and the scores computed from the stored predictions."""
 
 import json
 import math
@@ -22,8 +22,8 @@ from adlx.tasks.task import Task
 CONTEXT, HORIZON = 8, 3
 
 
-class Told(Forecaster):
-    """Remembers what it was given, and answers 0.25."""
+class Recorder(Forecaster):
+    """Stores its input, and predicts 0.25."""
 
     def forecast(self, past):
         self.past = past
@@ -49,9 +49,9 @@ def task_of(model_type, data, loss="MSELoss", seed=0, **arguments) -> Forecast:
 
 
 @pytest.mark.parametrize(("loss", "power"), [("MSELoss", 2), ("L1Loss", 1)])
-def test_loss_is_taken_in_normalised_units(write_csv, loss, power):
+def test_the_loss_is_in_normalized_units(write_csv, loss, power):
     data = data_of(write_csv)
-    task = task_of(Told, data, loss)
+    task = task_of(Recorder, data, loss)
     past, future = next(iter(data.test_dataloader()))
     rows = data.rows("test").start + np.arange(len(past))[:, None] + np.arange(CONTEXT + HORIZON)
     train = data.values[:84]
@@ -73,7 +73,7 @@ def test_loss_is_taken_in_normalised_units(write_csv, loss, power):
 
 def test_loss_without_instance_normalisation(write_csv):
     data = data_of(write_csv, instance_norm=False, scaling="minmax")
-    task = task_of(Told, data)
+    task = task_of(Recorder, data)
     past, future = next(iter(data.test_dataloader()))
     expected = (future - 0.25).square().mean().item()
     assert task.eval().batch_loss((past, future)).item() == pytest.approx(expected, rel=1e-6)
@@ -123,7 +123,7 @@ def test_seeding_a_step_draws_what_torch_would():
 
 def test_the_mean_validation_loss_weighs_each_window_alike(write_csv, monkeypatch):
     data = data_of(write_csv, batch_size=5, split=(0.5, 0.25, 0.25))
-    task = task_of(Told, data).eval()
+    task = task_of(Recorder, data).eval()
     task.trainer = stub = stub_trainer()
     stub.state = SimpleNamespace(fn="validate")
     logged = {}
@@ -187,8 +187,8 @@ def test_scores_are_those_of_the_stored_predictions(write_csv, tmp_path):
     assert math.isclose(metrics["test/skill"], 1 - metrics["test/mase"] / metrics["baseline/mase"], rel_tol=1e-12)
 
 
-def test_in_sample_scores_say_what_the_notebook_said(write_csv, tmp_path, capsys):
-    """One window, trained and scored on, with the truth fed at every step; the honest score stands beside it."""
+def test_in_sample_scores_are_those_of_the_notebook(write_csv, tmp_path, capsys):
+    """One window for training and test, where the model sees the target at each step; and the honest score."""
     run = adlx.train(
         [
             "experiment=a2_seq2seq",
@@ -203,9 +203,9 @@ def test_in_sample_scores_say_what_the_notebook_said(write_csv, tmp_path, capsys
         ]
     )
     report(run)
-    said = capsys.readouterr().out
-    assert "in-sample" in said
-    assert "no significant difference" not in said  # a single window cannot tell
+    output = capsys.readouterr().out
+    assert "in-sample" in output
+    assert "no significant difference" not in output  # a single window cannot tell
     chosen = run.config["data"]
     assert (chosen["last"], chosen["scaling"], chosen["split"]) == (101, "minmax", None)
     weights = torch.load(run.best, weights_only=True)["state_dict"]

@@ -1,4 +1,4 @@
-"""What is used of Lightning beyond its public interface is there; an upgrade that removes it is named here."""
+"""The installed Lightning has the private parts that adlx uses; a failed test names the part that is missing."""
 
 import pytest
 import pytorch_lightning as pl

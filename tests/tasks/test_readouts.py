@@ -1,4 +1,4 @@
-"""Readouts solved from sums over the samples are those that scikit-learn and LAPACK find with all samples in hand."""
+"""Readouts from sums over the samples are equal to those of scikit-learn and LAPACK with all samples."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def sums_of(hidden: np.ndarray, target: np.ndarray, noise: float | None = None) 
     return Sums(*arguments) if noise is None else Sums(*arguments, noise)
 
 
-def only(sums: Sums, readout: str, alpha: float = 1.0, l1_ratio: float = 0.5) -> np.ndarray:
+def solve_one(sums: Sums, readout: str, alpha: float = 1.0, l1_ratio: float = 0.5) -> np.ndarray:
     (solution,) = solve(sums, readout, [alpha], l1_ratio)
     assert solution.converged
     assert solution.alpha == (0 if readout == "none" else alpha)
@@ -62,7 +62,7 @@ def same_classes(hidden: np.ndarray, found: np.ndarray, expected: np.ndarray) ->
 @pytest.mark.parametrize("alpha", [1e-6, 1e-2, 1.0, 300.0])
 def test_ridge(alpha, classes):
     hidden, target = problem(classes=classes)
-    beta = only(sums_of(hidden, target), "ridge", alpha)
+    beta = solve_one(sums_of(hidden, target), "ridge", alpha)
     expected = Ridge(alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
     assert relative(beta, expected) < 1e-8
     assert same_classes(hidden, beta, expected)
@@ -74,11 +74,11 @@ def test_ridge_of_a_singular_gram(noise):
     hidden, target = problem(samples=25, features=20)
     hidden = np.hstack([hidden, hidden])
     for alpha in (1e-3, 1.0):
-        beta = only(sums_of(hidden, target, noise), "ridge", alpha)
+        beta = solve_one(sums_of(hidden, target, noise), "ridge", alpha)
         expected = Ridge(alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
         assert relative(beta, expected) < 1e-6
     gram = np.diag([1.0, 1.0, -1e-9])  # as noise may leave it: Cholesky fails
-    beta = only(Sums(gram, np.eye(3)[:, :2], np.ones(2), 3), "ridge", 1e-12)
+    beta = solve_one(Sums(gram, np.eye(3)[:, :2], np.ones(2), 3), "ridge", 1e-12)
     np.testing.assert_allclose(beta, np.eye(3)[:, :2], atol=1e-9)
 
 
@@ -91,7 +91,7 @@ def test_least_squares(samples, features, twice):
     hidden, target = problem(samples=samples, features=features)
     if twice:
         hidden = np.hstack([hidden, hidden])
-    beta = only(sums_of(hidden, target), "none")
+    beta = solve_one(sums_of(hidden, target), "none")
     expected = np.linalg.lstsq(hidden, target, rcond=None)[0]
     assert relative(beta, expected) < 1e-6
     assert same_classes(hidden, beta, expected)
@@ -133,7 +133,7 @@ def test_elastic_net(alpha, l1_ratio):
     readout = "lasso" if l1_ratio == 1 else "elasticnet"
     expected = reference(hidden, target, alpha, l1_ratio)
     assert 0 < np.count_nonzero(expected) < expected.size
-    beta = only(sums_of(hidden, target), readout, alpha, l1_ratio)
+    beta = solve_one(sums_of(hidden, target), readout, alpha, l1_ratio)
     assert relative(beta, expected) < 1e-3
     assert np.array_equal(beta == 0, expected == 0)
     assert same_classes(hidden, beta, expected)
@@ -141,7 +141,7 @@ def test_elastic_net(alpha, l1_ratio):
 
 @pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
 @pytest.mark.parametrize("make", [problem, sparse_problem])
-def test_a_path_is_what_its_strengths_give_alone(make, l1_ratio):
+def test_a_path_of_strengths_gives_the_single_solutions(make, l1_ratio):
     """The strongest first, whatever order they came in, each started from the one before."""
     hidden, target = make()
     strengths = [0.003, 0.1, 0.03, 0.01]
@@ -164,8 +164,8 @@ def test_a_path_is_what_its_strengths_give_alone(make, l1_ratio):
 def test_more_samples_than_features_change_nothing_but_the_scale():
     """Alpha is per sample: the same samples ten times over have the same solution."""
     hidden, target = sparse_problem()
-    once = only(sums_of(hidden, target), "lasso", 0.03)
-    again = only(sums_of(np.tile(hidden, (10, 1)), np.tile(target, (10, 1))), "lasso", 0.03)
+    once = solve_one(sums_of(hidden, target), "lasso", 0.03)
+    again = solve_one(sums_of(np.tile(hidden, (10, 1)), np.tile(target, (10, 1))), "lasso", 0.03)
     np.testing.assert_allclose(again, once, rtol=1e-5, atol=1e-7)
 
 
@@ -175,7 +175,7 @@ def test_lasso_of_a_singular_gram(readout, noise):
     hidden, target = sparse_problem(features=20)
     twice = np.hstack([hidden, hidden, np.zeros((N, 1))])
     for alpha in (0.1, 0.02):
-        beta = only(sums_of(twice, target, noise), readout, alpha)
+        beta = solve_one(sums_of(twice, target, noise), readout, alpha)
         expected = reference(twice, target, alpha, 1.0 if readout == "lasso" else 0.5)
         np.testing.assert_allclose(twice @ beta, twice @ expected, rtol=0, atol=2e-3)
         assert not beta[-1].any()
@@ -183,7 +183,7 @@ def test_lasso_of_a_singular_gram(readout, noise):
     np.testing.assert_allclose(lower @ lower.T, twice.T @ twice, rtol=0, atol=1e-3 if noise else 1e-9)
 
 
-def test_a_descent_that_stops_early_is_told(monkeypatch):
+def test_a_solution_that_did_not_converge_is_marked(monkeypatch):
     hidden, target = problem()
     found = list(solve(sums_of(hidden, target), "lasso", [1e-4, 1e-6], 1.0))
     monkeypatch.setattr("adlx.tasks.readouts.ITERATIONS", 2)
@@ -196,7 +196,7 @@ def test_a_descent_that_stops_early_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("readout", ["lasso", "elasticnet"])
-def test_the_grid_begins_where_the_first_coefficient_leaves_zero(readout):
+def test_the_grid_starts_at_the_smallest_strength_with_zero_coefficients(readout):
     hidden, target = problem()
     sums = sums_of(hidden, target)
     strengths = grid(sums, readout, 0.5)
@@ -259,7 +259,7 @@ def test_memory_does_not_grow_with_the_samples(monkeypatch):
 
 @pytest.mark.parametrize("size", [15, 40, 500])
 @pytest.mark.parametrize(("samples", "world"), [(241, 2), (100, 3), (2, 3)])
-def test_shares_add_up(size, samples, world, monkeypatch):
+def test_the_sums_of_processes_add_up(size, samples, world, monkeypatch):
     """A sample that fills up a share is not counted again, even where it is a batch of its own."""
     monkeypatch.setattr(accumulate, "ROWS", 64)
     places = torch.arange(samples)

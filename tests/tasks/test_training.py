@@ -1,4 +1,4 @@
-"""Whole trainings of a small network: the trace of losses, divergence, the rate, and that it learns what it can."""
+"""Whole trainings of a small network: losses, divergence, learning rate, and the skill on predictable series."""
 
 import math
 
@@ -85,7 +85,7 @@ def nan_weights_at(monkeypatch, call: int) -> None:
     monkeypatch.setattr(Forecast, "batch_loss", spoiled)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
+def test_a_nan_loss_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
     nan_weights_at(monkeypatch, call=10)
     with pytest.raises(Diverged) as caught:
         train(walk_frame(240), "trainer.max_epochs=3", "data.horizon=3")  # 142 windows, 5 steps an epoch
@@ -109,7 +109,7 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step(train, tmp_path, mon
     assert read_curves(run.path / "metrics.csv")["train/loss"].notna().sum() == 15
 
 
-def test_a_loss_that_is_infinite_at_the_first_step(train, tmp_path):
+def test_an_infinite_loss_at_the_first_steps_stops_the_run(train, tmp_path):
     with pytest.raises(Diverged, match=r"^the loss became inf at step 1 \(epoch 0\).*no checkpoint had been written$"):
         train(
             walk_frame(),
@@ -122,7 +122,7 @@ def test_a_loss_that_is_infinite_at_the_first_step(train, tmp_path):
     assert not only_run(tmp_path).last.exists()
 
 
-def test_a_validation_loss_that_is_no_number_stops_the_run(train, tmp_path, monkeypatch):
+def test_a_nan_validation_loss_stops_the_run(train, tmp_path, monkeypatch):
     honest = Forecast.batch_loss
     monkeypatch.setattr(
         Forecast, "batch_loss", lambda task, batch: honest(task, batch) * (1.0 if task.training else math.nan)

@@ -1,4 +1,4 @@
-"""Beside an in-sample score the one on windows that came before the span trained on."""
+"""The scores of an in-sample run on earlier windows that it was not trained on."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_evaluate_and_resume_give_the_unseen_scores_of_the_uninterrupted_run(wor
     assert unseen_of(run.resume().metrics) == unseen
 
 
-def test_nothing_before_nothing_said(words):
+def test_without_earlier_rows_there_are_no_unseen_scores(words):
     run = adlx.train([*words, f"data.last={ROWS}"])
     assert not [key for key in run.metrics if key.startswith("unseen/")]
     assert "insample/mse" in run.metrics
@@ -78,7 +78,7 @@ def test_the_windows_before_the_last_rows(write_csv):
     np.testing.assert_allclose(ahead, walk_frame(400).to_numpy()[97:100], rtol=1e-5)
 
 
-def test_at_most_so_many_windows(write_csv, monkeypatch):
+def test_the_number_of_windows_is_limited(write_csv, monkeypatch):
     monkeypatch.setattr(series, "UNSEEN", 10)
     data = CSV(write_csv(walk_frame(400)), context=20, horizon=3, last=200)
     data.setup("fit")
