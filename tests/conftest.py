@@ -52,10 +52,10 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def plain_films() -> Iterator[None]:
-    """Films are simple and figures are empty files: films take most of the time of a tiny run of fields, and tests/figures
-    tests them. In each frame a mark is at another position."""
+    """Films are simple and figures are empty files: films take most of the time of a tiny run of fields, and
+    tests/figures tests them. In each frame a mark is at another position."""
 
-    import adlx.comparison.comparison  # noqa: F401  (imported before the patch, so that it keeps the original `save`)
+    import adlx.comparison.comparison  # noqa: F401  (before the patch: it keeps the original `save`)
 
     def film(truth: object, found: np.ndarray, *rest: object) -> list[np.ndarray]:
         marks = 255 * np.eye(len(found), dtype=np.uint8)

@@ -3,6 +3,7 @@ those that cannot be."""
 
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,9 +183,8 @@ def test_an_autoencoder_that_is_none(train, autoencoder, sea, tmp_path):
     assert told == f"{empty} is not a run folder: it has no run.json"
     told = user_error_of(train, "slow", *SEA, f"model.autoencoder={sea.path}")
     assert told.endswith("is refused: model.autoencoder=" + f"{sea.path}: its model must be a FieldAutoencoder")
-    assert user_error_of(train, "slow", *SEA, "model.autoencoder=3").startswith(
-        "model.autoencoder=3 on the command line"
-    )
+    message = user_error_of(train, "slow", *SEA, "model.autoencoder=3")  # a path, and not a number
+    assert message == f"model.autoencoder={Path('3').absolute()} is not there: it must be the folder of a run"
     copy = tmp_path / "copy"
     shutil.copytree(autoencoder.path, copy)
     adlx.open_run(copy).update(status="failed")
