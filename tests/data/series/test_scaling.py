@@ -142,3 +142,16 @@ def test_without_instance_normalisation_windows_stay_as_they_are():
     shape, last, deviation = scaler.normalize(past)
     assert shape is past
     assert (last.item(), deviation.item()) == (0.0, 1.0)
+
+
+def test_a_read_only_array_is_scaled_without_a_warning(prices, recwarn):
+    """A table of one column is such an array in pandas 3; torch warns only once in a process, unless asked."""
+    prices.flags.writeable = False
+    scaler = fitted("none", prices)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        scaler(prices)
+    finally:
+        torch.set_warn_always(always)
+    assert [str(warning.message) for warning in recwarn] == []
