@@ -93,7 +93,7 @@ def test_the_plain_config_stays_plain():
 def test_a_schedule_is_a_node_of_its_own(config):
     schedule = config.optimizer.arguments["schedule"]
     assert (schedule.where, schedule.target) == ("optimizer.schedule", Cosine)
-    assert schedule.arguments == {"warmup": 0.1, "floor": 0.0}
+    assert schedule.arguments == {"warmup": 0.02, "floor": 0.0}
     assert "schedule" not in config.optimizer.without("schedule").arguments
     constant = config_of("model=seq2seq", "data=fx", "optimizer/schedule=constant")
     assert constant.optimizer.arguments.get("schedule") is None

@@ -19,7 +19,12 @@ FILES = [(group, name) for group in (*SINGLE, *SEVERAL) for name in options(grou
 
 PASSED_BY_THE_RUN = {group: GROUPS[group].given | GROUPS[group].offered for group in (*SINGLE, *SEVERAL)}
 
-CHOSEN = {("callbacks", "rollout"): {"callbacks.checkpoint.monitor"}}
+CHOSEN = {
+    ("callbacks", "rollout"): {"callbacks.checkpoint.monitor"},
+    ("callbacks", "default"): {"callbacks.checkpoint.untrained"},
+    ("optimizer", "diffusion"): {"optimizer.schedule.warmup"},
+    ("optimizer", "fields"): {"optimizer.schedule.warmup"},
+}
 """Keys whose other value is what the file is for; such a file names what it changes in its first line."""
 
 LEFT_OUT: dict[tuple[str, str], set[str]] = {}

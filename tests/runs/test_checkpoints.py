@@ -111,13 +111,28 @@ def test_best_is_the_least_of_the_monitored_and_last_is_the_newest(small):
     assert [path.name for path in sorted((run.path / "checkpoints").iterdir())] == ["best.ckpt", "last.ckpt"]
 
 
+def test_the_untrained_model_is_tested_where_no_epoch_improves_on_it(small, caplog):
+    """NLinear starts as the naive forecast, so its skill is zero and not below."""
+    with caplog.at_level("INFO", "adlx"):
+        run = small("trainer.max_epochs=3", "optimizer.lr=10", "trainer.gradient_clip_val=null")
+    assert load_checkpoint(run.best)["adlx"]["steps"] == 0
+    assert run.metrics["test/skill"] == 0.0
+    assert "no epoch improved val/loss: the model as it started is the best, and is tested" in caplog.messages
+
+
+def test_the_last_checkpoint_counts_where_training_ends_before_a_validation(small):
+    run = small("trainer.max_steps=2", "trainer.max_epochs=null")
+    assert not run.best.exists()
+    assert load_checkpoint(run.checkpoint)["adlx"]["steps"] == 2
+
+
 def test_best_by_the_greatest(small):
     run = small("trainer.max_epochs=6", "optimizer.lr=0.05", "callbacks=checkpoint", "callbacks.checkpoint.mode=max")
     losses = read_curves(run.path / "metrics.csv")["val/loss"].dropna().tolist()
     best = load_checkpoint(run.best)
     assert best["adlx"]["steps"] == STEPS * (losses.index(max(losses)) + 1)
     (score,) = (state for key, state in best["callbacks"].items() if "Checkpoint" in key)
-    assert score == {"best_score": pytest.approx(-max(losses), rel=1e-6)}
+    assert score["best_score"] == pytest.approx(-max(losses), rel=1e-6)
 
 
 def test_last_within_an_epoch(small, monkeypatch):
@@ -132,7 +147,7 @@ def test_last_within_an_epoch(small, monkeypatch):
     monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", spy)
     small("callbacks.checkpoint.every_n_train_steps=3")
     assert [steps for name, steps in written if name == "last.ckpt"] == [3, 4, 7, 8]
-    assert [steps for name, steps in written if name == "best.ckpt"] == [4, 8]
+    assert [steps for name, steps in written if name == "best.ckpt"] == [0, 4, 8]  # 0: untrained
 
 
 def test_a_metric_that_nobody_logs(small, tmp_path):
@@ -146,9 +161,10 @@ def test_a_metric_that_nobody_logs(small, tmp_path):
 
 def test_state_holds_no_path(tmp_path):
     callback = Checkpoint(str(tmp_path), mode="max")
-    assert callback.state_dict() == {"best_score": None}
-    callback.load_state_dict({"best_score": -2.0})
-    assert callback.state_dict() == {"best_score": -2.0}
+    assert callback.state_dict() == {"best_score": None, "is_untrained_best": False, "num_validations": 0}
+    state = {"best_score": -2.0, "is_untrained_best": True, "num_validations": 3}
+    callback.load_state_dict(state)
+    assert callback.state_dict() == state
 
 
 def test_a_run_folder_can_move(small, longer, tmp_path):

@@ -57,7 +57,8 @@ def test_layers_of_other_dimensions_begin_afresh_and_are_named(strategy, tune, e
 @pytest.mark.parametrize("train_fresh", [True, False])
 def test_whether_fresh_layers_train(train_fresh, tune, three):
     """If not, they are updated like the others, and their weights are in the checkpoint: no base has them."""
-    run = tune("finetune=lora", "finetune.rank=2", f"finetune.train_fresh={train_fresh}", three, "optimizer.lr=0.1")
+    words = ["finetune=lora", "finetune.rank=2", f"finetune.train_fresh={train_fresh}", three, "callbacks=checkpoint"]
+    run = tune(*words, "optimizer.lr=0.1")
     fresh, updates = (3 * 8 + 8) + (8 * 3 + 3), 2 * (3 + 8) + 2 * (8 + 3)
     assert run.metrics["model/trainable_parameters"] == INNER_RANK_2 + (fresh if train_fresh else updates)
     adapted = run.info["finetune"]["adapted"]
@@ -66,7 +67,7 @@ def test_whether_fresh_layers_train(train_fresh, tune, three):
     own = {name.removeprefix("model.") for name in held if name.startswith("model.")}
     plain = {f"{name}.{part}" for name in ("embedding", "head") for part in ("weight", "bias")}
     assert own == plain | {f"{name}.{side}" for name in adapted for side in ("lora_A", "lora_B")}
-    still = tune("finetune=lora", "finetune.rank=2", f"finetune.train_fresh={train_fresh}", three, "optimizer.lr=0")
+    still = tune(*words, "optimizer.lr=0")
     begun = load_checkpoint(still.best)["state_dict"]
     for name in plain:
         assert torch.equal(held[f"model.{name}"], begun[f"model.{name}"]) is not train_fresh, name

@@ -1,5 +1,6 @@
 """Checkpoints that are whole at any instant, hold nothing but tensors and plain values, and move with their folder."""
 
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,10 @@ from adlx.errors import UserError
 from adlx.paths import PathText
 from adlx.tasks.lightning_internals import batches_done, is_last_batch
 from adlx.tasks.task import Diverged
+
+log = logging.getLogger("adlx")
+
+STATE = ("best_score", "is_untrained_best", "num_validations")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -56,6 +61,7 @@ class Checkpoint(callbacks.Checkpoint):
         monitor: metric logged in validation.
         mode: `min` or `max`.
         every_n_train_steps: write `last.ckpt` within an epoch too; 0: only at its end.
+        untrained: the model as it starts is validated too, and is the best checkpoint until training improves on it.
     """
 
     def __init__(
@@ -64,17 +70,22 @@ class Checkpoint(callbacks.Checkpoint):
         monitor: str = "val/loss",
         mode: Literal["min", "max"] = "min",
         every_n_train_steps: int = 0,
+        untrained: bool = False,
     ) -> None:
         self.folder = Path(dirpath)
         self.monitor, self.sign = monitor, 1.0 if mode == "min" else -1.0
         self.every_n_train_steps = every_n_train_steps
+        self.untrained = untrained
         self.best_score: float | None = None
+        self.is_untrained_best = False
+        self.num_validations = 0  # during training
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_score": self.best_score}
+        return {name: getattr(self, name) for name in STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_score = state_dict["best_score"]
+        for name in STATE:
+            setattr(self, name, state_dict[name])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,16 +95,26 @@ class Checkpoint(callbacks.Checkpoint):
             trainer.save_checkpoint(self.folder / "last.ckpt")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if trainer.state.fn not in ("fit", "validate") or trainer.sanity_checking:
             return
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             logged = ", ".join(trainer.callback_metrics)
             raise UserError(f"callbacks.checkpoint.monitor={self.monitor} was not logged; there is {logged}")
         score = self.sign * value.item()
+        is_training = trainer.state.fn == "fit"
+        self.num_validations += is_training
         if self.best_score is None or score < self.best_score:
-            self.best_score = score
+            self.best_score, self.is_untrained_best = score, not is_training
             trainer.save_checkpoint(self.folder / "best.ckpt")
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.is_untrained_best or not trainer.is_global_zero:
+            return
+        if self.num_validations:
+            log.info(f"no epoch improved {self.monitor}: the model as it started is the best, and is tested")
+        else:  # there is nothing to compare it with: the last checkpoint counts
+            (self.folder / "best.ckpt").unlink(missing_ok=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Lightning calls checkpoint callbacks after all others: what is saved here includes early stopping's count.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from adlx.config.compose import Composition, compose
 from adlx.config.nodes import CheckedConfig
@@ -14,7 +15,7 @@ from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
-from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.checkpoints import Checkpoint, load_checkpoint
 from adlx.runs.finish import finish
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked
@@ -168,6 +169,9 @@ def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Ta
     trainer = interruptible.trainer
     started = time.perf_counter()
     if any(parameter.requires_grad for parameter in task.parameters()):
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        if checkpoint is None and any(isinstance(c, Checkpoint) and c.untrained for c in callbacks):
+            trainer.validate(task, datamodule=data, verbose=False)
         interruptible.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     else:
         log.info("nothing to train: the model has no parameters")

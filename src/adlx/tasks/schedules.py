@@ -16,7 +16,7 @@ class Cosine(LambdaLR):
         floor: the last rate, as a share of the full rate.
     """
 
-    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.1, floor: float = 0.0) -> None:
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.02, floor: float = 0.0) -> None:
         warmup_steps = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
