@@ -10,7 +10,7 @@ from adlx.config.catalog import GROUPS, NODES, config_folder, description, keys,
 def test_options_are_the_files(tmp_path):
     assert set(options("model")) >= {"drift", "naive", "nlinear", "seasonal_naive", "seq2seq"}
     assert set(options("optimizer")) == {"adam", "adamw", "diffusion", "fields", "sgd"}
-    assert list(options("optimizer/schedule")) == ["constant", "cosine"]
+    assert list(options("optimizer/schedule")) == ["constant", "cosine", "long_warmup"]
     assert options("nothing") == {}
     (tmp_path / "model").mkdir()
     for name in ("b", "a"):
