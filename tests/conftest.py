@@ -10,6 +10,9 @@ import pytest
 
 from adlx.config.trusted_packages import trust_file
 
+# One thread a worker: with more, the workers of pytest-xdist wait for each other. Torch, imported later, reads this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = ["small_runs"]
 
 
