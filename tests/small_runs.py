@@ -33,6 +33,7 @@ def small_words(table: Path) -> list[str]:
         f"data.context={CONTEXT}",
         f"data.horizon={HORIZON}",
         "optimizer/schedule=constant",
+        "callbacks.checkpoint.untrained=false",  # so that the tested weights are trained, however few the steps
         "logger=none",
         "trainer.accelerator=cpu",
         "trainer.threads=1",

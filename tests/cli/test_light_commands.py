@@ -146,7 +146,10 @@ def test_cfg_job_shows_the_config_and_makes_nothing(call, tmp_path, monkeypatch)
         ("adlx list opt", ["optimizer", "optimizer/schedule"]),
         ("adlx train mod", ["model="]),
         ("adlx train model=se", [f"model={name}" for name in ("sea", "sea_autoencoder", "seasonal_naive", "seq2seq")]),
-        ("adlx train optimizer/schedule=", ["optimizer/schedule=constant", "optimizer/schedule=cosine"]),
+        (
+            "adlx train optimizer/schedule=",
+            [f"optimizer/schedule={name}" for name in ("constant", "cosine", "long_warmup")],
+        ),
         ("adlx train model=seasonal_naive model.", ["model.season="]),
         (
             "adlx train model=seq2seq model.teacher_forcing_",

@@ -99,7 +99,7 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
         (
             ["model=naive", "data=fx", "optimizer/schedule=cosin"],
-            "unknown optimizer/schedule=cosin; did you mean cosine?; one of constant, cosine",
+            "unknown optimizer/schedule=cosin; did you mean cosine?; one of constant, cosine, long_warmup",
         ),
         (
             ["model=naive"],

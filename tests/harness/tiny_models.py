@@ -76,11 +76,17 @@ def trainable_forecasters() -> list[str]:
 
 
 def tiny_words(model: str) -> list[str]:
-    """The overrides that make a model small."""
+    """The overrides that make a model small, and that test what training made of it, even if it is worse than before.
+
+    The untrained model could be the best after so few steps, and its forecasts may not depend on the past at all.
+    """
     config = config_of(model)
     sizes = [f"model.{key}={size}" for key, size in TINY.items() if key in config["model"]]
     costs = [f"task.{key}={size}" for key, size in TINY_TASK.items() if key in config["task"]]
-    return [f"model={model}", *sizes, *costs]
+    trained = (
+        ["callbacks.checkpoint.untrained=false"] if config["callbacks"].get("checkpoint", {}).get("untrained") else []
+    )
+    return [f"model={model}", *sizes, *costs, *trained]
 
 
 @dataclass

@@ -111,10 +111,13 @@ def test_best_is_the_least_of_the_monitored_and_last_is_the_newest(small):
     assert [path.name for path in sorted((run.path / "checkpoints").iterdir())] == ["best.ckpt", "last.ckpt"]
 
 
+TOO_FAST = ("trainer.max_epochs=3", "optimizer.lr=10", "trainer.gradient_clip_val=null")
+
+
 def test_the_untrained_model_is_tested_where_no_epoch_improves_on_it(small, caplog):
     """NLinear starts as the naive forecast, so its skill is zero and not below."""
     with caplog.at_level("INFO", "adlx"):
-        run = small("trainer.max_epochs=3", "optimizer.lr=10", "trainer.gradient_clip_val=null")
+        run = small(*TOO_FAST, "callbacks.checkpoint.untrained=true")
     assert load_checkpoint(run.best)["adlx"]["steps"] == 0
     assert run.metrics["test/skill"] == 0.0
     assert "no epoch improved val/loss: the model as it started is the best, and is tested" in caplog.messages
@@ -145,7 +148,7 @@ def test_last_within_an_epoch(small, monkeypatch):
         honest(self, checkpoint, path, storage_options)
 
     monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", spy)
-    small("callbacks.checkpoint.every_n_train_steps=3")
+    small("callbacks.checkpoint.every_n_train_steps=3", "callbacks.checkpoint.untrained=true")
     assert [steps for name, steps in written if name == "last.ckpt"] == [3, 4, 7, 8]
     assert [steps for name, steps in written if name == "best.ckpt"] == [0, 4, 8]  # 0: untrained
 

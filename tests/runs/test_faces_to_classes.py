@@ -69,7 +69,6 @@ def test_comparison(classifiers, tmp_path):
         ("mean", "test/accuracy"),
         ("balanced_accuracy", "test/balanced_accuracy"),
         ("f1_macro", "test/f1_macro"),
-        ("mcnemar_pvalue", "test/mcnemar_pvalue"),
         ("seconds", "fit/seconds"),
         ("size_kb", "model/size_kb"),
     ):
