@@ -1,8 +1,12 @@
 """What data tells a model about itself, so that no config repeats a dimension."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from types import UnionType
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Spec:
@@ -103,3 +107,11 @@ def describe_spec(kind: type | UnionType) -> str:
     """What a spec, or one of several, is the shape of: `images or code maps`."""
     kinds: tuple[Any, ...] = get_args(kind) or (kind,)
     return " or ".join(spec.words for spec in kinds)
+
+
+class SampleBatches(Protocol):
+    """Samples (N, ...) that statistics are computed of: a tensor, or stored samples that are read batch by batch."""
+
+    def __len__(self) -> int: ...
+
+    def split(self, split_size: int, /) -> "Iterable[Tensor]": ...

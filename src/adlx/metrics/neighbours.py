@@ -6,15 +6,17 @@ Shapes: N images, M training images, C channels, H x W pixels.
 import torch
 from torch import Tensor
 
+from adlx.specs import SampleBatches
+
 PART = 2048
 
 
-def nearest(images: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
+def nearest(images: Tensor, training: SampleBatches) -> tuple[Tensor, Tensor]:
     """Places (N,) of the nearest training images, and distances (N,): root mean square differences of pixels, 0 to 1.
 
     Args:
         images: (N, C, H, W) uint8.
-        training: (M, C, H, W) uint8.
+        training: (M, C, H, W) uint8, read part by part.
     """
     flat = images.flatten(1).float() / 255
     best = torch.full((len(images),), torch.inf)

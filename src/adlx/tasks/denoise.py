@@ -20,7 +20,7 @@ from adlx.models.diffusion.denoiser import Denoiser
 from adlx.models.diffusion.features import Features
 from adlx.models.diffusion.process import image_of, noisy, rates
 from adlx.models.diffusion.samplers import DDIM, SamplerName, make_sampler
-from adlx.specs import ImageSpec
+from adlx.specs import ImageSpec, SampleBatches
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
 from adlx.tasks.extractors import KidFeatures
@@ -94,11 +94,15 @@ class Denoise(Averaged, Task):
             self.features.load_state_dict(network.state_dict())
         self.fit_brightness(data.training())
 
-    def fit_brightness(self, images: Tensor) -> None:
-        """Computes mean and deviation of each channel of the training images (N, C, H, W), bytes."""
-        parts = [part.double() / 255 for part in images.split(4096)]
-        mean = torch.stack([part.mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
-        squares = torch.stack([part.square().mean(dim=(2, 3)).sum(dim=0) for part in parts]).sum(dim=0) / len(images)
+    def fit_brightness(self, images: SampleBatches) -> None:
+        """Computes mean and deviation of each channel of the training images (N, C, H, W), bytes, part by part."""
+        means, mean_squares = [], []
+        for part in images.split(4096):
+            pixels = part.double() / 255
+            means.append(pixels.mean(dim=(2, 3)).sum(dim=0))
+            mean_squares.append(pixels.square().mean(dim=(2, 3)).sum(dim=0))
+        mean = torch.stack(means).sum(dim=0) / len(images)
+        squares = torch.stack(mean_squares).sum(dim=0) / len(images)
         self.mean.copy_(mean[:, None, None])
         self.std.copy_((squares - mean.square()).clamp(min=1e-12).sqrt()[:, None, None])
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adlx.metrics.reconstruction import ReconstructionResult
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
-from adlx.specs import ImageSpec
+from adlx.specs import ImageSpec, SampleBatches
 from adlx.tasks.images import as_bytes
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
@@ -64,13 +64,15 @@ class Reconstruct(Task):
                 f"loss: {type(self.loss).__name__} does not measure differences of images; use loss=mse or loss=mae"
             )
 
-    def fit_brightness(self, images: Tensor) -> None:
+    def fit_brightness(self, images: SampleBatches) -> None:
         """Computes the mean image, and mean and deviation of all pixels, of the training images (N, C, H, W), bytes."""
-        parts = [part.double() / 255 for part in images.split(4096)]
-        total = sum(part.sum(dim=0) for part in parts)
-        squares = sum(part.square().mean() * len(part) for part in parts) / len(images)
-        assert isinstance(total, Tensor)
-        image = total / len(images)
+        total = torch.zeros(self.mean_image.shape, dtype=torch.float64)
+        squares = torch.zeros((), dtype=torch.float64)
+        for part in images.split(4096):
+            pixels = part.double() / 255
+            total += pixels.sum(dim=0)
+            squares += pixels.square().mean() * len(part)
+        squares, image = squares / len(images), total / len(images)
         self.mean_image.copy_(image)
         self.mean.copy_(image.mean())
         self.std.copy_((squares - image.mean().square()).clamp(min=1e-12).sqrt())

@@ -45,6 +45,15 @@ def test_scaling_is_its_formula_and_has_an_inverse(prices, kind):
     np.testing.assert_allclose(back.numpy(), prices, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["standard", "none"])
+def test_read_only_values_are_scaled_without_a_warning(prices, kind):
+    scaler = fitted(kind, prices)
+    expected = scaler(prices)
+    prices.flags.writeable = False
+    assert torch.equal(scaler(prices), expected)
+
+
 def test_the_training_part_has_the_stated_range(prices):
     scaled = fitted("minmax", prices)(prices).numpy()
     np.testing.assert_allclose([scaled.min(axis=0), scaled.max(axis=0)], [[0, 0], [1, 1]], atol=1e-5)

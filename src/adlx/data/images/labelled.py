@@ -16,6 +16,7 @@ from adlx.data.datamodule import DataModule
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split
+from adlx.data.images.stored import StoredSamples, read_rows, writable_tensor
 from adlx.data.splits import PARTS, check_shares
 from adlx.errors import UserError
 from adlx.specs import CodeSpec, ImageSpec
@@ -27,7 +28,8 @@ class SampleLoader(BatchLoader):
     """Yields (samples, labels): images as float32 from 0 to 1, code maps as int64; labels int64.
 
     Args:
-        values: (N, ...) as in `Samples`, on the device that trains, or on the CPU where they are too many for it.
+        values: (N, ...) as in `Samples`: a tensor on the device that trains, or a memory-mapped array, of which each
+            batch reads its own rows.
         labels: (N,) int64, on the device that trains, to which batches go.
         places, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
         flip: mirror images (N, C, H, W) of a shuffled pass from left to right, each with probability 1/2: place p + N
@@ -35,7 +37,13 @@ class SampleLoader(BatchLoader):
     """
 
     def __init__(
-        self, values: Tensor, labels: Tensor, places: Tensor, batch_size: int, flip: bool = False, **order: Any
+        self,
+        values: Tensor | np.ndarray,
+        labels: Tensor,
+        places: Tensor,
+        batch_size: int,
+        flip: bool = False,
+        **order: Any,
     ) -> None:
         super().__init__(places, batch_size, **order)
         self.values, self.labels, self.flip = values, labels, flip
@@ -48,7 +56,10 @@ class SampleLoader(BatchLoader):
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
         device, own = self.labels.device, places % len(self.values)
-        values = self.values.index_select(0, own.to(self.values.device)).to(device)
+        if isinstance(self.values, np.ndarray):
+            values = read_rows(self.values, own.cpu().numpy()).to(device)
+        else:
+            values = self.values.index_select(0, own.to(device))
         if self.flip:
             mirrored = (places >= len(self.values)).to(device)
             values = torch.where(mirrored[:, None, None, None], values.flip(-1), values)
@@ -95,7 +106,7 @@ class Labelled(DataModule):
         self.samples: Samples | None = None
         self.places: dict[str, np.ndarray] = {}
         self.dropped = 0  # samples left out, since the same is in a later part
-        self.tensors: tuple[Tensor, Tensor] | None = None
+        self.stored: tuple[Tensor | np.ndarray, Tensor] | None = None  # samples and labels, as loaders read them
 
     def load(self) -> Samples:
         """Fetches the samples from their source; the one method a subclass must write, beside `spec`."""
@@ -207,22 +218,22 @@ class Labelled(DataModule):
         """All samples in their order, on one device."""
         return self.loader(np.arange(len(self.loaded)), shared=False)
 
-    def training(self) -> Tensor:
-        """(N, ...) all training samples, as they are stored."""
-        return torch.from_numpy(self.loaded.values)[torch.from_numpy(self.places["train"])]
+    def training(self) -> StoredSamples:
+        """All training samples (N, ...), as they are stored; they are read batch by batch."""
+        return StoredSamples(self.loaded.values, self.places["train"])
 
     def loader(self, places: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
         """Batches of the samples at `places`, on the device that trains; `order` is as `SampleLoader` has it."""
         trainer = self.trainer
         strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
-        if self.tensors is None or self.tensors[1].device != device:
-            values, labels = self.loaded.values, self.loaded.labels
-            home = torch.device("cpu") if isinstance(values, np.memmap) else device  # a mapped file may be any size
-            self.tensors = (torch.from_numpy(values).to(home), torch.from_numpy(labels).to(device))
+        if self.stored is None or self.stored[1].device != device:
+            values, labels = self.loaded.values, writable_tensor(self.loaded.labels).to(device)
+            # A mapped file may be larger than the memory, so its rows are read as batches need them.
+            self.stored = (values if isinstance(values, np.memmap) else writable_tensor(values).to(device), labels)
         if trainer and shared:
             order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
-        return SampleLoader(*self.tensors, torch.from_numpy(places), self.batch_size, **order)
+        return SampleLoader(*self.stored, torch.from_numpy(places), self.batch_size, **order)
 
     def parts(self) -> np.ndarray | None:
         """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""

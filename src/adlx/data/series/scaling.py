@@ -87,8 +87,8 @@ class SeriesScaler(nn.Module):
         """From original units (N, S) to scaled ones, float32; the arithmetic is in float64."""
         inner = np.log(values) if self.kind == "log" else values
         shift, scale = self.shift.cpu().double(), self.scale.cpu().double()
-        # torch.tensor copies: pandas gives arrays that are read-only, which from_numpy warns of.
-        return ((torch.tensor(inner) - shift) / scale).float()
+        # A writable array: pandas gives read-only ones, and PyTorch warns about them.
+        return ((torch.from_numpy(np.require(inner, requirements=["C", "W"])) - shift) / scale).float()
 
     def inverse(self, scaled: Tensor) -> Tensor:
         """From scaled units (..., S) to original ones, float64 on the CPU."""

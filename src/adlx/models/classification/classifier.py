@@ -3,13 +3,14 @@
 Shapes: B batch, P positions (pixels or cells of a code map), D numbers a position, C codes, K classes.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from adlx.specs import CodeSpec, ImageSpec
+from adlx.specs import CodeSpec, ImageSpec, SampleBatches
 
 Input = Literal["auto", "standardize", "onehot", "embedding"]
 
@@ -31,7 +32,7 @@ class Classifier(nn.Module):
         self.spec = spec
         self.inputs = Inputs(spec, input)
 
-    def fit_inputs(self, samples: Tensor, codebook: Tensor | None) -> None:
+    def fit_inputs(self, samples: SampleBatches, codebook: Tensor | None) -> None:
         """Takes statistics of the training part, before training.
 
         Args:
@@ -95,14 +96,15 @@ class Inputs(nn.Module):
         """Whether a position takes one of C vectors (`vectors`) alone."""
         return self.kind in ("onehot", "embedding")
 
-    def fit(self, samples: Tensor, codebook: Tensor | None) -> None:
+    def fit(self, samples: SampleBatches, codebook: Tensor | None) -> None:
         """Takes mean and deviation over the training samples (N, ...), as they are stored; constants are left as 1."""
         if codebook is not None and len(self.codebook):
             self.codebook.copy_(codebook)
         if self.kind == "embedding":
             assert codebook is not None
             codebook = codebook.double()
-            share = torch.bincount(samples.flatten().long(), minlength=self.codes).double()
+            counts = [torch.bincount(part.flatten().long(), minlength=self.codes) for part in samples.split(4096)]
+            share = torch.stack(counts).sum(dim=0).double()
             share = (share / share.sum())[:, None]
             mean = (share * codebook).sum(dim=0)
             variance = (share * (codebook - mean).square()).sum(dim=0)
@@ -133,12 +135,12 @@ class Inputs(nn.Module):
         return (sample.to(self.mean.dtype).view(len(sample), self.positions, self.width) - self.mean) / self.std
 
 
-def moments(samples: Tensor, chunk: int = 4096) -> tuple[Tensor, Tensor]:
+def moments(samples: SampleBatches, chunk: int = 4096) -> tuple[Tensor, Tensor]:
     """Mean and variance over the first axis of (N, ...), flat, with positions before channels; float64, by chunks."""
     count = len(samples)
 
-    def rows() -> list[Tensor]:
-        return [part.double() for part in samples.split(chunk)]
+    def rows() -> Iterator[Tensor]:
+        return (part.double() for part in samples.split(chunk))
 
     mean = torch.stack([part.sum(dim=0) for part in rows()]).sum(dim=0) / count
     variance = torch.stack([(part - mean).square().sum(dim=0) for part in rows()]).sum(dim=0) / count

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from adlx.models.classification.classifier import Classifier, Input
-from adlx.specs import CodeSpec, ImageSpec
+from adlx.specs import CodeSpec, ImageSpec, SampleBatches
 
 Weights = Literal["gaussian", "binary"]
 Activation = Literal["tanh", "sigmoid", "relu"]
@@ -94,7 +94,7 @@ class ELM(Classifier):
         """How many random numbers there are beside beta."""
         return math.prod(self.shape) + self.hidden
 
-    def fit_inputs(self, samples: Tensor, codebook: Tensor | None) -> None:
+    def fit_inputs(self, samples: SampleBatches, codebook: Tensor | None) -> None:
         super().fit_inputs(samples, codebook)
         self.project()
 
