@@ -1,4 +1,4 @@
-"""The three parts of a data set."""
+"""The three parts of a data set, and checks of the numbers that a user gives."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,27 @@ PARTS = ("train", "val", "test")
 
 
 def check_shares(split: Sequence[float], otherwise: str = "") -> None:
-    """Raises UserError where `split` is not a share for each part.
+    """Checks that `split` holds a share for training, validation and test.
 
     Args:
-        split: of training, validation and test.
-        otherwise: what else `data.split` may be, for the message.
+        split: the three shares.
+        otherwise: which other values `data.split` accepts, for the message.
+
+    Raises:
+        UserError: it does not.
     """
-    if len(split) != 3 or min(split) <= 0 or not np.isclose(sum(split), 1):
-        raise UserError(f"data.split={list(split)}: three positive shares that sum to 1{otherwise}")
+    shares = list(split) if isinstance(split, Sequence) and not isinstance(split, str) else []
+    numbers = [share for share in shares if isinstance(share, int | float)]
+    if len(shares) != 3 or len(numbers) != 3 or not min(numbers) > 0 or not np.isclose(sum(numbers), 1):
+        raise UserError(f"data.split={shares or split}: give three positive shares that sum to 1{otherwise}")
+
+
+def check_at_least(minimum: int, **values: int | None) -> None:
+    """Checks that each value that is given is `minimum` or more; a keyword is the name of the key under `data`.
+
+    Raises:
+        UserError: a value is smaller.
+    """
+    for name, value in values.items():
+        if value is not None and value < minimum:
+            raise UserError(f"data.{name}={value}: must be at least {minimum}")

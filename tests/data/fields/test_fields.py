@@ -233,7 +233,7 @@ def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
         (waves(), {"stride": 0}, "data.stride=0: must be at least 1"),
         (waves(), {"batch_size": 0}, "data.batch_size=0: must be at least 1"),
         (waves(), {"repeat": 0}, "data.repeat=0: must be at least 1"),
-        (waves(), {"split": (0.5, 0.5, 0.5)}, "data.split=[0.5, 0.5, 0.5]: three positive shares that sum to 1"),
+        (waves(), {"split": (0.5, 0.5, 0.5)}, "data.split=[0.5, 0.5, 0.5]: give three positive shares that sum to 1"),
         (waves(parts=[0] * 7 + [1]), {}, "waves: no trajectory for the test part of 8"),
     ],
 )

@@ -246,9 +246,15 @@ def test_what_models_see():
     ("make", "message"),
     [
         (lambda: Labelled(batch_size=0), "data.batch_size=0: must be at least 1"),
-        (lambda: Labelled(split=(0.5, 0.5, 0.1)), "data.split=[0.5, 0.5, 0.1]: three positive shares that sum to 1"),
-        (lambda: Labelled(split=(1.0, 0.0, 0.0)), "data.split=[1.0, 0.0, 0.0]: three positive shares that sum to 1"),
-        (lambda: Labelled(split=(0.5, 0.5)), "data.split=[0.5, 0.5]: three positive shares that sum to 1"),
+        (
+            lambda: Labelled(split=(0.5, 0.5, 0.1)),
+            "data.split=[0.5, 0.5, 0.1]: give three positive shares that sum to 1",
+        ),
+        (
+            lambda: Labelled(split=(1.0, 0.0, 0.0)),
+            "data.split=[1.0, 0.0, 0.0]: give three positive shares that sum to 1",
+        ),
+        (lambda: Labelled(split=(0.5, 0.5)), "data.split=[0.5, 0.5]: give three positive shares that sum to 1"),
         (
             lambda: set_up(samples_of([0, -1, 2, -1])),
             "made up: 2 of 4 samples have no label, and a split needs them; without labels there is adlx predict",

@@ -15,7 +15,7 @@ from adlx.data.datamodule import DataModule
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import write_well
 from adlx.data.fields.windows import FieldLoader
-from adlx.data.splits import PARTS, check_shares
+from adlx.data.splits import PARTS, check_at_least, check_shares
 from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
@@ -53,11 +53,9 @@ class Fields(DataModule):
         repeat: int = 1,
     ) -> None:
         super().__init__()
-        least = {"batch_size": 1, "window": 2, "stride": 1, "horizon": 2, "repeat": 1}
-        given = {"batch_size": batch_size, "window": window, "stride": stride, "horizon": horizon, "repeat": repeat}
-        for name, value in given.items():
-            if value is not None and value < least[name]:
-                raise UserError(f"data.{name}={value}: must be at least {least[name]}")
+        check_at_least(1, batch_size=batch_size, stride=stride, repeat=repeat)
+        check_at_least(2, window=window, horizon=horizon)
+        check_at_least(0, split_seed=split_seed)
         check_shares(split)
         self.batch_size, self.window, self.stride, self.horizon = batch_size, window, stride, horizon
         self.split, self.split_seed, self.repeat = split, split_seed, repeat

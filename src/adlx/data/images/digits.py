@@ -7,6 +7,7 @@ import numpy as np
 from adlx.data.images.labelled import Labelled
 from adlx.data.images.sources.digits import DigitSource, load_digits
 from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import check_at_least
 from adlx.errors import UserError
 from adlx.specs import ImageSpec
 
@@ -24,8 +25,7 @@ class Digits(Labelled):
         self, source: DigitSource = "mnist", size: int = 16, digits: list[int] | None = None, **samples: Any
     ) -> None:
         super().__init__(**samples)
-        if size < 1:
-            raise UserError(f"data.size={size}: must be at least 1")
+        check_at_least(1, size=size)
         if digits is not None and (not digits or not set(digits) <= set(range(10)) or len(set(digits)) < len(digits)):
             raise UserError(f"data.digits={digits}: some of 0 to 9, each once")
         self.source: DigitSource = source

@@ -7,6 +7,7 @@ from adlx.data.images.sources.faces_simulated import simulated_faces
 from adlx.data.images.sources.fer2013 import read_fer2013
 from adlx.data.images.sources.image_folder import read_image_folder
 from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import check_at_least
 from adlx.errors import UserError
 from adlx.paths import PathText
 from adlx.specs import ImageSpec
@@ -34,13 +35,13 @@ class Faces(Labelled):
         **samples: Any,
     ) -> None:
         super().__init__(**samples)
+        check_at_least(1, count=count, size=size)
+        check_at_least(0, simulation_seed=simulation_seed)
         if (path is None) != (source == "simulated"):
             said = f"needs data.path={'FILE' if source == 'fer2013' else 'FOLDER'}"
             raise UserError(f"data.source={source} {'reads no data.path' if path else said}")
         if source != "folder" and size != 48:
             raise UserError(f"data.size={size}: the faces of data.source={source} have 48 x 48 pixels")
-        if count < 1:
-            raise UserError(f"data.count={count}: must be at least 1")
         self.source, self.path, self.size = source, path, size
         self.count, self.simulation_seed = count, simulation_seed
 

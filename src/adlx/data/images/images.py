@@ -5,6 +5,7 @@ from typing import Any
 from adlx.data.images.labelled import Labelled, SampleLoader
 from adlx.data.images.sources.image_folder import read_any_folder
 from adlx.data.images.sources.samples import Samples
+from adlx.data.splits import check_at_least
 from adlx.errors import UserError
 from adlx.paths import PathText
 from adlx.specs import ImageSpec
@@ -27,8 +28,7 @@ class Images(Labelled):
 
     def __init__(self, path: PathText, size: int = 64, channels: int = 3, flip: bool = False, **samples: Any) -> None:
         super().__init__(**samples)
-        if size < 1:
-            raise UserError(f"data.size={size}: must be at least 1")
+        check_at_least(1, size=size)
         if channels not in (1, 3):
             raise UserError(f"data.channels={channels}: 1 (grey) or 3 (colour)")
         self.path, self.size, self.channels, self.flip = path, size, channels, flip

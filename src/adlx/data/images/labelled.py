@@ -17,7 +17,7 @@ from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split
 from adlx.data.images.stored import StoredSamples, read_rows, writable_tensor
-from adlx.data.splits import PARTS, check_shares
+from adlx.data.splits import PARTS, check_at_least, check_shares
 from adlx.errors import UserError
 from adlx.specs import CodeSpec, ImageSpec
 
@@ -97,9 +97,8 @@ class Labelled(DataModule):
         split_seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, count in (("batch_size", batch_size), ("repeat", repeat)):
-            if count < 1:
-                raise UserError(f"data.{name}={count}: must be at least 1")
+        check_at_least(1, batch_size=batch_size, repeat=repeat)
+        check_at_least(0, split_seed=split_seed)
         check_shares(split)
         self.batch_size, self.repeat = batch_size, repeat
         self.split, self.split_seed = split, split_seed

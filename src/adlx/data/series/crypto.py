@@ -6,6 +6,7 @@ from adlx.data.series.series import Series
 from adlx.data.series.sources.crypto import CryptoSource, load_crypto
 from adlx.data.series.sources.gaps import Gaps
 from adlx.data.series.sources.table import Table
+from adlx.data.splits import check_at_least
 from adlx.paths import PathText
 
 
@@ -30,6 +31,9 @@ class Crypto(Series):
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
+        if source == "simulated":
+            check_at_least(24, hours=hours)
+        check_at_least(0, simulation_seed=simulation_seed)
         self.source: CryptoSource = source
         self.gaps: Gaps = gaps
         self.path, self.hours, self.simulation_seed = path, hours, simulation_seed

@@ -12,7 +12,7 @@ from adlx.data.datamodule import DataModule
 from adlx.data.series.scaling import Scaling, SeriesScaler
 from adlx.data.series.sources.table import Table
 from adlx.data.series.windows import WindowLoader
-from adlx.data.splits import PARTS, check_shares
+from adlx.data.splits import PARTS, check_at_least, check_shares
 from adlx.errors import UserError
 from adlx.specs import SeriesSpec
 
@@ -61,10 +61,8 @@ class Series(DataModule):
         train_windows: int | None = None,
     ) -> None:
         super().__init__()
-        counts = {"context": context, "horizon": horizon, "stride": stride, "batch_size": batch_size, "repeat": repeat}
-        for name, count in {**counts, "last": last, "train_windows": train_windows}.items():
-            if count is not None and count < 1:
-                raise UserError(f"data.{name}={count}: must be at least 1")
+        check_at_least(1, context=context, horizon=horizon, stride=stride, batch_size=batch_size, repeat=repeat)
+        check_at_least(1, last=last, train_windows=train_windows)
         if split is not None:
             check_shares(split, ", or null for in-sample")
         if split is None and train_windows is not None:

@@ -196,8 +196,8 @@ def test_an_unstable_flow_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"reynolds": (30, 400)}, "from 60"),
-        ({"reynolds": (300, 200)}, "low one first"),
+        ({"reynolds": (30, 400)}, "both between 60 and 500"),
+        ({"reynolds": (300, 200)}, "give the lower limit first"),
         ({"size": (64, 32)}, "as many columns as rows"),
         ({"steps": 0}, "steps=0"),
         ({"interval": -1.0}, "interval=-1.0"),

@@ -67,7 +67,7 @@ def test_the_surface_turns_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
     [
         ({"size": (30, 60)}, "multiple of 4"),
         ({"size": (12, 24)}, "16 or a greater"),
-        ({"reynolds": (30, 400)}, "from 60"),
+        ({"reynolds": (30, 400)}, "both between 60 and 500"),
         ({"steps": 0}, "steps=0"),
     ],
 )

@@ -100,9 +100,9 @@ def test_what_the_bundled_set_lacks_is_told(choice):
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"trajectories": 0}, "trajectories=0: must be at least 1"),
-        ({"size": 4}, "size=4: must be at least 8"),
-        ({"steps": 1}, "steps=1: must be at least 2"),
+        ({"trajectories": 0}, "data.trajectories=0: must be at least 1"),
+        ({"size": 4}, "data.size=4: must be at least 8"),
+        ({"steps": 1}, "data.steps=1: must be at least 2"),
         ({"interval": 0}, "interval=0"),
         ({"seed": -1}, "seed=-1"),
     ],

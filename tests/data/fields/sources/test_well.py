@@ -7,6 +7,7 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+from waves import write_waves
 
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well, write_well
@@ -239,3 +240,10 @@ def test_lengths_that_differ_are_told_and_nothing_is_written(tmp_path):
     with pytest.raises(UserError, match="one length"):
         write_well(tmp_path / "a.hdf5", there, "random")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_relative_folder_is_described_by_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "basin").mkdir()
+    write_waves(tmp_path / "basin" / "a.hdf5", count=2)
+    monkeypatch.chdir(tmp_path / "basin")
+    assert read_well(".").detail == "basin, 2 trajectories"

@@ -95,8 +95,8 @@ def test_seven_thousand_take_seconds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"count": 0}, "0 faces cannot be drawn; give at least 1"),
-        ({"count": 5, "seed": -1}, "seed=-1 cannot seed a drawing"),
+        ({"count": 0}, "data.count=0: must be at least 1"),
+        ({"count": 5, "seed": -1}, "data.simulation_seed=-1: must be at least 0"),
         ({"count": 5, "shares": [1, 1]}, r"shares=\[1, 1\] are not one for each of angry, disgust"),
         ({"count": 5, "shares": [1, 1, 1, 1, 1, 1, -1]}, "0 or above"),
         ({"count": 5, "shares": [0] * 7}, "0 or above"),

@@ -21,6 +21,7 @@ from adlx.caching import cache_folder
 from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
 from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
+from adlx.data.splits import check_at_least
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -66,17 +67,16 @@ class Wanted:
     def check(self) -> None:
         low, high = self.reynolds
         if not 60 <= low <= high <= 500:
-            raise UserError(f"reynolds={list(self.reynolds)}: from 60, where vortices are shed, to 500, low one first")
+            raise UserError(f"data.reynolds={list(self.reynolds)}: give the lower limit first, both between 60 and 500")
         rows, columns = self.size
         if rows < 8 or columns < rows:
-            raise UserError(f"size={list(self.size)}: at least 8 rows, and as many columns as rows")
-        for name in ("trajectories", "steps", "interval"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name}={getattr(self, name)}: must be above 0")
+            raise UserError(f"data.size={list(self.size)}: give at least 8 rows, and at least as many columns as rows")
+        check_at_least(1, trajectories=self.trajectories, steps=self.steps)
+        if self.interval <= 0:
+            raise UserError(f"interval={self.interval}: must be above 0")
         if self.resolution < 8:
             raise UserError(f"resolution={self.resolution}: a diameter needs 8 cells of the lattice")
-        if self.seed < 0:
-            raise UserError(f"seed={self.seed} cannot seed a drawing; give 0 or a positive number")
+        check_at_least(0, simulation_seed=self.seed)
 
     def drawn(self, trajectory: int) -> tuple[float, float, float, float, float]:
         """Reynolds number, x and y of the cylinder, its turn, and time before the first step that is saved.

@@ -27,6 +27,7 @@ from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
 from adlx.data.fields.sources.openfoam import installed, read_field, run, times
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well
+from adlx.data.splits import check_at_least
 from adlx.errors import RunFailed, UserError
 
 log = logging.getLogger("adlx")
@@ -51,13 +52,12 @@ class Wanted:
     seed: int
 
     def check(self) -> None:
-        for name, least in (("trajectories", 1), ("size", 8), ("steps", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name}={getattr(self, name)}: must be at least {least}")
+        check_at_least(1, trajectories=self.trajectories)
+        check_at_least(8, size=self.size)
+        check_at_least(2, steps=self.steps)
+        check_at_least(0, simulation_seed=self.seed)
         if self.interval <= 0:
             raise UserError(f"interval={self.interval}: must be above 0")
-        if self.seed < 0:
-            raise UserError(f"seed={self.seed} cannot seed a drawing; give 0 or a positive number")
 
     def drawn(self, trajectory: int) -> tuple[float, float]:
         """Width and height of a column, the same however many there are, and spread evenly."""

@@ -81,7 +81,7 @@ def read_well(path: str | Path) -> Trajectories:
         mask=np.concatenate(masks) if len(masks) == len(contents) else None,
         time=longest.time,
         source="file",
-        detail=f"{path.name}, {count} {'trajectory' if count == 1 else 'trajectories'}",
+        detail=f"{path.resolve().name}, {count} {'trajectory' if count == 1 else 'trajectories'}",
         parts=None if parts is None else np.repeat(parts, [each.count for each in contents]).astype(np.int8),
     )
 

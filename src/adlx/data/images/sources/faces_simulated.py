@@ -100,9 +100,9 @@ def simulated_faces(count: int, seed: int = 0, shares: Sequence[float] = FER_SHA
         shares: of each expression; they need not sum to 1.
     """
     if count < 1:
-        raise UserError(f"{count} faces cannot be drawn; give at least 1")
+        raise UserError(f"data.count={count}: must be at least 1")
     if seed < 0:
-        raise UserError(f"seed={seed} cannot seed a drawing; give 0 or a positive number")
+        raise UserError(f"data.simulation_seed={seed}: must be at least 0")
     if len(shares) != len(EXPRESSIONS) or min(shares) < 0 or sum(shares) <= 0:
         raise UserError(f"shares={list(shares)} are not one for each of {', '.join(EXPRESSIONS)}, 0 or above")
     rng = np.random.default_rng(seed)

@@ -47,9 +47,9 @@ def simulate_crypto(hours: int = 17520, seed: int = 0, end: str = "2025-01-01") 
         end: the first hour after the last row, UTC.
     """
     if hours < 24:
-        raise UserError(f"data.hours={hours} is too few to simulate; give at least 24")
+        raise UserError(f"data.hours={hours}: must be at least 24")
     if seed < 0:
-        raise UserError(f"seed={seed} cannot seed a simulation; give 0 or a positive number")
+        raise UserError(f"data.simulation_seed={seed}: must be at least 0")
     try:
         stop = pd.Timestamp(end)
         stop = stop.tz_localize("UTC") if stop.tzinfo is None else stop.tz_convert("UTC")
