@@ -39,7 +39,7 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
             ["train", "model=naive", "data=csv", "data.path=none.csv"],
             "data.path={folder}/none.csv does not exist; check the spelling and the folder you are in",
         ),
-        (["train", "model=naive", "data=csv", "data.path=text.csv"], "text.csv has no numeric column beside time"),
+        (["train", "model=naive", "data=csv", "data.path=text.csv"], "text.csv has no numeric column other than time"),
         (["train", "model=naive", "data=csv", "data.path=binary.csv"], "binary.csv cannot be read as CSV (UTF-8 text)"),
         (["train", "model=naive", "data=csv"], "data.path is required: add data.path=VALUE"),
         (

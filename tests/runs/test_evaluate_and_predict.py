@@ -82,7 +82,7 @@ def test_more_and_reordered_columns_change_nothing(copied, own_scores, frame, tm
     other.to_csv(tmp_path / "other.csv")
     with caplog.at_level(logging.INFO, "adlx"):
         assert copied.evaluate([f"data.path={tmp_path / 'other.csv'}"]) == own_scores
-    assert "ignoring series that the run does not know: extra" in caplog.messages
+    assert "ignoring series that the run was not trained on: extra" in caplog.messages
     forecast = copied.predict([f"data.path={tmp_path / 'other.csv'}"])
     assert list(forecast.columns) == ["S0", "S1"]
     pd.testing.assert_frame_equal(forecast, copied.predict(), check_exact=True)
@@ -93,7 +93,7 @@ def test_an_absent_series_is_refused(copied, frame, tmp_path):
     for verb in (copied.evaluate, copied.predict):
         with pytest.raises(UserError) as caught:
             verb([f"data.path={tmp_path / 'other.csv'}"])
-        assert str(caught.value) == "the run knows the series S0, S1; other.csv lacks S1 (it has S0, T1)"
+        assert str(caught.value) == "the run was trained on the series S0, S1; other.csv lacks S1 (it has S0, T1)"
     assert not (copied.path / "evaluations").exists()
     assert not (copied.path / "predict").exists()
 

@@ -167,7 +167,7 @@ def test_samples_without_labels_are_classified(train, maps):
     written = pd.read_csv(newest(run, "predict/*/classes.csv"))
     pd.testing.assert_frame_equal(written, known, check_dtype=False, rtol=1e-5)
     assert user_error_of(train, *maps(bare, "bare.npz")) == (
-        "made up: 190 of 190 samples have no label, and a split needs them; without labels there is adlx predict"
+        "made up: 190 of 190 samples have no label, and a split needs them; for such samples use adlx predict"
     )
 
 
@@ -187,7 +187,7 @@ def test_classes_by_name(train, maps):
     assert run.evaluate(maps(turned, "turned.npz")) == scores
     strange = changed(samples, classes=("ant", "bee", "dog"))
     assert user_error_of(run.evaluate, maps(strange, "strange.npz")) == (
-        "the run knows the classes ant, bee, cat; made up has dog, which it does not"
+        "the run was trained on the classes ant, bee, cat; made up also has dog"
     )
 
 

@@ -164,7 +164,7 @@ def test_other_trajectories_than_those_it_was_trained_on(sea, files):
     short = sea.evaluate([f"data.path={files['single']}", "data.horizon=5"])  # fewer steps than a training window has
     assert math.isfinite(short["test/rollout_vrmse"])
     told = user_error_of(sea.evaluate, [f"data.path={files['turned']}"])
-    assert told.startswith("the run knows u, v, p on 8 x 16 with speed; turned.hdf5")
+    assert told.startswith("the run was trained on u, v, p on 8 x 16 with speed; turned.hdf5")
     assert sea.predict([f"data.path={files['fast']}", "predict.steps=3"]).shape == (1, 3, 128, 3)
 
 

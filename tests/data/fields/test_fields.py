@@ -227,7 +227,7 @@ def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
     ("given", "windows", "line"),
     [
         (waves(count=2), {}, "waves: no trajectory for the train part of 2 (data.split=[0.75, 0.125, 0.125])"),
-        (waves(steps=5), {}, "waves: data.window=6 steps, and the longest trajectory has 5"),
+        (waves(steps=5), {}, "waves: data.window=6 steps are too many; the longest trajectory has 5"),
         (waves(), {"window": 1}, "data.window=1: must be at least 2"),
         (waves(), {"horizon": 1}, "data.horizon=1: must be at least 2"),
         (waves(), {"stride": 0}, "data.stride=0: must be at least 1"),
@@ -246,23 +246,23 @@ def test_what_cannot_be_is_one_line(given, windows, line):
     [
         (
             replace(waves(), fields=("u", "v", "T")),
-            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, T on 8 x 16 with speed",
+            "the run was trained on u, v, p on 8 x 16 with speed; waves has u, v, T on 8 x 16 with speed",
         ),
         (
             waves(grid=(COLUMNS, ROWS)),
-            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 16 x 8 with speed",
+            "the run was trained on u, v, p on 8 x 16 with speed; waves has u, v, p on 16 x 8 with speed",
         ),
         (
             waves(grid=None),
-            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 128 cells with speed",
+            "the run was trained on u, v, p on 8 x 16 with speed; waves has u, v, p on 128 cells with speed",
         ),
         (
             replace(waves(), parameter_names=(), parameters=np.zeros((8, 0), np.float32)),
-            "the run knows u, v, p on 8 x 16 with speed; waves has u, v, p on 8 x 16 with no parameter",
+            "the run was trained on u, v, p on 8 x 16 with speed; waves has u, v, p on 8 x 16 with no parameter",
         ),
         (
             replace(waves(), groups=((0,), (1,), (2,))),
-            "the run knows the fields in groups ((0, 1), (2,)); waves has ((0,), (1,), (2,))",
+            "the run was trained on the fields in groups ((0, 1), (2,)); waves has ((0,), (1,), (2,))",
         ),
     ],
 )
@@ -280,7 +280,10 @@ def test_cells_without_a_grid_must_lie_where_they_lay():
     data.setup("fit")
     data = Given(replace(given, coordinates=given.coordinates[::-1]), window=6)
     data.expected_spec = trained_on(given)
-    assert user_error_of(data.setup, "fit") == "the run knows 128 cells; waves has as many at other places"
+    assert (
+        user_error_of(data.setup, "fit")
+        == "the run was trained on 128 cells; waves has as many cells with other coordinates"
+    )
 
 
 def test_what_is_trained_needs_no_window():

@@ -41,7 +41,7 @@ def test_digits_that_are_none(digits):
         Digits(digits=digits)
 
 
-def test_classes_in_balance_are_told_in_short(caplog):
+def test_balanced_classes_are_logged_in_short(caplog):
     caplog.set_level("INFO", logger="adlx")
     data = Digits(source="sklearn", size=8, digits=[5, 7])
     data.setup("fit")

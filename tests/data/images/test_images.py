@@ -123,7 +123,7 @@ def test_any_other_layout_has_neither_labels_nor_parts(root, names, why, caplog)
     samples = read(root).loaded
     assert samples.names == tuple(sorted(names))
     assert (samples.classes, set(samples.labels.tolist()), samples.parts) == ((), {-1}, None)
-    told = [message for message in caplog.messages if message.startswith("no classes, and no parts: ")]
+    told = [message for message in caplog.messages if message.startswith("the folders give no classes and no parts: ")]
     assert len(told) == (why is not None)
     assert why is None or why in told[0]
 
@@ -267,7 +267,7 @@ def test_too_few_pictures(root):
     ("word", "message"),
     [
         ({"size": 0}, "data.size=0: must be at least 1"),
-        ({"channels": 2}, "data.channels=2: 1 (grey) or 3 (colour)"),
+        ({"channels": 2}, "data.channels=2: choose 1 (grey) or 3 (colour)"),
         ({"repeat": 0}, "data.repeat=0: must be at least 1"),
         ({"batch_size": 0}, "data.batch_size=0: must be at least 1"),
     ],

@@ -142,10 +142,10 @@ def test_parts_without_a_test_are_drawn_anew():
     assert parts_of(samples_of(np.arange(90) % 3, parts=np.zeros(90, dtype=np.int8))) == parts_of(samples)
 
 
-# What is told
+# Log lines
 
 
-def test_classes_are_told(caplog):
+def test_class_shares_are_logged(caplog):
     values = np.random.default_rng(0).integers(0, 200, (60, 4, 4))
     values[0] = values[59]
     labels = np.repeat([0, 1, 2], (36, 16, 8))
@@ -156,9 +156,9 @@ def test_classes_are_told(caplog):
         assert caplog.messages == []
         data.check_training_part()
     assert caplog.messages == [
-        "1 samples left out: the same ones are in the validation or test part",
-        "classes: a 62.3%, b 26.4%, c 11.3%; the commonest is 5.5 times as common as c, "
-        "and guessing it always is right in 62.3%",
+        "1 samples left out, because equal ones are in the validation or test part",
+        "classes: a 62.3%, b 26.4%, c 11.3%; the most frequent one has 5.5 times the samples of c, "
+        "and is right for 62.3% if it is always predicted",
     ]
     assert data.class_counts("train").tolist() == [33, 14, 6]
     assert (data.majority, data.tested()) == (0, "3 samples")
@@ -223,7 +223,7 @@ def test_classes_come_in_the_order_of_the_trained_model():
     assert conform(same, knowing(*CLASSES)) is same
     with pytest.raises(UserError) as caught:
         conform(same, knowing("b", "a"))
-    assert str(caught.value) == "the run knows the classes b, a; made up has c, which it does not"
+    assert str(caught.value) == "the run was trained on the classes b, a; made up also has c"
 
 
 # Batches
@@ -257,14 +257,14 @@ def test_what_models_see():
         (lambda: Labelled(split=(0.5, 0.5)), "data.split=[0.5, 0.5]: give three positive shares that sum to 1"),
         (
             lambda: set_up(samples_of([0, -1, 2, -1])),
-            "made up: 2 of 4 samples have no label, and a split needs them; without labels there is adlx predict",
+            "made up: 2 of 4 samples have no label, and a split needs them; for such samples use adlx predict",
         ),
         (
             lambda: set_up(samples_of([0, 0, 0, 0])),
             "made up: no sample for the test part (data.split=[0.8, 0.1, 0.1] of 4): give more samples, or change "
             "data.split",
         ),
-        (lambda: Faces(path="x"), "data.source=simulated reads no data.path"),
+        (lambda: Faces(path="x"), "data.source=simulated does not use data.path; leave it out"),
         (lambda: Faces("fer2013"), "data.source=fer2013 needs data.path=FILE"),
         (lambda: Faces("folder"), "data.source=folder needs data.path=FOLDER"),
         (lambda: Faces(size=32), "data.size=32: the faces of data.source=simulated have 48 x 48 pixels"),

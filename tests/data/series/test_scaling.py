@@ -78,7 +78,7 @@ def test_size_of_a_logarithm_is_one(prices):
 
 
 @pytest.mark.parametrize("kind", ["standard", "minmax", "log", "none"])
-def test_statistics_that_scores_are_told_in(prices, kind):
+def test_statistics_in_original_units(prices, kind):
     """In original units whatever the scaling."""
     scaler = fitted(kind, prices)
     np.testing.assert_allclose(scaler.mean, prices.mean(axis=0), rtol=1e-6)

@@ -224,7 +224,7 @@ def test_other_data_conform_to_the_trained_series(caplog):
     data.expected_spec = SeriesSpec(("S2", "S0"), context=6, horizon=3)
     with caplog.at_level("INFO", logger="adlx"):
         data.setup("test")
-    assert caplog.messages == ["ignoring series that the run does not know: S1"]
+    assert caplog.messages == ["ignoring series that the run was not trained on: S1"]
     assert data.spec.series == ("S2", "S0")
     assert np.array_equal(data.values, frame[["S2", "S0"]].to_numpy())
     assert data.scaler.mean.tolist() == [1.0, 1.0]  # not fitted: the statistics come with the checkpoint
@@ -232,7 +232,7 @@ def test_other_data_conform_to_the_trained_series(caplog):
     data.expected_spec = SeriesSpec(("S0", "gold"), context=6, horizon=3)
     with pytest.raises(UserError) as caught:
         data.setup("test")
-    assert str(caught.value) == "the run knows the series S0, gold; given.csv lacks gold (it has S0, S1, S2)"
+    assert str(caught.value) == "the run was trained on the series S0, gold; given.csv lacks gold (it has S0, S1, S2)"
 
 
 # The steps to come

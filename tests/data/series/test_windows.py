@@ -93,7 +93,7 @@ def test_ranks_share_the_windows(windows, world_size):
     assert lengths == {-(-share // 4)}
 
 
-def test_a_new_loader_goes_on_at_the_step_it_is_told():
+def test_a_new_loader_continues_at_the_given_step():
     whole = loader(seed=4, repeat=2)
     whole.set_epoch(3)
     batches = firsts(whole)

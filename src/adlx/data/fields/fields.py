@@ -111,7 +111,9 @@ class Fields(DataModule):
         data = self.loaded
         longest = int(data.lengths[self.places["train"]].max())
         if self.window and longest < self.window:
-            raise UserError(f"{data.detail}: data.window={self.window} steps, and the longest trajectory has {longest}")
+            raise UserError(
+                f"{data.detail}: data.window={self.window} steps are too many; the longest trajectory has {longest}"
+            )
 
     def origin(self) -> str:
         return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
@@ -170,7 +172,7 @@ class Fields(DataModule):
 
         Args:
             window: time steps of a training window; None: three quarters of the shortest training trajectory, since a
-                model that has learnt how a flow goes on for that long holds out in a rollout.
+                model that was trained on such long windows stays accurate in a rollout.
             overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
             load_fields: whether training batches hold fields, or only where they are, since the task keeps what it
                 makes of them.
@@ -258,21 +260,25 @@ def chunks(length: int, most: int = 64) -> Iterator[tuple[int, int]]:
 
 
 def check_known(data: Trajectories, expected: FieldSpec) -> None:
-    """Raises UserError where a trained model knows other fields, other groups of them, or other cells."""
+    """Raises UserError if the model was trained on other fields, other groups of fields, or other cells."""
     known = (expected.fields, expected.grid, expected.cells)
     found = (data.fields, data.grid, len(data.coordinates))
     if known != found or expected.parameters != data.parameter_names:
-        told = [
+        descriptions = [
             f"{', '.join(fields)} on {' x '.join(map(str, grid)) if grid else f'{cells:,} cells'}"
             for fields, grid, cells in (known, found)
         ]
         raise UserError(
-            f"the run knows {told[0]} with {', '.join(expected.parameters) or 'no parameter'}; "
-            f"{data.detail} has {told[1]} with {', '.join(data.parameter_names) or 'no parameter'}"
+            f"the run was trained on {descriptions[0]} with {', '.join(expected.parameters) or 'no parameter'}; "
+            f"{data.detail} has {descriptions[1]} with {', '.join(data.parameter_names) or 'no parameter'}"
         )
     if expected.groups != data.groups:
-        raise UserError(f"the run knows the fields in groups {expected.groups}; {data.detail} has {data.groups}")
+        raise UserError(
+            f"the run was trained on the fields in groups {expected.groups}; {data.detail} has {data.groups}"
+        )
     if (places := expected.coordinates) is not None:
         extent = float(np.ptp(data.coordinates))
         if not np.allclose(places, data.coordinates, rtol=0, atol=1e-5 * extent):
-            raise UserError(f"the run knows {len(places):,} cells; {data.detail} has as many at other places")
+            raise UserError(
+                f"the run was trained on {len(places):,} cells; {data.detail} has as many cells with other coordinates"
+            )

@@ -43,17 +43,19 @@ class Codes(Labelled):
 
 
 def check_codes(samples: Samples, codes: int, expected: CodeSpec) -> int:
-    """Holds code maps against those a model was trained on; returns the size of its codebook."""
+    """Checks code maps against those a model was trained on; returns the size of the codebook."""
     grid, known = expected.grid, expected.codebook
     if samples.values.shape[1:] != grid:
         height, width = samples.values.shape[1:]
-        raise UserError(f"the run knows code maps of {grid[0]} x {grid[1]}; {samples.detail} has {height} x {width}")
+        raise UserError(
+            f"the run was trained on code maps of {grid[0]} x {grid[1]}; {samples.detail} has {height} x {width}"
+        )
     if codes != known and int(samples.values.max()) >= known:
-        raise UserError(f"the run knows {known} codes; {samples.detail} has code {samples.values.max()}")
+        raise UserError(f"the run was trained with {known} codes; {samples.detail} has code {samples.values.max()}")
     shape = None if samples.codebook is None else samples.codebook.shape
     if None not in (expected.dimension, shape) and shape != (known, expected.dimension):
         raise UserError(
-            f"the run knows a codebook of {known} x {expected.dimension}; that of {samples.detail} has "
+            f"the run was trained with a codebook of {known} x {expected.dimension}; that of {samples.detail} has "
             f"{' x '.join(map(str, shape or ()))}"
         )
     return known

@@ -27,7 +27,7 @@ class Digits(Labelled):
         super().__init__(**samples)
         check_at_least(1, size=size)
         if digits is not None and (not digits or not set(digits) <= set(range(10)) or len(set(digits)) < len(digits)):
-            raise UserError(f"data.digits={digits}: some of 0 to 9, each once")
+            raise UserError(f"data.digits={digits}: give digits from 0 to 9, each once")
         self.source: DigitSource = source
         self.size, self.digits = size, digits
 

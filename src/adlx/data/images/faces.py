@@ -39,7 +39,7 @@ class Faces(Labelled):
         check_at_least(0, simulation_seed=simulation_seed)
         if (path is None) != (source == "simulated"):
             said = f"needs data.path={'FILE' if source == 'fer2013' else 'FOLDER'}"
-            raise UserError(f"data.source={source} {'reads no data.path' if path else said}")
+            raise UserError(f"data.source={source} {'does not use data.path; leave it out' if path else said}")
         if source != "folder" and size != 48:
             raise UserError(f"data.size={size}: the faces of data.source={source} have 48 x 48 pixels")
         self.source, self.path, self.size = source, path, size

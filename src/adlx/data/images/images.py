@@ -30,7 +30,7 @@ class Images(Labelled):
         super().__init__(**samples)
         check_at_least(1, size=size)
         if channels not in (1, 3):
-            raise UserError(f"data.channels={channels}: 1 (grey) or 3 (colour)")
+            raise UserError(f"data.channels={channels}: choose 1 (grey) or 3 (colour)")
         self.path, self.size, self.channels, self.flip = path, size, channels, flip
 
     def load(self) -> Samples:

@@ -133,7 +133,7 @@ class Labelled(DataModule):
         if (unknown := self.unlabelled()) > 0:
             raise UserError(
                 f"{self.loaded.detail}: {unknown:,} of {len(self.loaded):,} samples have no label, and a split needs "
-                "them; without labels there is adlx predict"
+                "them; for such samples use adlx predict"
             )
         self.places, self.dropped = split(self.loaded, self.split, self.split_seed)
         if empty := [part for part in PARTS if not len(self.places[part])]:
@@ -143,27 +143,27 @@ class Labelled(DataModule):
             )
 
     def unlabelled(self) -> int:
-        """How many samples lack a label that a split, or what was trained on labels, asks for."""
+        """Counts the samples without a label, if the split or the trained model needs labels."""
         asked = self.needs_labels or len(self.loaded.classes) > 0
         return int((self.loaded.labels < 0).sum()) if asked else 0
 
     def check_training_part(self) -> None:
         """Logs how the classes of the training part are balanced, and what was left out."""
         if self.dropped:
-            log.info(f"{self.dropped:,} samples left out: the same ones are in the validation or test part")
+            log.info(f"{self.dropped:,} samples left out, because equal ones are in the validation or test part")
         classes = self.loaded.classes
         if len(classes) > 1:
-            found = self.class_counts("train")
-            shares = found / found.sum()
-            told = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
-            rarest = int(found.argmin())
-            ratio = found.max() / max(1, found[rarest])
+            class_counts = self.class_counts("train")
+            shares = class_counts / class_counts.sum()
+            listed = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
+            rarest = int(class_counts.argmin())
+            ratio = class_counts.max() / max(1, class_counts[rarest])
             if ratio < 1.5:
                 log.info(f"classes: {', '.join(classes)}, each {shares.min():.1%} to {shares.max():.1%} of the samples")
                 return
             log.info(
-                f"classes: {told}; the commonest is {ratio:.1f} times as common as {classes[rarest]}, "
-                f"and guessing it always is right in {shares.max():.1%}"
+                f"classes: {listed}; the most frequent one has {ratio:.1f} times the samples of {classes[rarest]}, "
+                f"and is right for {shares.max():.1%} if it is always predicted"
             )
 
     def class_counts(self, part: str) -> np.ndarray:
@@ -282,7 +282,7 @@ def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
         return samples.unlabelled()
     if extra := [name for name in samples.classes if name not in known]:
         raise UserError(
-            f"the run knows the classes {', '.join(known)}; {samples.detail} has {', '.join(extra)}, which it does not"
+            f"the run was trained on the classes {', '.join(known)}; {samples.detail} also has {', '.join(extra)}"
         )
     place = np.array([known.index(name) for name in samples.classes] + [-1])  # the last one is that of label -1
     return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})

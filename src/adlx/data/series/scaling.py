@@ -15,9 +15,9 @@ Scaling = Literal["standard", "minmax", "log", "none"]
 
 
 class SeriesScaler(nn.Module):
-    """Takes series to the units a model works in, and back.
+    """Converts series to the units of the model, and back.
 
-    The statistics are buffers: they travel in the checkpoint, so a run scores and forecasts new data by its own scale.
+    The statistics are buffers, so the checkpoint stores them: a run uses its own scale for new data too.
 
     Args:
         kind: `standard` (x - mean) / deviation; `minmax` to [0, 1]; `log` the logarithm, then standard; `none`.
@@ -40,11 +40,11 @@ class SeriesScaler(nn.Module):
         self.register_buffer("shift", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("step", torch.ones(width))  # mean absolute one-step change, in scaled units
-        for name in ("mean", "std", "step_mae"):  # of the training part in original units, which scores are told in
+        for name in ("mean", "std", "step_mae"):  # of the training part, in original units, which scores use
             self.register_buffer(name, torch.ones(width))
 
     def fit(self, train: np.ndarray) -> None:
-        """Takes the statistics of `train` (N, S).
+        """Computes the statistics of `train` (N, S).
 
         Raises:
             UserError: a series is constant in the training part, or not positive under log scaling.
@@ -75,7 +75,7 @@ class SeriesScaler(nn.Module):
                 raise UserError(f"series {name} is constant in the training part: leave it out or change data.split")
 
     def check_domain(self, values: np.ndarray) -> None:
-        """Refuses what has no logarithm."""
+        """Refuses values that have no logarithm."""
         if self.kind != "log":
             return
         rows, columns = np.nonzero(values <= 0)
@@ -96,13 +96,13 @@ class SeriesScaler(nn.Module):
         return inner.exp() if self.kind == "log" else inner
 
     def size(self, scaled: Tensor) -> Tensor:
-        """How large scaled values (..., S) are, in scaled units: what an error in per cent is in proportion to."""
+        """Returns the size of scaled values (..., S), in scaled units; a percentage error is relative to it."""
         return torch.ones_like(scaled) if self.kind == "log" else (scaled + self.shift / self.scale).abs()
 
     def normalize(self, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Splits windows (B, T, S) into their shape, their last value and their deviation (B, 1, S).
 
-        The deviation is at least one mean absolute step of the training part: a window that stood still has one too.
+        The deviation is at least one mean absolute step of the training part: a constant window has one too.
         """
         if not self.instance_norm:
             return past, past.new_zeros(()), past.new_ones(())

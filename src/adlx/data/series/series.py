@@ -135,11 +135,11 @@ class Series(DataModule):
         present = [str(name) for name in frame.columns]
         if absent := [name for name in known if name not in present]:
             raise UserError(
-                f"the run knows the series {', '.join(known)}; {where} lacks {', '.join(absent)} "
+                f"the run was trained on the series {', '.join(known)}; {where} lacks {', '.join(absent)} "
                 f"(it has {', '.join(present)})"
             )
         if extra := [name for name in present if name not in known]:
-            log.info(f"ignoring series that the run does not know: {', '.join(extra)}")
+            log.info(f"ignoring series that the run was not trained on: {', '.join(extra)}")
         return frame.loc[:, list(known)]
 
     def _time(self, key: str) -> pd.Timestamp | None:

@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(kept, monkeypatch, tmp_
     with caplog.at_level(logging.INFO, "adlx"):
         found = load_cylinder(**SMALL)
     assert calls["solved"] == 1
-    assert "cannot keep" in caplog.text
+    assert "cannot store" in caplog.text
     np.testing.assert_array_equal(values(found), values(flows))
 
 
@@ -187,7 +187,7 @@ def test_solving_leaves_the_number_of_threads_as_it_was(monkeypatch):
     assert len(flows) == 3
 
 
-def test_an_unstable_flow_is_told(monkeypatch):
+def test_an_unstable_flow_is_reported(monkeypatch):
     monkeypatch.setattr(cylinder, "solved", lambda wanted, trajectory, mask: iter(np.full((2, 16 * 24, 3), np.nan)))
     with pytest.raises(UserError, match="resolution=8 became unstable"):
         cylinder.solve(Wanted(1, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
@@ -206,6 +206,6 @@ def test_an_unstable_flow_is_told(monkeypatch):
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_choices_that_cannot_be_solved_are_told(choice, said):
+def test_impossible_settings_are_refused(choice, said):
     with pytest.raises(UserError, match=said):
         load_cylinder(**SMALL | choice)

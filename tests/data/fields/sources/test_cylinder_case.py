@@ -71,7 +71,7 @@ def test_the_surface_turns_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
         ({"steps": 0}, "steps=0"),
     ],
 )
-def test_choices_that_cannot_be_solved_are_told(choice, said):
+def test_impossible_settings_are_refused(choice, said):
     with pytest.raises(UserError, match=said):
         load_cylinder_mesh(**SMALL | choice)
 
@@ -102,14 +102,14 @@ def test_what_is_kept_is_not_solved_again(monkeypatch, tmp_path):
 
 def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(openfoam, "_PLACES", ())
+    monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", ())
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
     with pytest.raises(UserError, match="icoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
         Cylinder("openfoam").setup("fit")
     assert "\n" not in str(told.value)
 
 
-def test_steps_that_are_missing_are_told(monkeypatch):
+def test_missing_steps_are_reported(monkeypatch):
     monkeypatch.setattr(cylinder_mesh, "run", lambda case, program, environment: None)
     monkeypatch.setattr(cylinder_mesh, "cell_centres", lambda case: ([0, 1], np.ones((4, 2))))
     monkeypatch.setattr(cylinder_mesh, "times", lambda case, names: [case / "0", case / "33"])

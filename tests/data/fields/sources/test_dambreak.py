@@ -91,7 +91,7 @@ def test_fewer_are_the_first_ones(bundled):
 
 
 @pytest.mark.parametrize("choice", [{"trajectories": 17}, {"steps": 65}, {"size": 32}, {"seed": 1}, {"interval": 0.1}])
-def test_what_the_bundled_set_lacks_is_told(choice):
+def test_flows_outside_the_bundled_set_are_refused(choice):
     (name,) = choice
     with pytest.raises(UserError, match=rf"{name}=[\d.]+: the bundled set has [\d.]+; data.source=openfoam"):
         load_dambreak(**choice)
@@ -107,7 +107,7 @@ def test_what_the_bundled_set_lacks_is_told(choice):
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_choices_that_cannot_be_solved_are_told(choice, said):
+def test_impossible_settings_are_refused(choice, said):
     with pytest.raises(UserError, match=said):
         load_dambreak("openfoam", **choice)
 
@@ -183,7 +183,7 @@ def test_a_damaged_file_is_solved_anew(counted, tmp_path, caplog):
 
 def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(openfoam, "_PLACES", ())
+    monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", ())
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
     data = Dambreak("openfoam")
     with pytest.raises(UserError, match="not installed: apt-get install openfoam") as told:
@@ -191,7 +191,7 @@ def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
     assert "\n" not in str(told.value)
 
 
-def test_steps_that_are_missing_are_told(monkeypatch):
+def test_missing_steps_are_reported(monkeypatch):
     monkeypatch.setattr(dambreak, "run", lambda case, program, environment: None)
     monkeypatch.setattr(dambreak, "times", lambda case, names: [case / "0"])
     monkeypatch.setattr(dambreak, "read_field", lambda path, cells: np.zeros((cells, 3 if path.name == "U" else 1)))

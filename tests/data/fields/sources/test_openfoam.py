@@ -150,19 +150,19 @@ def spoiled(case: Path, what: str) -> None:
         ("code", "10/p has no internalField that can be read"),
     ],
 )
-def test_what_cannot_be_read_is_told(case, what, said):
+def test_unreadable_files_are_refused(case, what, said):
     spoiled(case, what)
     with pytest.raises(UserError, match=said):
         read_case(case)
 
 
-def test_fields_that_were_not_saved_are_told(case):
+def test_missing_fields_are_named(case):
     with pytest.raises(UserError, match="no time folder holds U, T"):
         read_case(case, ["U", "T"])
 
 
 def test_without_openfoam_one_line_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(openfoam, "_PLACES", (f"{tmp_path}/openfoam*",))
+    monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", (f"{tmp_path}/openfoam*",))
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
     with pytest.raises(UserError, match="interIsoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
         installed("interIsoFoam")
@@ -176,7 +176,7 @@ def stand_in(monkeypatch, tmp_path):
     (folder / "etc").mkdir(parents=True)
     (folder / "bin").mkdir()
     (folder / "etc" / "bashrc").write_text(f'export PATH="{folder}/bin:$PATH" WM_PROJECT_DIR="{folder}"\n')
-    monkeypatch.setattr(openfoam, "_PLACES", (f"{tmp_path}/openfoam*",))
+    monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", (f"{tmp_path}/openfoam*",))
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
 
     def put(script: str) -> None:
@@ -204,7 +204,7 @@ def test_a_program_runs_in_the_environment_that_openfoam_sets(stand_in, tmp_path
         ("echo Time = 3; exit 8", "stopped with 8: Time = 3"),
     ],
 )
-def test_a_program_that_fails_is_told_with_its_words(stand_in, tmp_path, script, said):
+def test_a_failing_program_is_reported_with_its_output(stand_in, tmp_path, script, said):
     stand_in(script)
     with pytest.raises(RunFailed, match=said):
         run(tmp_path, "someFoam", installed("someFoam"))

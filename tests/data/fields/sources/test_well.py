@@ -211,7 +211,7 @@ def test_windows_are_read_in_other_processes(tmp_path, method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames)).read(1, 2, 4), all_frames(there)[1][2:4])
 
 
-def test_files_that_do_not_go_together_are_told(tmp_path):
+def test_files_with_different_fields_are_refused(tmp_path):
     by_hand(tmp_path / "a.hdf5")
     write_well(tmp_path / "b.hdf5", trajectories(), "random")
     with pytest.raises(UserError, match=r"b\.hdf5 and a\.hdf5 do not go together: their fields"):
@@ -228,13 +228,13 @@ def test_files_that_do_not_go_together_are_told(tmp_path):
         (lambda path: None, "no .hdf5 file there"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path, make, said):
+def test_unreadable_files_are_refused(tmp_path, make, said):
     make(tmp_path / "a.hdf5")
     with pytest.raises(UserError, match=said):
         read_well(tmp_path / "a.hdf5")
 
 
-def test_lengths_that_differ_are_told_and_nothing_is_written(tmp_path):
+def test_different_lengths_are_refused_and_nothing_is_written(tmp_path):
     there = trajectories()
     there.lengths[1] = 3
     with pytest.raises(UserError, match="one length"):

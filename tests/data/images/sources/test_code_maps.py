@@ -169,7 +169,7 @@ WHOLE = "labels are whole numbers from 0"
     [
         (
             {"codes": CODES.astype(np.float32)},
-            "codemaps.npy holds float32 numbers, but codes are whole: convert them with .astype('int16')",
+            "codemaps.npy holds float32 numbers, but codes are whole numbers: convert them with .astype('int16')",
         ),
         ({"codes": CODES[0]}, "codemaps.npy has the shape 2 x 3, but code maps are (N, height, width)"),
         ({"codes": CODES[..., None]}, "codemaps.npy has the shape 5 x 2 x 3 x 1, but code maps are (N, height, width)"),
@@ -191,8 +191,8 @@ WHOLE = "labels are whole numbers from 0"
             "codebook.npy is float32 of the shape 4, but a codebook is (codes, dimension) of floats",
         ),
         ({"codebook": BOOK * np.nan}, "codebook.npy holds a number that is not finite; export the codebook again"),
-        ({"labels": LABELS[:4]}, "codemaps.npy has 5 maps, but labels.npy holds 4; give one a map"),
-        ({"labels": np.eye(7)}, "codemaps.npy has 5 maps, but labels.npy holds 7; give one a map"),
+        ({"labels": LABELS[:4]}, "codemaps.npy has 5 maps, but labels.npy holds 4; give one per map"),
+        ({"labels": np.eye(7)}, "codemaps.npy has 5 maps, but labels.npy holds 7; give one per map"),
         (
             {"labels": np.array([[1, 0], [0, 1], [1, 1], [0, 1], [0, 1]])},
             "labels.npy: row 2 is not one-hot (one 1, else 0) but sums to 2",
@@ -222,13 +222,16 @@ def test_faults_of_a_folder(tmp_path, arrays, says):
             {"codebook": BOOK[:3]},
             "codes.npz: codes reaches code 29, but codes.npz: codebook has only 3 vectors (codes 0 to 2); " + FIT,
         ),
-        ({"names": np.array(["a"])}, "codes.npz: codes has 5 maps, but codes.npz: names holds 1; give one a map"),
-        ({"parts": np.zeros(6)}, "codes.npz: codes has 5 maps, but codes.npz: parts holds 6; give one a map"),
+        (
+            {"names": np.array(["a"])},
+            "codes.npz: codes has 5 maps, but codes.npz: names holds 1; give one per map",
+        ),
+        ({"parts": np.zeros(6)}, "codes.npz: codes has 5 maps, but codes.npz: parts holds 6; give one per map"),
         ({"parts": np.full(5, 3)}, "codes.npz: parts may hold only 0 (train), 1 (validation) and 2 (test)"),
         ({"classes": np.array(["a", "b"])}, "codes.npz: labels reaches 6, but codes.npz: classes names only 2 classes"),
         (
             {"labels": np.array([{}] * 5)},
-            "codes.npz cannot be read as npz: it is no file of NumPy's, or one with Python objects in it; "
+            "codes.npz cannot be read as npz: it is not a NumPy file, or it holds Python objects; "
             "write it with NumPy again",
         ),
     ],

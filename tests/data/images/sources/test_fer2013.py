@@ -86,7 +86,7 @@ def test_without_usage_parts_are_to_be_drawn(tmp_path):
 SHORT = pixels(FACES[0][:-1])
 LONG = pixels(np.append(FACES[1], 7))
 TAIL = SHORT + " "  # and one pixel of each test's own
-NUMBER = "is no whole number from 0 to 255; mend or remove the row"
+NUMBER = "is no whole number from 0 to 255; fix or remove the row"
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ NUMBER = "is no whole number from 0 to 255; mend or remove the row"
         ),
         (
             HEADER + row(text=SHORT),
-            "fer2013.csv, line 2: 2,303 pixels instead of 2,304 (48 x 48); mend or remove the row",
+            "fer2013.csv, line 2: 2,303 pixels instead of 2,304 (48 x 48); fix or remove the row",
         ),
         # The counts cancel over the two rows, which must not shift the second by one pixel.
         (
             HEADER + row() + row(text=LONG) + row(text=SHORT),
-            "fer2013.csv, line 3: 2,305 pixels instead of 2,304 (48 x 48); mend or remove the row",
+            "fer2013.csv, line 3: 2,305 pixels instead of 2,304 (48 x 48); fix or remove the row",
         ),
         (
             HEADER + row(text=""),
-            "fer2013.csv, line 2: 0 pixels instead of 2,304 (48 x 48); mend or remove the row",
+            "fer2013.csv, line 2: 0 pixels instead of 2,304 (48 x 48); fix or remove the row",
         ),
         (HEADER + row() + row(text=TAIL + "256"), f"fer2013.csv, line 3: pixel '256' {NUMBER}"),
         (HEADER + row(text=TAIL + "-1"), f"fer2013.csv, line 2: pixel '-1' {NUMBER}"),
@@ -125,16 +125,16 @@ NUMBER = "is no whole number from 0 to 255; mend or remove the row"
         (HEADER + "\n" + row() + "\n\n" + row(text=TAIL + "x"), f"fer2013.csv, line 6: pixel 'x' {NUMBER}"),
         (
             HEADER + row() + row(7),
-            "fer2013.csv, line 3: emotion '7' is no whole number from 0 (angry) to 6 (neutral); mend or remove the row",
+            "fer2013.csv, line 3: emotion '7' is no whole number from 0 (angry) to 6 (neutral); fix or remove the row",
         ),
         (
             HEADER + row("happy"),
             "fer2013.csv, line 2: emotion 'happy' is no whole number from 0 (angry) to 6 (neutral); "
-            "mend or remove the row",
+            "fix or remove the row",
         ),
         (
             HEADER + row() + row(usage="Holdout"),
-            "fer2013.csv, line 3: Usage 'Holdout' is none of Training, PublicTest, PrivateTest; mend or remove the row",
+            "fer2013.csv, line 3: Usage 'Holdout' is none of Training, PublicTest, PrivateTest; fix or remove the row",
         ),
         (
             HEADER + "0,1,2,Training\n",
@@ -154,7 +154,7 @@ def test_faults_of_a_file(tmp_path, content, says):
 def test_lines_are_counted_over_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(fer2013, "ROWS", 2)
     path = write(tmp_path, HEADER + row() * 6 + row(text=SHORT) + row() * 3)
-    assert user_error_of(path) == "fer2013.csv, line 8: 2,303 pixels instead of 2,304 (48 x 48); mend or remove the row"
+    assert user_error_of(path) == "fer2013.csv, line 8: 2,303 pixels instead of 2,304 (48 x 48); fix or remove the row"
 
 
 def test_faults_of_a_path(tmp_path):

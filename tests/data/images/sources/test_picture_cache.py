@@ -233,5 +233,5 @@ def test_a_full_disk_stops_nothing(folder, monkeypatch, caplog):
     assert tones(folder) == ALL
     (said,) = caplog.messages
     assert said.startswith("cache: cannot write ")
-    assert said.endswith(" (No space left on device); going on without")
+    assert said.endswith(" (No space left on device); continuing without the cache")
     assert cached(folder) == cached(folder, ".*.tmp") == []

@@ -45,7 +45,7 @@ def test_auto_goes_down_its_chain_aloud(fake, caplog):
     fake.faults = [DNSError("nobody")]
     table = load_crypto("auto")
     assert (table.source, table.detail) == ("yahoo", "stale cache, 31 h old")
-    assert "yahoo: no network: nobody; going on with the cache" in caplog.text
+    assert "yahoo: no network: nobody; using the cache" in caplog.text
 
 
 def test_yahoo_alone_never_simulates(fake):

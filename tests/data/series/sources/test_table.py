@@ -103,7 +103,7 @@ def test_columns_are_chosen_in_order_and_text_is_ignored_aloud(tmp_path, caplog)
         (b"time,a\n1,1\n2,2\n", "neither epoch seconds nor epoch milliseconds"),
         (b"time,a\n2020-01-01,1\nnoon,2\n2020-01-03,3\n", "column time, data row 2: 'noon'"),
         (b"time,a\n2020-01-01,1\n,2\n2020-01-03,3\n", "no timestamp in data row 2"),
-        (b"time,b\n2020-01-01,x\n2020-01-02,y\n", "no numeric column beside time"),
+        (b"time,b\n2020-01-01,x\n2020-01-02,y\n", "no numeric column other than time"),
         (
             b"time,a\n2020-01-01,1\n2020-01-02,2\n2020-01-02,3\n",
             "2020-01-02 00:00:00 occurs more than once (data rows 2",
@@ -147,7 +147,7 @@ def test_gaps_are_dropped_or_filled_aloud(tmp_path, caplog):
     assert dropped["a"].tolist() == [2, 4, 4, 5]
     assert dropped.index.hour.tolist() == [1, 2, 6, 7]
     assert "2 rows with an empty value" in caplog.text
-    assert "going on without them" in caplog.text
+    assert "they are left out" in caplog.text
     caplog.clear()
     filled = read_table(path, gaps="ffill").frame
     assert filled["a"].tolist() == [2, 4, 4, 4, 3, 4, 5]
@@ -169,7 +169,7 @@ def test_weekends_and_holidays_are_no_gaps_but_a_longer_stretch_is(tmp_path, cap
     assert len(read_table(daily(days, tmp_path / "full.csv")).frame) == 60
     assert caplog.text == ""
     assert len(read_table(daily(days.delete([5, 20, 21]), tmp_path / "x.csv")).frame) == 57
-    assert "3 absent working days taken as holidays" in caplog.text
+    assert "3 missing working days counted as holidays" in caplog.text
     path = daily(days.delete(range(20, 27)), tmp_path / "y.csv")
     assert "7 missing timestamps (first 2020-01-29 00:00:00)" in user_error_of(path)
     filled = read_table(path, gaps="ffill").frame

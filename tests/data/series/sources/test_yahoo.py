@@ -195,7 +195,7 @@ def test_stale_cache_without_network(fake, caplog):
     fake.faults = [DNSError("nobody")]
     table = load_yahoo()
     assert table.detail == "stale cache, 4 days old"
-    assert "no network: nobody; going on with the cache" in caplog.text
+    assert "no network: nobody; using the cache" in caplog.text
     pd.testing.assert_frame_equal(table.frame, first, check_freq=False)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from adlx.caching import cache_folder
-from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
+from adlx.data.fields.sources.flow_cache import load_or_solve, side_by_side
 from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.splits import check_at_least
@@ -122,7 +122,7 @@ def load_cylinder(
     wanted.check()
     digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
     path = cache_folder() / "fields" / f"cylinder-{digest}.hdf5"
-    found = kept_or_solved(path, "cylinder", lambda: solve(wanted), boundaries=("OPEN", "WALL"))
+    found = load_or_solve(path, "cylinder", lambda: solve(wanted), boundaries=("OPEN", "WALL"))
     detail = f"{trajectories} trajectories, Re {low:g} to {high:g}, {rows} x {columns}"
     return replace(found, source="lattice_boltzmann", detail=detail, simulated=True)
 

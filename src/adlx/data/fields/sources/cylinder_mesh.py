@@ -18,7 +18,7 @@ import numpy as np
 from adlx.caching import cache_folder
 from adlx.data.fields.sources.cylinder import AHEAD, HEIGHT, LAYER, Wanted
 from adlx.data.fields.sources.cylinder_case import Channel, write_case
-from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
+from adlx.data.fields.sources.flow_cache import load_or_solve, side_by_side
 from adlx.data.fields.sources.openfoam import cell_centres, installed, read_field, run, times
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.errors import RunFailed, UserError
@@ -64,7 +64,7 @@ def load_cylinder_mesh(
         )
     digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
     path = cache_folder() / "fields" / f"cylinder-mesh-{digest}.hdf5"
-    found = kept_or_solved(path, "cylinder", lambda: solve(wanted))
+    found = load_or_solve(path, "cylinder", lambda: solve(wanted))
     detail = f"{trajectories} trajectories, Re {low:g} to {high:g}, {len(found.coordinates):,} cells"
     return replace(found, source="openfoam", detail=detail, simulated=True)
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from adlx.caching import cache_folder
 from adlx.data.fields.sources.dambreak_case import write_case
-from adlx.data.fields.sources.flow_cache import kept_or_solved, side_by_side
+from adlx.data.fields.sources.flow_cache import load_or_solve, side_by_side
 from adlx.data.fields.sources.openfoam import installed, read_field, run, times
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well
@@ -101,14 +101,14 @@ def load_dambreak(
     wanted = Wanted(trajectories, size, steps, float(interval), seed)
     wanted.check()
     if source == "bundled":
-        return replace(_bundled(wanted), source=source, detail=_told(wanted), simulated=True)
+        return replace(_bundled(wanted), source=source, detail=_describe(wanted), simulated=True)
     digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
     path = cache_folder() / "fields" / f"dambreak-{digest}.hdf5"
-    found = kept_or_solved(path, "dambreak", lambda: solve(wanted), boundaries=("WALL", "WALL"))
-    return replace(found, source=source, detail=_told(wanted), simulated=True)
+    found = load_or_solve(path, "dambreak", lambda: solve(wanted), boundaries=("WALL", "WALL"))
+    return replace(found, source=source, detail=_describe(wanted), simulated=True)
 
 
-def _told(wanted: Wanted) -> str:
+def _describe(wanted: Wanted) -> str:
     return f"{wanted.trajectories} columns of water, {wanted.size} x {wanted.size}"
 
 
@@ -150,7 +150,7 @@ def solve(wanted: Wanted) -> Trajectories:
         mask=None,
         time=np.arange(1, wanted.steps + 1) * wanted.interval,
         source="openfoam",
-        detail=_told(wanted),
+        detail=_describe(wanted),
     )
 
 

@@ -1,4 +1,4 @@
-"""Flows that are solved side by side, and kept as HDF5, so that each is solved once."""
+"""Solves flows in parallel and stores them as HDF5, so that each is solved once."""
 
 import logging
 import threading
@@ -19,16 +19,16 @@ _LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a dow
 
 
 def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name: str, flows: str) -> None:
-    """Calls `solve` with every number below `count`, as many at a time as there are processors.
+    """Calls `solve` with every number below `count`, in as many threads as there are processors.
 
     Args:
         count: how many there are.
-        solve: one of them; ends early once the event is set, since another one has failed or the user has had enough.
-        name: begins the lines that tell how far it is.
-        flows: what they are, in those lines.
+        solve: one of them; it ends early once the event is set: another one failed, or the user stopped the run.
+        name: first word of the progress lines.
+        flows: what the flows are called in those lines.
     """
     began, stopped, workers = time.monotonic(), threading.Event(), min(count, available_cpus())
-    log.info("%s: solving %d %s, %d at a time, to be kept for the next run", name, count, flows, workers)
+    log.info("%s: solving %d %s, %d at a time, which are stored for later runs", name, count, flows, workers)
 
     def one(number: int) -> None:
         if not stopped.is_set():
@@ -45,31 +45,31 @@ def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name
             pool.shutdown(cancel_futures=True)
 
 
-def kept_or_solved(
+def load_or_solve(
     path: Path, name: str, solve: Callable[[], Trajectories], boundaries: tuple[str, str] = ("OPEN", "OPEN")
 ) -> Trajectories:
-    """What was kept at `path`, or what `solve` gives, which is then kept there.
+    """Loads the flows stored at `path`; if there are none, solves and stores them.
 
-    Of several processes one solves and the others wait. A damaged file is solved anew; a folder that cannot be written
-    is done without.
+    If several processes start, one solves and the others wait. Flows in a damaged file are solved again. If the folder
+    cannot be written to, the flows are not stored.
     """
     with locked(path, "solves the same flows", _LOCK_SECONDS):
-        found = _kept(path, name)
+        found = _read_stored(path, name)
         if found is None:
             found = solve()
             try:
                 write_well(path, found, name, boundaries=boundaries)
                 found = read_well(path)
             except OSError as error:
-                log.info("%s: cannot keep %s (%s); going on without", name, path, error.strerror or error)
+                log.info("%s: cannot store %s (%s); continuing without the cache", name, path, error.strerror or error)
     return found
 
 
-def _kept(path: Path, name: str) -> Trajectories | None:
+def _read_stored(path: Path, name: str) -> Trajectories | None:
     if not path.is_file():
         return None
     try:
         return read_well(path)
     except (UserError, ValueError, RuntimeError) as error:
-        log.info("%s: solving anew what was kept, as it is damaged: %s", name, error)
+        log.info("%s: the stored flows are damaged and are solved again: %s", name, error)
         return None

@@ -17,7 +17,7 @@ import numpy as np
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.errors import RunFailed, UserError
 
-_PLACES = ("/usr/share/openfoam", "/usr/lib/openfoam/openfoam*", "/opt/openfoam*")
+_INSTALL_FOLDERS = ("/usr/share/openfoam", "/usr/lib/openfoam/openfoam*", "/opt/openfoam*")
 _COMPONENTS = {"volScalarField": 1, "volVectorField": 3}
 
 
@@ -27,13 +27,13 @@ def installed(program: str) -> dict[str, str]:
     Raises:
         UserError: if it is not there.
     """
-    folders = [folder for place in _PLACES for folder in sorted(glob.glob(place), reverse=True)]
+    folders = [folder for place in _INSTALL_FOLDERS for folder in sorted(glob.glob(place), reverse=True)]
     for folder in filter(None, (os.environ.get("WM_PROJECT_DIR"), *folders)):
         if (settings := Path(folder, "etc", "bashrc")).is_file():
-            told = subprocess.run(
+            output = subprocess.run(
                 ["bash", "-c", '. "$0" > /dev/null 2>&1; env -0', str(settings)], capture_output=True, text=True
             ).stdout
-            variables = dict(line.split("=", 1) for line in told.split("\0") if "=" in line)
+            variables = dict(line.split("=", 1) for line in output.split("\0") if "=" in line)
             if shutil.which(program, path=variables.get("PATH", "")):
                 return variables
     raise UserError(
@@ -43,10 +43,10 @@ def installed(program: str) -> dict[str, str]:
 
 
 def run(case: Path, program: str, environment: dict[str, str]) -> None:
-    """Runs a program on a case, in one process; what it says goes to `log.PROGRAM` in there.
+    """Runs a program on a case, in one process; its output goes to `log.PROGRAM` in that folder.
 
     Raises:
-        RunFailed: if it fails, with the last thing it said.
+        RunFailed: the program fails; the message holds its last line.
     """
     log = case / f"log.{program}"
     with open(log, "w") as file:
@@ -54,8 +54,8 @@ def run(case: Path, program: str, environment: dict[str, str]) -> None:
     if done.returncode:
         said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
         errors = [i for i, line in enumerate(said) if "FATAL" in line]
-        told = said[errors[0] : errors[0] + 3] if errors else said[-1:]
-        raise RunFailed(f"{program} stopped with {done.returncode}: {' '.join(told)[:300]}")
+        reason = said[errors[0] : errors[0] + 3] if errors else said[-1:]
+        raise RunFailed(f"{program} stopped with {done.returncode}: {' '.join(reason)[:300]}")
 
 
 def read_case(path: str | Path, fields: Sequence[str] = ("U", "p")) -> Trajectories:

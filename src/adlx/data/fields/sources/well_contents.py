@@ -105,7 +105,7 @@ def _standard(file: Any, path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, 
             names += [name if i is None else f"{name}_{axes[i]}" for i in components]
             places += [(group, name, i) for i in components]
     if left:
-        log.info("well: %s: left out %s, constant or a tensor", path.name, ", ".join(left))
+        log.info("well: %s: left out %s, which are constant or tensors", path.name, ", ".join(left))
     if not names:
         raise UserError(f"{path} has no scalar or vector field that changes in time")
     return tuple(names), tuple(groups), tuple(places)

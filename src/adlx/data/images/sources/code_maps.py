@@ -118,7 +118,7 @@ def _loaded(path: Path, name: str | None) -> Arrays:
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         if "pickle" in reason:  # NumPy's advice would be to trust the file
-            reason = "it is no file of NumPy's, or one with Python objects in it"
+            reason = "it is not a NumPy file, or it holds Python objects"
         raise UserError(f"{path.name} cannot be read as {kind}: {reason}; write it with NumPy again") from error
     if arrays is None:
         instead = (
@@ -144,7 +144,7 @@ def _samples(arrays: Arrays, keys: dict[str, str], where: str, unlabelled: bool)
     for name, others in (("labels", labels), ("parts", parts), ("names", names)):
         if others is not None and others.shape != codes.shape[:1]:
             raise UserError(
-                f"{keys['codes']} has {len(codes):,} maps, but {keys[name]} holds {_shape(others)}; give one a map"
+                f"{keys['codes']} has {len(codes):,} maps, but {keys[name]} holds {_shape(others)}; give one per map"
             )
     if parts is not None and not np.isin(parts, range(len(PARTS))).all():
         raise UserError(f"{keys['parts']} may hold only 0 (train), 1 (validation) and 2 (test)")
@@ -165,7 +165,9 @@ def _samples(arrays: Arrays, keys: dict[str, str], where: str, unlabelled: bool)
 
 def _codes(codes: np.ndarray, key: str) -> np.ndarray:
     if codes.dtype.kind not in "iu":
-        raise UserError(f"{key} holds {codes.dtype} numbers, but codes are whole: convert them with .astype('int16')")
+        raise UserError(
+            f"{key} holds {codes.dtype} numbers, but codes are whole numbers: convert them with .astype('int16')"
+        )
     if codes.ndim != 3:
         raise UserError(f"{key} has the shape {_shape(codes)}, but code maps are (N, height, width)")
     if codes.size == 0:

@@ -137,7 +137,7 @@ def _images(rows: _Rows, where: str) -> np.ndarray:
         # Where rows are of unequal length, an `_END` lies among the pixels.
         if pixels.min(initial=0) >= 0 and pixels.max(initial=0) <= 255:
             return pixels.astype(np.uint8).reshape(-1, 1, SIDE, SIDE)
-    raise UserError(f"{where}, {_fault(rows)}; mend or remove the row")
+    raise UserError(f"{where}, {_fault(rows)}; fix or remove the row")
 
 
 def _fault(rows: _Rows) -> str:
@@ -159,7 +159,7 @@ def _labels(rows: _Rows, where: str) -> np.ndarray:
         place = found.index(None)
         raise UserError(
             f"{where}, line {rows.lines[place]}: emotion {rows.emotion[place][:20]!r} is no whole number "
-            "from 0 (angry) to 6 (neutral); mend or remove the row"
+            "from 0 (angry) to 6 (neutral); fix or remove the row"
         )
     return np.array(found, dtype=np.int64)
 
@@ -170,7 +170,7 @@ def _parts(lines: Sequence[int], usage: Sequence[str], where: str) -> np.ndarray
         place = found.index(None)
         raise UserError(
             f"{where}, line {lines[place]}: Usage {usage[place][:20]!r} is none of Training, PublicTest, PrivateTest; "
-            "mend or remove the row"
+            "fix or remove the row"
         )
     return np.array(found, dtype=np.int8)
 

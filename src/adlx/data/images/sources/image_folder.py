@@ -8,7 +8,7 @@ import numpy as np
 
 from adlx.data.images.sources.expressions import EXPRESSIONS, expression_of
 from adlx.data.images.sources.picture_cache import cached_pictures
-from adlx.data.images.sources.pictures import check_shape, load_pictures, names_below, tell_skipped, visible
+from adlx.data.images.sources.pictures import check_shape, load_pictures, names_below, visible, warn_about_skipped
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 
@@ -55,7 +55,7 @@ def read_image_folder(path: str | Path, size: tuple[int, int] = (48, 48), channe
     names = names_below(root)
     placed = _placed(names, where)
     found = load_pictures(root, names, size, channels)
-    tell_skipped(where, names, found.kept)
+    warn_about_skipped(where, names, found.kept)
     _check_classes(root, placed, found.kept, where)
     return _samples(where, found.values, [placed[place] for place in found.kept])
 
@@ -78,11 +78,11 @@ def read_any_folder(path: str | Path, size: tuple[int, int], channels: int = 3) 
     check_shape(size, channels, where)
     names = names_below(root)
     found = cached_pictures(root, names, size, channels)
-    tell_skipped(where, names, found.kept)
+    warn_about_skipped(where, names, found.kept)
     try:
         placed = _placed(names, where)
     except UserError as error:
-        log.info("no classes, and no parts: %s", error)
+        log.info("the folders give no classes and no parts: %s", error)
         placed = [_Picture(name, None, None) for name in names]
     samples = _samples(where, found.values, [placed[place] for place in found.kept])
     if samples.parts is not None and not (samples.parts == 0).any():  # such as the pictures of one folder, `test`

@@ -60,7 +60,7 @@ def cached_pictures(root: Path, names: list[str], size: tuple[int, int], channel
             _write(path, decode(root, names, size, channels), len(names), shape)
             found = _read(path, len(names), shape)
         except OSError as error:
-            log.info("cache: cannot write %s (%s); going on without", path, error.strerror)
+            log.info("cache: cannot write %s (%s); continuing without the cache", path, error.strerror)
     if found is None:
         return load_pictures(root, names, size, channels)
     log.info(f"decoded {len(found.kept):,} pictures to {size[0]} x {size[1]} into {path}")

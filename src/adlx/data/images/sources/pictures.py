@@ -130,7 +130,7 @@ def pixels(file: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     return np.asarray(fitted).reshape(*size, channels).transpose(2, 0, 1)
 
 
-def tell_skipped(where: str, names: list[str], kept: list[int]) -> None:
+def warn_about_skipped(where: str, names: list[str], kept: list[int]) -> None:
     """Names the pictures that cannot be read in a warning."""
     readable = set(kept)
     skipped = [name for place, name in enumerate(names) if place not in readable]

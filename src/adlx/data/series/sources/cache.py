@@ -50,7 +50,7 @@ class Cache:
             with replacing(self.path) as file:
                 frame.to_parquet(file)  # pyright: ignore[reportArgumentType]
         except OSError as error:
-            log.info("cache: cannot write %s (%s); going on without", self.path, error.strerror)
+            log.info("cache: cannot write %s (%s); continuing without the cache", self.path, error.strerror)
 
     def _move_aside(self, fault: Exception) -> None:
         aside = self.path.with_suffix(".corrupt")

@@ -92,7 +92,9 @@ def fetch(symbol: str, ask: Callable[[], pd.DataFrame], sleep: Callable[[float],
             raise DownloadFailed(f"Yahoo has no prices for {symbol}: {_brief(error)}") from error
         if attempt + 1 < TRIES:
             seconds = wait * 2**attempt * _jitter.uniform(0.75, 1.25)
-            log.info("yahoo: %s, %s; again in %.1f s (try %d of %d)", symbol, reason, seconds, attempt + 2, TRIES)
+            log.info(
+                "yahoo: %s, %s; trying again in %.1f s (try %d of %d)", symbol, reason, seconds, attempt + 2, TRIES
+            )
             sleep(seconds)
     raise DownloadFailed(f"{reason} ({symbol}, {TRIES} tries)")  # pyright: ignore[reportPossiblyUnboundVariable]
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from adlx.data.series.sources.gaps import Gaps, find_gaps, mend
+from adlx.data.series.sources.gaps import Gaps, apply_policy, find_gaps
 from adlx.data.series.sources.timestamps import parse_times, time_column_of
 from adlx.errors import UserError
 
@@ -47,16 +47,16 @@ def read_table(
     columns: Sequence[str] | None = None,
     gaps: Gaps = "error",
 ) -> Table:
-    """Reads a wide file: one row a timestamp, one column a series.
+    """Reads a wide file: one row for each timestamp, one column for each series.
 
     Args:
         path: a CSV file (also compressed: .gz, .zip, .bz2, .xz) or a Parquet file.
-        time_column: the column with the timestamps; found by itself if None. Naive times are taken as UTC.
+        time_column: the column with the timestamps; None: detected. Times without a zone count as UTC.
         columns: the series to keep, in this order; every numeric column if None.
-        gaps: what to do about NaN values and absent timestamps, see `gaps.py`.
+        gaps: what to do about NaN values and missing timestamps, see `gaps.py`.
 
     Raises:
-        UserError: in one line, for whatever in the file would make a series of it wrong or unreadable.
+        UserError: the file cannot be read, or a series in it would be wrong.
     """
     path = Path(path).expanduser()
     where = path.name
@@ -71,12 +71,12 @@ def read_table(
     _check_times(times, where)
     _check_values(frame, where)
     found = find_gaps(frame, where)
-    frame = mend(frame, found, gaps, where)
+    frame = apply_policy(frame, found, gaps, where)
     return Table(check_frame(frame, where), "csv", where)
 
 
 def check_frame(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Returns the frame as it came, once it is proven to be what `Table.frame` promises.
+    """Checks that the frame is as `Table.frame` describes, and returns it unchanged.
 
     Raises:
         UserError: naming `where`, the column and the row of the first fault.
@@ -166,12 +166,12 @@ def _numeric(raw: pd.DataFrame, columns: Sequence[str] | None, time_name: str, w
             continue
         fault = _first_text(column)
         if columns is not None:
-            raise UserError(f"{where}: column {name} is not numeric ({fault}); mend it or leave it out of data.columns")
+            raise UserError(f"{where}: column {name} is not numeric ({fault}); fix it or leave it out of data.columns")
         ignored.append(f"{name} ({fault})")
     if ignored:
         log.info("%s: ignored columns that are not numeric: %s", where, _listed(ignored))
     if not series:
-        raise UserError(f"{where} has no numeric column beside {time_name}; it has {_listed(list(raw.columns))}")
+        raise UserError(f"{where} has no numeric column other than {time_name}; it has {_listed(list(raw.columns))}")
     return pd.DataFrame(series)
 
 
@@ -191,7 +191,7 @@ def _check_times(times: pd.DatetimeIndex, where: str) -> None:
         first = int(np.flatnonzero(times == times[second])[0])
         raise UserError(
             f"{where}: timestamp {times[second]:%Y-%m-%d %H:%M:%S} occurs more than once (data rows {first + 1} and "
-            f"{second + 1}; {int(times.duplicated().sum())} rows too many in all); keep one row a timestamp"
+            f"{second + 1}; {int(times.duplicated().sum())} rows too many in all); keep one row for each timestamp"
         )
     row = int(np.flatnonzero(np.diff(times.asi8) < 0)[0]) + 1
     raise UserError(

@@ -14,7 +14,7 @@ log = logging.getLogger("adlx")
 
 _NAMES = ("time", "timestamp", "datetime", "date")
 _CLOCK_ONLY = re.compile(r"^\s*\d{1,2}:\d{2}")
-_EPOCH = {"s": (1e8, 1e11), "ms": (1e11, 1e14)}  # 1973 to 5138, so that no row number passes for a time
+_EPOCH = {"s": (1e8, 1e11), "ms": (1e11, 1e14)}  # 1973 to 5138, so that row numbers are not read as times
 
 
 def time_column_of(raw: pd.DataFrame, named: str | None, where: str) -> Hashable:
@@ -64,7 +64,7 @@ def parse_times(column: pd.Series, where: str) -> pd.DatetimeIndex:
 
 
 def _looks_like_time(column: pd.Series) -> bool:
-    """Judged on its first hundred values: a bad one further down is an error, not another column."""
+    """Checks the first hundred values: a bad value further down is an error, not a reason to use another column."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return True
     sample = column.dropna().iloc[:100]
@@ -79,7 +79,7 @@ def _looks_like_time(column: pd.Series) -> bool:
 
 
 def _from_numbers(column: pd.Series, where: str) -> pd.Series:
-    """Epoch seconds or milliseconds, told apart by size, or dates written as 20240131."""
+    """Reads epoch seconds or milliseconds, distinguished by size, or dates written as 20240131."""
     numbers = column.to_numpy("float64")
     if np.all((numbers >= 19000101) & (numbers <= 21001231)):
         dates = pd.to_datetime(

@@ -49,7 +49,7 @@ def load_yahoo(sleep: Callable[[float], None] = time.sleep) -> Table:
                 raise DownloadFailed(
                     f"{error}, and there is no cache yet; use data.source=csv data.path=FILE or data.source=simulated"
                 ) from error
-            log.info("yahoo: %s; going on with the cache", error)
+            log.info("yahoo: %s; using the cache", error)
             return _table(cached, f"stale cache, {_age(now - cached.index[-1])} old")
         merged = new if cached is None else cached.combine_first(new).reindex(columns=cached.columns)
         cache.write(merged, now)
