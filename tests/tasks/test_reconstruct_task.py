@@ -201,8 +201,7 @@ def test_pictures_without_labels_have_codes_and_no_parts(trained, faces, codes, 
         assert "parts" not in stored
         assert stored["names"].tolist() == [f"{number}.png" for number in range(5)]
     assert user_error_of(adlx.train, [*WORDS, *words]) == (
-        "pictures (5 pictures): 5 of 5 samples have no label, and a split needs them; without labels there is adlx "
-        "predict"
+        "pictures (5 pictures): 5 of 5 samples have no label, and a split needs them; for such samples use adlx predict"
     )
     newest(trained).unlink()  # the next reader of the run wants the codes of its own images
 

@@ -158,8 +158,7 @@ def test_a_model_that_knows_classes_is_tested_on_labels(root):
     data.read()
     assert list(data.listing()) == ["sample"]
     assert user_error_of(data.setup, "test") == (
-        "set (40 pictures): 40 of 40 samples have no label, and a split needs them; without labels there is adlx "
-        "predict"
+        "set (40 pictures): 40 of 40 samples have no label, and a split needs them; for such samples use adlx predict"
     )
 
 
