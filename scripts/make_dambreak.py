@@ -1,19 +1,19 @@
-"""Makes src/adlx/data/sources/dambreak.hdf5, the columns of water that come with adlx; needs OpenFOAM, 10 minutes."""
+"""Makes src/adlx/data/fields/sources/dambreak.hdf5, the bundled columns of water; needs OpenFOAM, 10 minutes."""
 
 import logging
 from dataclasses import replace
 
 import numpy as np
 
-from adlx.data.fields.sources.dambreak import BUNDLED, SHIPPED, solve
+from adlx.data.fields.sources.dambreak import BUNDLED, BUNDLED_SETTINGS, solve
 from adlx.data.fields.sources.trajectories import InMemory
 from adlx.data.fields.sources.well import write_well
 
 GRAIN = np.array([128, 128, 1024, 256])  # values of u, v, p, alpha to 1; finer ones hardly compress
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-found = solve(SHIPPED)
-values = np.stack([found.frames.read(i, 0, SHIPPED.steps) for i in range(len(found))])
+found = solve(BUNDLED_SETTINGS)
+values = np.stack([found.frames.read(i, 0, BUNDLED_SETTINGS.steps) for i in range(len(found))])
 rounded = InMemory((np.round(values * GRAIN) / GRAIN).astype(np.float32))
 write_well(BUNDLED, replace(found, frames=rounded), "dambreak", boundaries=("WALL", "WALL"), packed=True)
 print(f"{BUNDLED.stat().st_size / 1e6:.2f} MB, largest error of rounding {np.abs(rounded.values - values).max():.4f}")

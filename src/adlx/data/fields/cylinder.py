@@ -3,26 +3,26 @@
 from typing import Any, Literal
 
 from adlx.data.fields.fields import Fields
-from adlx.data.fields.sources.cylinder import load_cylinder
-from adlx.data.fields.sources.cylinder_mesh import load_cylinder_mesh
+from adlx.data.fields.sources.cylinder import FlowSettings, load_cylinder
+from adlx.data.fields.sources.cylinder_mesh import check_mesh, load_cylinder_mesh
 from adlx.data.fields.sources.trajectories import Trajectories
 
 CylinderSource = Literal["lattice_boltzmann", "openfoam"]
 
 
 class Cylinder(Fields):
-    """Beside the arguments of `Fields`:
+    """Vortex streets behind a cylinder. Arguments in addition to those of `Fields`:
 
     Args:
-        source: lattice_boltzmann solves on a grid; openfoam, which must be installed, on a mesh that fits the cylinder.
-        trajectories: flows to solve, each with a Reynolds number, a phase and, on a grid, a place of the cylinder of
-            its own. On a mesh, which they share, it stands still.
-        reynolds: least and greatest Reynolds number.
-        size: rows and columns of cells, of which the rows are 8 diameters. A mesh is as long, with cells as wide as
-            these in and beside the near wake, smaller ones at the cylinder and larger ones elsewhere: as many as there
-            are rows, a multiple of 4, go around it.
+        source: `lattice_boltzmann` solves on a grid; `openfoam`, which must be installed, on a mesh around it.
+        trajectories: number of flows. Each has its own Reynolds number and phase; on a grid also its own position of
+            the cylinder. All flows on a mesh share the mesh, and so the position.
+        reynolds: the lowest and the highest Reynolds number, from 60 to 500.
+        size: rows and columns of cells; the rows cover 8 diameters. A mesh covers the same area. Its cells have this
+            width in and near the wake, and are smaller at the cylinder and larger elsewhere. The number of cells
+            around the cylinder is that of the rows, which must be a multiple of 4.
         steps: time steps of each flow.
-        simulation_seed: which flows they are.
+        simulation_seed: seed of the flows.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class Cylinder(Fields):
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
+        low, high = map(float, reynolds)
+        self.settings = FlowSettings(trajectories, (low, high), size, steps, seed=simulation_seed)
         self.source: CylinderSource = source
-        self.count, self.reynolds, self.size = trajectories, reynolds, size
-        self.steps, self.simulation_seed = steps, simulation_seed
+        if source == "openfoam":
+            check_mesh(self.settings)
 
     def load(self) -> Trajectories:
-        solver = load_cylinder if self.source == "lattice_boltzmann" else load_cylinder_mesh
-        return solver(self.count, self.reynolds, self.size, self.steps, seed=self.simulation_seed)
+        return load_cylinder_mesh(self.settings) if self.source == "openfoam" else load_cylinder(self.settings)

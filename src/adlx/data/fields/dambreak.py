@@ -1,22 +1,24 @@
 """Collapse of a column of water in a box of air, solved by OpenFOAM."""
 
-from typing import Any
+from typing import Any, Literal
 
 from adlx.data.fields.fields import Fields
-from adlx.data.fields.sources.dambreak import DambreakSource, load_dambreak
+from adlx.data.fields.sources.dambreak import CollapseSettings, check_bundled, load_bundled, load_dambreak
 from adlx.data.fields.sources.trajectories import Trajectories
+
+DambreakSource = Literal["bundled", "openfoam"]
 
 
 class Dambreak(Fields):
-    """Beside the arguments of `Fields`:
+    """Collapsing columns of water. Arguments in addition to those of `Fields`:
 
     Args:
-        source: bundled, 16 collapses that come with adlx, of which fewer, or fewer steps, may be asked for; openfoam
-            solves any.
-        trajectories: collapses, each with a width and a height of the column of its own.
+        source: `bundled`, 16 collapses that are part of adlx, or fewer of them, or fewer steps; `openfoam`, which must
+            be installed, solves any.
+        trajectories: number of collapses. Each column has its own width and height.
         size: cells along either side of the box.
         steps: time steps of each collapse.
-        simulation_seed: which collapses they are.
+        simulation_seed: seed of the columns.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class Dambreak(Fields):
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
+        self.settings = CollapseSettings(trajectories, size, steps, seed=simulation_seed)
         self.source: DambreakSource = source
-        self.count, self.size, self.steps, self.simulation_seed = trajectories, size, steps, simulation_seed
+        if source == "bundled":
+            check_bundled(self.settings)
 
     def load(self) -> Trajectories:
-        return load_dambreak(self.source, self.count, self.size, self.steps, seed=self.simulation_seed)
+        return load_bundled(self.settings) if self.source == "bundled" else load_dambreak(self.settings)

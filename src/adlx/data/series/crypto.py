@@ -31,8 +31,7 @@ class Crypto(Series):
         **windows: Any,
     ) -> None:
         super().__init__(**windows)
-        if source == "simulated":
-            check_at_least(24, hours=hours)
+        check_at_least(24, hours=hours)
         check_at_least(0, simulation_seed=simulation_seed)
         self.source: CryptoSource = source
         self.gaps: Gaps = gaps

@@ -9,10 +9,18 @@ import pytest
 import torch
 
 from adlx.data.fields.sources import cylinder
-from adlx.data.fields.sources.cylinder import Wanted, load_cylinder
+from adlx.data.fields.sources.cylinder import FlowSettings, load_cylinder
 from adlx.errors import UserError
 
-SMALL = {"trajectories": 2, "size": (16, 24), "steps": 24, "interval": 0.5, "resolution": 8, "seed": 3}
+SMALL = {
+    "trajectories": 2,
+    "reynolds": (100.0, 400.0),
+    "size": (16, 24),
+    "steps": 24,
+    "interval": 0.5,
+    "resolution": 8,
+    "seed": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +29,7 @@ def solved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADLX_CACHE", str(folder))
-        flows = load_cylinder(**SMALL)
+        flows = load_cylinder(FlowSettings(**SMALL))
     return flows, folder
 
 
@@ -31,7 +39,7 @@ def kept(solved, monkeypatch):
     flows, folder = solved
     calls = Counter()
 
-    def again(wanted):
+    def again(settings):
         calls["solved"] += 1
         return flows
 
@@ -83,7 +91,7 @@ def test_the_mask_is_the_disk_and_fields_are_0_there(solved):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_trajectory_is_the_same_however_many_there_are(count, solved):
-    flows = cylinder.solve(Wanted(count, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
+    flows = cylinder.solve(FlowSettings(count, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
     for i in range(min(count, 2)):
         np.testing.assert_array_equal(flows.frames.read(i, 0, 2), values(solved[0])[i, :2])
 
@@ -91,28 +99,28 @@ def test_a_trajectory_is_the_same_however_many_there_are(count, solved):
 def test_flows_differ_by_trajectory_and_by_seed(solved):
     both = values(solved[0])
     assert np.abs(both[0] - both[1]).max() > 0.5
-    wanted, other = (Wanted(8, (100.0, 400.0), (16, 24), 2, 0.5, 8, seed) for seed in (0, 1))
-    assert len({draw for each in (wanted, other) for i in range(8) for draw in each.drawn(i)}) == 80
+    settings, other = (FlowSettings(8, (100.0, 400.0), (16, 24), 2, 0.5, 8, seed) for seed in (0, 1))
+    assert len({draw for each in (settings, other) for i in range(8) for draw in each.draw(i)}) == 80
 
 
 @pytest.mark.parametrize("count", [4, 16, 50])
 def test_reynolds_numbers_are_spread_evenly(count):
-    wanted = Wanted(count, (100.0, 400.0), (64, 128), 128, 0.3, 16, 0)
-    numbers = np.sort([wanted.drawn(i)[0] for i in range(count)])
+    settings = FlowSettings(count, (100.0, 400.0), (64, 128), 128, 0.3, 16, 0)
+    numbers = np.sort([settings.draw(i)[0] for i in range(count)])
     assert numbers[0] >= 100 and numbers[-1] <= 400
     assert np.diff(numbers).max() < 2.7 * 300 / count
 
 
 def test_saved_steps_are_several_of_the_solver_and_cells_means_of_the_lattice():
-    wanted = Wanted(1, (100.0, 400.0), (64, 128), 128, 0.3, 16, 0)
-    assert (wanted.refined, wanted.diameter, wanted.stride) == (2, 16.0, 48)
-    fine = Wanted(1, (100.0, 400.0), (192, 384), 128, 0.3, 16, 0)
-    assert (fine.refined, fine.diameter, fine.stride) == (1, 24.0, 72)
+    settings = FlowSettings(1, (100.0, 400.0), (64, 128), 128, 0.3, 16, 0)
+    assert (settings.refinement, settings.diameter, settings.stride) == (2, 16.0, 48)
+    fine = FlowSettings(1, (100.0, 400.0), (192, 384), 128, 0.3, 16, 0)
+    assert (fine.refinement, fine.diameter, fine.stride) == (1, 24.0, 72)
 
 
 def test_what_is_kept_is_not_solved_again(kept):
     flows, _, calls = kept
-    again = load_cylinder(**SMALL)
+    again = load_cylinder(FlowSettings(**SMALL))
     assert calls["solved"] == 0
     np.testing.assert_array_equal(values(again), values(flows))
     np.testing.assert_array_equal(again.mask, flows.mask)
@@ -123,7 +131,7 @@ def test_what_is_kept_is_not_solved_again(kept):
 def test_other_choices_are_other_files(kept, change):
     _, folder, calls = kept
     before = {path.name for path in (folder / "fields").glob("*.hdf5")}
-    load_cylinder(**SMALL | change)
+    load_cylinder(FlowSettings(**SMALL | change))
     assert calls["solved"] == 1
     for path in (folder / "fields").glob("*.hdf5"):
         if path.name not in before:
@@ -138,7 +146,7 @@ def test_a_damaged_file_is_solved_anew(kept, damage, caplog):
     path.unlink()  # the flows of the other tests read from the file that was there
     path.write_bytes({"cut off": whole[: len(whole) // 2], "other bytes": b"x" * 1000, "empty": b""}[damage])
     with caplog.at_level(logging.INFO, "adlx"):
-        found = load_cylinder(**SMALL)
+        found = load_cylinder(FlowSettings(**SMALL))
     assert calls["solved"] == 1
     assert "damaged" in caplog.text
     np.testing.assert_array_equal(values(found), values(flows))
@@ -150,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(kept, monkeypatch, tmp_
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "file"))
     with caplog.at_level(logging.INFO, "adlx"):
-        found = load_cylinder(**SMALL)
+        found = load_cylinder(FlowSettings(**SMALL))
     assert calls["solved"] == 1
     assert "cannot store" in caplog.text
     np.testing.assert_array_equal(values(found), values(flows))
@@ -161,14 +169,14 @@ def test_two_at_once_solve_it_once(kept, monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
     started, fast = threading.Event(), cylinder.solve
 
-    def slow(wanted):
+    def slow(settings):
         started.set()
         threading.Event().wait(0.5)
-        return fast(wanted)
+        return fast(settings)
 
     monkeypatch.setattr(cylinder, "solve", slow)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(load_cylinder(**SMALL))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(load_cylinder(FlowSettings(**SMALL)))) for _ in range(2)]
     threads[0].start()
     assert started.wait(10)
     threads[1].start()
@@ -180,17 +188,17 @@ def test_two_at_once_solve_it_once(kept, monkeypatch, tmp_path):
 
 
 def test_solving_leaves_the_number_of_threads_as_it_was(monkeypatch):
-    monkeypatch.setattr(cylinder, "solved", lambda wanted, trajectory, mask: iter(np.zeros((2, 16 * 24, 3))))
+    monkeypatch.setattr(cylinder, "solve_one", lambda *_: iter(np.zeros((2, 16 * 24, 3))))
     threads = torch.get_num_threads()
-    flows = cylinder.solve(Wanted(3, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
+    flows = cylinder.solve(FlowSettings(3, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
     assert torch.get_num_threads() == threads
     assert len(flows) == 3
 
 
 def test_an_unstable_flow_is_reported(monkeypatch):
-    monkeypatch.setattr(cylinder, "solved", lambda wanted, trajectory, mask: iter(np.full((2, 16 * 24, 3), np.nan)))
+    monkeypatch.setattr(cylinder, "solve_one", lambda *_: iter(np.full((2, 16 * 24, 3), np.nan)))
     with pytest.raises(UserError, match="resolution=8 became unstable"):
-        cylinder.solve(Wanted(1, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
+        cylinder.solve(FlowSettings(1, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
 
 
 @pytest.mark.parametrize(
@@ -208,4 +216,4 @@ def test_an_unstable_flow_is_reported(monkeypatch):
 )
 def test_impossible_settings_are_refused(choice, said):
     with pytest.raises(UserError, match=said):
-        load_cylinder(**SMALL | choice)
+        load_cylinder(FlowSettings(**SMALL | choice))

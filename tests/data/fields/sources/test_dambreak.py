@@ -1,14 +1,16 @@
 """Collapsing columns of water: those that come with adlx against mechanics, and OpenFOAM's where it is installed."""
 
 import logging
+import re
 from collections import Counter
 
 import numpy as np
 import pytest
+from user_errors import user_error_of
 
 from adlx.data.fields.dambreak import Dambreak
 from adlx.data.fields.sources import dambreak, openfoam
-from adlx.data.fields.sources.dambreak import BUNDLED, SHIPPED, Wanted, load_dambreak
+from adlx.data.fields.sources.dambreak import BUNDLED, BUNDLED_SETTINGS, CollapseSettings, load_bundled, load_dambreak
 from adlx.data.fields.sources.dambreak_case import filled, write_case
 from adlx.data.fields.sources.openfoam import read_field
 from adlx.data.fields.sources.trajectories import InMemory
@@ -19,7 +21,7 @@ LIGHT = 1.2e-3  # density of air
 
 @pytest.fixture(scope="module")
 def bundled():
-    return load_dambreak()
+    return load_bundled(BUNDLED_SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_says_what_it_is(bundled):
 
 
 def test_parameters_are_those_of_the_columns(bundled, values):
-    np.testing.assert_array_equal(bundled.parameters, np.float32([SHIPPED.drawn(i) for i in range(16)]))
+    np.testing.assert_array_equal(bundled.parameters, np.float32([BUNDLED_SETTINGS.draw(i) for i in range(16)]))
     water = values[..., 3].mean(2)  # share of the box
     np.testing.assert_allclose(water[:, 0], bundled.parameters.prod(1), rtol=1e-3)
 
@@ -67,7 +69,7 @@ def test_the_centre_of_the_water_moves_as_fast_as_the_water(bundled, values):
     alpha = values[..., 3]
     centre = np.einsum("ntc,cd->ntd", alpha, bundled.coordinates) / alpha.sum(2)[..., None]
     speed = np.einsum("ntc,ntcd->ntd", alpha, values[..., :2]) / alpha.sum(2)[..., None]
-    moved = (centre[:, 2:] - centre[:, :-2]) / (2 * SHIPPED.interval)
+    moved = (centre[:, 2:] - centre[:, :-2]) / (2 * BUNDLED_SETTINGS.interval)
     np.testing.assert_allclose(moved, speed[:, 1:-1], atol=0.02)
     assert np.abs(speed).max() > 0.4
 
@@ -84,7 +86,7 @@ def test_pressure_in_the_corner_is_that_of_a_column_just_let_go(bundled, values)
 
 
 def test_fewer_are_the_first_ones(bundled):
-    few = load_dambreak(trajectories=3, steps=20)
+    few = load_bundled(CollapseSettings(trajectories=3, steps=20))
     assert (len(few), few.lengths.tolist(), len(few.time)) == (3, [20] * 3, 20)
     np.testing.assert_array_equal(few.frames.read(2, 5, 20), bundled.frames.read(2, 5, 20))
     np.testing.assert_array_equal(few.parameters, bundled.parameters[:3])
@@ -92,9 +94,12 @@ def test_fewer_are_the_first_ones(bundled):
 
 @pytest.mark.parametrize("choice", [{"trajectories": 17}, {"steps": 65}, {"size": 32}, {"seed": 1}, {"interval": 0.1}])
 def test_flows_outside_the_bundled_set_are_refused(choice):
-    (name,) = choice
-    with pytest.raises(UserError, match=rf"{name}=[\d.]+: the bundled set has [\d.]+; data.source=openfoam"):
-        load_dambreak(**choice)
+    ((name, value),) = choice.items()
+    key = {"seed": "data.simulation_seed", "interval": "interval"}.get(name, f"data.{name}")
+    message = user_error_of(load_bundled, CollapseSettings(**choice))
+    assert re.fullmatch(rf"{key}={value}: the bundled set has [\d.]+; data.source=openfoam makes others", message)
+    if name != "interval":
+        assert user_error_of(Dambreak, **{key.removeprefix("data."): value}) == message
 
 
 @pytest.mark.parametrize(
@@ -104,12 +109,11 @@ def test_flows_outside_the_bundled_set_are_refused(choice):
         ({"size": 4}, "data.size=4: must be at least 8"),
         ({"steps": 1}, "data.steps=1: must be at least 2"),
         ({"interval": 0}, "interval=0"),
-        ({"seed": -1}, "seed=-1"),
+        ({"seed": -1}, "data.simulation_seed=-1: must be at least 0"),
     ],
 )
 def test_impossible_settings_are_refused(choice, said):
-    with pytest.raises(UserError, match=said):
-        load_dambreak("openfoam", **choice)
+    assert user_error_of(CollapseSettings, **choice).startswith(said)
 
 
 def test_the_same_trajectories_are_tested_in_every_run():
@@ -128,12 +132,12 @@ def test_the_same_trajectories_are_tested_in_every_run():
 
 
 def test_columns_differ_by_trajectory_and_by_seed_and_are_spread_evenly():
-    columns = np.array([Wanted(50, 64, 64, 0.1, 0).drawn(i) for i in range(50)])
+    columns = np.array([CollapseSettings(50, 64, 64, 0.1, 0).draw(i) for i in range(50)])
     for each, (low, high) in zip(columns.T, ((0.2, 0.4), (0.3, 0.55)), strict=True):
         assert low <= each.min() and each.max() <= high
         assert np.diff(np.sort(each)).max() < 0.1 * (high - low)
-    assert Wanted(2, 64, 64, 0.1, 1).drawn(0) != tuple(columns[0])
-    assert Wanted(9, 32, 64, 0.1, 0).drawn(3) == tuple(columns[3])
+    assert CollapseSettings(2, 64, 64, 0.1, 1).draw(0) != tuple(columns[0])
+    assert CollapseSettings(9, 32, 64, 0.1, 0).draw(3) == tuple(columns[3])
 
 
 def test_cells_at_the_edge_of_a_column_are_filled_in_part(tmp_path):
@@ -148,35 +152,35 @@ def counted(bundled, monkeypatch, tmp_path):
     """Stands in for OpenFOAM: counts, and gives the first two bundled collapses."""
     calls = Counter()
 
-    def solved(wanted, trajectory, environment):
+    def solved(settings, trajectory, environment):
         calls["solved"] += 1
-        return bundled.frames.read(trajectory, 0, wanted.steps)
+        return bundled.frames.read(trajectory, 0, settings.steps)
 
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(dambreak, "solved", solved)
+    monkeypatch.setattr(dambreak, "solve_one", solved)
     monkeypatch.setattr(dambreak, "installed", lambda program: {})
     return calls
 
 
 def test_what_is_kept_is_not_solved_again_and_other_choices_are_other_files(counted, bundled, tmp_path):
     for _ in range(2):
-        found = load_dambreak("openfoam", trajectories=2, steps=4)
+        found = load_dambreak(CollapseSettings(trajectories=2, steps=4))
         np.testing.assert_array_equal(found.frames.read(1, 0, 4), bundled.frames.read(1, 0, 4))
         assert (found.source, found.detail) == ("openfoam", "2 columns of water, 64 x 64")
         np.testing.assert_allclose(found.time, bundled.time[:4])
         np.testing.assert_array_equal(found.parameters, bundled.parameters[:2])
     assert counted["solved"] == 2
-    load_dambreak("openfoam", trajectories=2, steps=5)
+    load_dambreak(CollapseSettings(trajectories=2, steps=5))
     assert counted["solved"] == 4
     assert len(list((tmp_path / "fields").glob("dambreak-*.hdf5"))) == 2
 
 
 def test_a_damaged_file_is_solved_anew(counted, tmp_path, caplog):
-    load_dambreak("openfoam", trajectories=1, steps=4)
+    load_dambreak(CollapseSettings(trajectories=1, steps=4))
     (path,) = (tmp_path / "fields").glob("*.hdf5")
     path.write_bytes(b"x" * 1000)
     with caplog.at_level(logging.INFO, "adlx"):
-        load_dambreak("openfoam", trajectories=1, steps=4)
+        load_dambreak(CollapseSettings(trajectories=1, steps=4))
     assert counted["solved"] == 2
     assert "damaged" in caplog.text
 
@@ -196,7 +200,7 @@ def test_missing_steps_are_reported(monkeypatch):
     monkeypatch.setattr(dambreak, "times", lambda case, names: [case / "0"])
     monkeypatch.setattr(dambreak, "read_field", lambda path, cells: np.zeros((cells, 3 if path.name == "U" else 1)))
     with pytest.raises(RunFailed, match="saved 1 of 64 steps"):
-        dambreak.solved(SHIPPED, 0, {})
+        dambreak.solve_one(BUNDLED_SETTINGS, 0, {})
 
 
 def is_installed() -> bool:
@@ -209,6 +213,6 @@ def is_installed() -> bool:
 @pytest.mark.skipif(not is_installed(), reason="OpenFOAM's interIsoFoam is not installed")
 def test_openfoam_gives_the_bundled_set_again(bundled, monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    found = load_dambreak("openfoam", trajectories=1, steps=8)
+    found = load_dambreak(CollapseSettings(trajectories=1, steps=8))
     assert isinstance(bundled.frames, InMemory)
     np.testing.assert_allclose(found.frames.read(0, 0, 8), bundled.frames.values[0, :8], atol=1 / 200)

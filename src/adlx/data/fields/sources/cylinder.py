@@ -7,8 +7,6 @@ is solved is 8 D high and longer at both ends than what is saved, on a lattice o
 times in D / U; (0, 0) is the lower left corner of what is saved.
 """
 
-import hashlib
-import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -17,8 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from adlx.caching import cache_folder
-from adlx.data.fields.sources.flow_cache import load_or_solve, side_by_side
+from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, side_by_side
 from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.splits import check_at_least
@@ -38,50 +35,63 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for; its values name the file. See `load_cylinder`."""
+class FlowSettings:
+    """Settings of a set of flows; their values name its file in the cache.
+
+    Args:
+        trajectories: number of flows.
+        reynolds: the lowest and the highest Reynolds number.
+        size: rows and columns of saved cells; the rows cover 8 diameters.
+        steps: saved time steps of each flow, once its wake is developed.
+        interval: time between two saved steps; a period of vortex shedding is about 4 to 6.
+        resolution: cells of the solver's lattice along a diameter; rounded, so that a saved cell has whole ones.
+        seed: the same seed gives the same flows.
+
+    Raises:
+        UserError: a number is out of range.
+    """
 
     trajectories: int
     reynolds: tuple[float, float]
     size: tuple[int, int]
     steps: int
-    interval: float
-    resolution: int
-    seed: int
+    interval: float = 0.3
+    resolution: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low, high = self.reynolds
+        if not 60 <= low <= high <= 500:
+            raise UserError(f"data.reynolds={[low, high]}: give the lower limit first, both between 60 and 500")
+        rows, columns = self.size
+        if rows < 8 or columns < rows:
+            raise UserError(f"data.size={[rows, columns]}: give at least 8 rows, and at least as many columns as rows")
+        check_at_least(1, trajectories=self.trajectories, steps=self.steps)
+        check_at_least(0, simulation_seed=self.seed)
+        if not self.interval > 0:
+            raise UserError(f"interval={self.interval}: must be above 0")
+        if self.resolution < 8:
+            raise UserError(f"resolution={self.resolution}: must be at least 8 cells of the lattice along a diameter")
 
     @property
-    def refined(self) -> int:
-        """Cells of the lattice along one that is saved."""
+    def refinement(self) -> int:
+        """Cells of the lattice along one saved cell."""
         return max(1, round(self.resolution * HEIGHT / self.size[0]))
 
     @property
     def diameter(self) -> float:
         """In cells of the lattice."""
-        return self.refined * self.size[0] / HEIGHT
+        return self.refinement * self.size[0] / HEIGHT
 
     @property
     def stride(self) -> int:
-        """Steps of the solver from one that is saved to the next."""
+        """Steps of the solver between two saved steps."""
         return max(1, round(self.interval * self.diameter / _SPEED))
 
-    def check(self) -> None:
-        low, high = self.reynolds
-        if not 60 <= low <= high <= 500:
-            raise UserError(f"data.reynolds={list(self.reynolds)}: give the lower limit first, both between 60 and 500")
-        rows, columns = self.size
-        if rows < 8 or columns < rows:
-            raise UserError(f"data.size={list(self.size)}: give at least 8 rows, and at least as many columns as rows")
-        check_at_least(1, trajectories=self.trajectories, steps=self.steps)
-        if self.interval <= 0:
-            raise UserError(f"interval={self.interval}: must be above 0")
-        if self.resolution < 8:
-            raise UserError(f"resolution={self.resolution}: a diameter needs 8 cells of the lattice")
-        check_at_least(0, simulation_seed=self.seed)
+    def draw(self, trajectory: int) -> tuple[float, float, float, float, float]:
+        """Draws Reynolds number, x and y of the cylinder, its turn, and the time before the first saved step.
 
-    def drawn(self, trajectory: int) -> tuple[float, float, float, float, float]:
-        """Reynolds number, x and y of the cylinder, its turn, and time before the first step that is saved.
-
-        A trajectory is the same however many there are. Reynolds numbers follow the golden ratio, which spreads any
+        A trajectory does not depend on how many there are. Reynolds numbers follow the golden ratio, which spreads any
         number of them evenly.
         """
         low, high = self.reynolds
@@ -93,55 +103,36 @@ class Wanted:
         return reynolds, x, y, turn, _DEVELOPED + rng.uniform(0, _PHASE)
 
 
-def load_cylinder(
-    trajectories: int = 16,
-    reynolds: tuple[float, float] = (100.0, 400.0),
-    size: tuple[int, int] = (64, 128),
-    steps: int = 128,
-    interval: float = 0.3,
-    resolution: int = 16,
-    seed: int = 0,
-) -> Trajectories:
-    """Velocity and pressure (u, v, p) of vortex streets, and the Reynolds number and place of each cylinder.
+def load_cylinder(settings: FlowSettings) -> Trajectories:
+    """Loads velocity and pressure (u, v, p) of vortex streets, with the Reynolds number and position of each cylinder.
 
-    Args:
-        trajectories: how many.
-        reynolds: the lowest and the highest Reynolds number.
-        size: rows and columns that are saved, of which the rows are 8 diameters.
-        steps: that are saved of each, once its wake is developed.
-        interval: time from one to the next; a period of shedding is about 4 to 6.
-        resolution: cells of the solver's lattice along a diameter, as nearly as saved cells divide.
-        seed: the same seed gives the same flows.
+    The flows are solved once and stored in the cache.
 
     Raises:
-        UserError: if a number is out of range, or a flow becomes unstable.
+        UserError: a flow becomes unstable.
     """
-    low, high = reynolds
-    rows, columns = size
-    wanted = Wanted(trajectories, (float(low), float(high)), (rows, columns), steps, float(interval), resolution, seed)
-    wanted.check()
-    digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
-    path = cache_folder() / "fields" / f"cylinder-{digest}.hdf5"
-    found = load_or_solve(path, "cylinder", lambda: solve(wanted), boundaries=("OPEN", "WALL"))
-    detail = f"{trajectories} trajectories, Re {low:g} to {high:g}, {rows} x {columns}"
-    return replace(found, source="lattice_boltzmann", detail=detail, simulated=True)
+    path = flow_file("cylinder", _VERSION, settings)
+    flows = load_or_solve(path, "cylinder", lambda: solve(settings), boundaries=("OPEN", "WALL"))
+    (low, high), (rows, columns) = settings.reynolds, settings.size
+    detail = f"{settings.trajectories} trajectories, Re {low:g} to {high:g}, {rows} x {columns}"
+    return replace(flows, source="lattice_boltzmann", detail=detail, simulated=True)
 
 
-def solve(wanted: Wanted) -> Trajectories:
+def solve(settings: FlowSettings) -> Trajectories:
     """Solves every flow, as many at a time as there are processors, each on its own."""
-    count, (rows, columns) = wanted.trajectories, wanted.size
-    values = np.empty((count, wanted.steps, rows * columns, 3), np.float32)
+    count, (rows, columns) = settings.trajectories, settings.size
+    values = np.empty((count, settings.steps, rows * columns, 3), np.float32)
     mask = np.empty((count, rows * columns), bool)
     threads = torch.get_num_threads()
 
     def one(trajectory: int, stopped: threading.Event) -> None:
         torch.set_num_threads(1)  # with more, sums would be divided otherwise, and flows differ in their last bits
-        for step, fields in enumerate(solved(wanted, trajectory, mask[trajectory])):
+        for step, fields in enumerate(solve_one(settings, trajectory, mask[trajectory])):
             values[trajectory, step] = fields
             if stopped.is_set():
                 return
         if not np.isfinite(values[trajectory, -1]).all():
-            raise UserError(f"the flow at resolution={wanted.resolution} became unstable; raise it")
+            raise UserError(f"the flow at resolution={settings.resolution} became unstable; raise it")
 
     try:
         side_by_side(count, one, "cylinder", "flows")
@@ -149,32 +140,32 @@ def solve(wanted: Wanted) -> Trajectories:
         torch.set_num_threads(threads)
 
     x, y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
-    drawn = np.array([wanted.drawn(trajectory)[:3] for trajectory in range(count)], np.float32)
+    drawn = np.array([settings.draw(trajectory)[:3] for trajectory in range(count)], np.float32)
     return Trajectories(
         frames=InMemory(values),
-        lengths=np.full(count, wanted.steps),
+        lengths=np.full(count, settings.steps),
         fields=("u", "v", "p"),
         groups=((0, 1), (2,)),
-        grid=wanted.size,
+        grid=settings.size,
         coordinates=np.stack(np.meshgrid(x, y), -1).reshape(-1, 2),
         parameters=drawn,
         parameter_names=("reynolds", "cylinder_x", "cylinder_y"),
         mask=mask,
-        time=np.arange(wanted.steps) * wanted.stride * _SPEED / wanted.diameter,
+        time=np.arange(settings.steps) * settings.stride * _SPEED / settings.diameter,
         source="lattice_boltzmann",
         detail="",
         simulated=True,
     )
 
 
-def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.ndarray]:
+def solve_one(settings: FlowSettings, trajectory: int, mask: np.ndarray) -> Iterator[np.ndarray]:
     """(cells, 3) u, v, p of each step that is saved; fills `mask` (cells) before the first."""
-    reynolds, x, y, turn, before = wanted.drawn(trajectory)
-    (rows, columns), diameter, refined = wanted.size, wanted.diameter, wanted.refined
+    reynolds, x, y, turn, before = settings.draw(trajectory)
+    (rows, columns), diameter, refinement = settings.size, settings.diameter, settings.refinement
     layer = round(LAYER * diameter)
     centre = torch.tensor([[x * diameter + layer, y * diameter]], dtype=torch.float64)
     flow = CylinderFlow(
-        (rows * refined, columns * refined + 2 * layer),
+        (rows * refinement, columns * refinement + 2 * layer),
         diameter,
         centre,
         torch.tensor([reynolds]),
@@ -184,9 +175,9 @@ def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.nda
     )
 
     def blocks(fields: torch.Tensor) -> np.ndarray:
-        """(rows, refined, columns, refined, ...) of what is saved."""
+        """(rows, refinement, columns, refinement, ...) of what is saved."""
         inner = fields[:, layer:-layer].numpy()
-        return inner.reshape(rows, refined, columns, refined, *inner.shape[2:])
+        return inner.reshape(rows, refinement, columns, refinement, *inner.shape[2:])
 
     fluid = ~blocks(flow.inside[0])
     middle_x, middle_y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
@@ -194,6 +185,6 @@ def solved(wanted: Wanted, trajectory: int, mask: np.ndarray) -> Iterator[np.nda
     mask[:] = body.ravel()
     share = np.where(body, 0, 1 / np.maximum(fluid.sum((1, 3)), 1))[..., None]  # fields are 0 where no fluid is
     flow.advance(round(before * diameter / _SPEED))
-    for _ in range(wanted.steps):
+    for _ in range(settings.steps):
         yield (blocks(flow.fields()[0].permute(1, 2, 0)).sum((1, 3)) * share).reshape(-1, 3)
-        flow.advance(wanted.stride)
+        flow.advance(settings.stride)

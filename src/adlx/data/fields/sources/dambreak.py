@@ -10,20 +10,16 @@ water; (0, 0) is the lower left corner. p is the pressure itself, with the weigh
 mean over the air. alpha is the share of water, from 0 to 1.
 """
 
-import hashlib
-import json
 import logging
 import tempfile
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from adlx.caching import cache_folder
 from adlx.data.fields.sources.dambreak_case import write_case
-from adlx.data.fields.sources.flow_cache import load_or_solve, side_by_side
+from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, side_by_side
 from adlx.data.fields.sources.openfoam import installed, read_field, run, times
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well
@@ -32,7 +28,6 @@ from adlx.errors import RunFailed, UserError
 
 log = logging.getLogger("adlx")
 
-DambreakSource = Literal["bundled", "openfoam"]
 BUNDLED = Path(__file__).with_name("dambreak.hdf5")
 
 _VERSION = 1  # of the case and of what is drawn; another one makes new files
@@ -42,24 +37,35 @@ _SPREAD = np.array([0.7548776662466927, 0.5698402909980532])  # of the plane, as
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for; its values name the file. See `load_dambreak`."""
+class CollapseSettings:
+    """Settings of a set of collapses; their values name its file in the cache.
 
-    trajectories: int
-    size: int
-    steps: int
-    interval: float
-    seed: int
+    Args:
+        trajectories: number of collapses.
+        size: cells along either side of the box.
+        steps: saved time steps of each collapse; the first is one interval after the column is released.
+        interval: time between two saved steps.
+        seed: the same seed gives the same columns.
 
-    def check(self) -> None:
+    Raises:
+        UserError: a number is out of range.
+    """
+
+    trajectories: int = 16
+    size: int = 64
+    steps: int = 64
+    interval: float = 0.0625
+    seed: int = 0
+
+    def __post_init__(self) -> None:
         check_at_least(1, trajectories=self.trajectories)
         check_at_least(8, size=self.size)
         check_at_least(2, steps=self.steps)
         check_at_least(0, simulation_seed=self.seed)
-        if self.interval <= 0:
+        if not self.interval > 0:
             raise UserError(f"interval={self.interval}: must be above 0")
 
-    def drawn(self, trajectory: int) -> tuple[float, float]:
+    def draw(self, trajectory: int) -> tuple[float, float]:
         """Width and height of a column, the same however many there are, and spread evenly."""
         offset = np.random.default_rng(self.seed).uniform(size=2)
         share = (offset + _SPREAD * trajectory) % 1
@@ -69,105 +75,104 @@ class Wanted:
         return round(width, 4), round(height, 4)
 
 
-SHIPPED = Wanted(trajectories=16, size=64, steps=64, interval=0.0625, seed=0)
+BUNDLED_SETTINGS = CollapseSettings()
 
 
-def load_dambreak(
-    source: DambreakSource = "bundled",
-    trajectories: int = SHIPPED.trajectories,
-    size: int = SHIPPED.size,
-    steps: int = SHIPPED.steps,
-    interval: float = SHIPPED.interval,
-    seed: int = SHIPPED.seed,
-) -> Trajectories:
-    """Velocity, pressure and share of water (u, v, p, alpha), and the width and height of each column.
-
-    `bundled`: 16 collapses of 64 steps on 64 x 64 cells; the first ones, or the first steps, where fewer are asked for.
-    Velocities are rounded to 1/128, pressures to 1/1024, shares to 1/256. `openfoam`: solved once, half a minute each,
-    and kept.
-
-    Args:
-        source: where from.
-        trajectories: how many.
-        size: cells along either side of the box.
-        steps: that are saved of each, from one interval after it lets go.
-        interval: time from one to the next.
-        seed: the same seed gives the same columns.
+def check_bundled(settings: CollapseSettings) -> None:
+    """Checks that the bundled set holds these collapses: its own settings, or fewer trajectories or steps.
 
     Raises:
-        UserError: if a number is out of range, or more is asked for than there is, or OpenFOAM is not installed.
-        RunFailed: if OpenFOAM fails.
+        UserError: it does not.
     """
-    wanted = Wanted(trajectories, size, steps, float(interval), seed)
-    wanted.check()
-    if source == "bundled":
-        return replace(_bundled(wanted), source=source, detail=_describe(wanted), simulated=True)
-    digest = hashlib.sha256(json.dumps([_VERSION, *vars(wanted).values()]).encode()).hexdigest()[:16]
-    path = cache_folder() / "fields" / f"dambreak-{digest}.hdf5"
-    found = load_or_solve(path, "dambreak", lambda: solve(wanted), boundaries=("WALL", "WALL"))
-    return replace(found, source=source, detail=_describe(wanted), simulated=True)
+    keys = {"seed": "data.simulation_seed", "interval": "interval"}
+    for name, value in vars(settings).items():
+        bundled = getattr(BUNDLED_SETTINGS, name)
+        if value != bundled and (name not in ("trajectories", "steps") or value > bundled):
+            key = keys.get(name, f"data.{name}")
+            raise UserError(f"{key}={value}: the bundled set has {bundled}; data.source=openfoam makes others")
 
 
-def _describe(wanted: Wanted) -> str:
-    return f"{wanted.trajectories} columns of water, {wanted.size} x {wanted.size}"
+def load_bundled(settings: CollapseSettings) -> Trajectories:
+    """Reads collapses that are part of adlx: velocity, pressure and share of water (u, v, p, alpha), and the width and
+    height of each column.
 
+    They are 16 collapses of 64 steps on 64 x 64 cells, of which the first ones are read. Velocities are rounded to
+    1/128, pressures to 1/1024, shares to 1/256.
 
-def _bundled(wanted: Wanted) -> Trajectories:
-    for name in ("trajectories", "steps", "size", "interval", "seed"):
-        asked, has = getattr(wanted, name), getattr(SHIPPED, name)
-        if asked != has and (name not in ("trajectories", "steps") or asked > has):
-            raise UserError(f"{name}={asked}: the bundled set has {has}; data.source=openfoam makes others")
-    found, count = read_well(BUNDLED), wanted.trajectories
+    Raises:
+        UserError: the bundled set does not hold them.
+    """
+    check_bundled(settings)
+    stored, count, steps = read_well(BUNDLED), settings.trajectories, settings.steps
     return replace(
-        found,
-        frames=InMemory(np.stack([found.frames.read(i, 0, wanted.steps) for i in range(count)])),
-        lengths=np.minimum(found.lengths[:count], wanted.steps),
-        parameters=found.parameters[:count],
-        time=found.time[: wanted.steps],
+        stored,
+        frames=InMemory(np.stack([stored.frames.read(i, 0, steps) for i in range(count)])),
+        lengths=np.minimum(stored.lengths[:count], steps),
+        parameters=stored.parameters[:count],
+        time=stored.time[:steps],
+        source="bundled",
+        detail=_describe(settings),
+        simulated=True,
     )
 
 
-def solve(wanted: Wanted) -> Trajectories:
+def load_dambreak(settings: CollapseSettings) -> Trajectories:
+    """Loads any collapses: OpenFOAM solves each once, in half a minute, and they are stored in the cache.
+
+    Raises:
+        UserError: OpenFOAM is not installed.
+        RunFailed: OpenFOAM fails.
+    """
+    path = flow_file("dambreak", _VERSION, settings)
+    flows = load_or_solve(path, "dambreak", lambda: solve(settings), boundaries=("WALL", "WALL"))
+    return replace(flows, source="openfoam", detail=_describe(settings), simulated=True)
+
+
+def _describe(settings: CollapseSettings) -> str:
+    return f"{settings.trajectories} columns of water, {settings.size} x {settings.size}"
+
+
+def solve(settings: CollapseSettings) -> Trajectories:
     """Solves every collapse, as many at a time as there are processors."""
     environment = installed("interIsoFoam")
-    count, size = wanted.trajectories, wanted.size
-    values = np.empty((count, wanted.steps, size * size, 4), np.float32)
+    count, size = settings.trajectories, settings.size
+    values = np.empty((count, settings.steps, size * size, 4), np.float32)
 
     def one(trajectory: int, _: threading.Event) -> None:
-        values[trajectory] = solved(wanted, trajectory, environment)
+        values[trajectory] = solve_one(settings, trajectory, environment)
 
     side_by_side(count, one, "dambreak", "collapses")
     middle = (np.arange(size) + 0.5) / size
     return Trajectories(
         frames=InMemory(values),
-        lengths=np.full(count, wanted.steps),
+        lengths=np.full(count, settings.steps),
         fields=("u", "v", "p", "alpha"),
         groups=((0, 1), (2,), (3,)),
         grid=(size, size),
         coordinates=np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2),
-        parameters=np.array([wanted.drawn(trajectory) for trajectory in range(count)], np.float32),
+        parameters=np.array([settings.draw(trajectory) for trajectory in range(count)], np.float32),
         parameter_names=("width", "height"),
         mask=None,
-        time=np.arange(1, wanted.steps + 1) * wanted.interval,
+        time=np.arange(1, settings.steps + 1) * settings.interval,
         source="openfoam",
-        detail=_describe(wanted),
+        detail=_describe(settings),
     )
 
 
-def solved(wanted: Wanted, trajectory: int, environment: dict[str, str]) -> np.ndarray:
+def solve_one(settings: CollapseSettings, trajectory: int, environment: dict[str, str]) -> np.ndarray:
     """(steps, cells, 4) float64 u, v, p, alpha of one collapse."""
-    cells = wanted.size**2
+    cells = settings.size**2
     with tempfile.TemporaryDirectory(prefix="adlx-dambreak-") as folder:
         case = Path(folder)
-        write_case(case, wanted.size, wanted.drawn(trajectory), wanted.steps, wanted.interval)
+        write_case(case, settings.size, settings.draw(trajectory), settings.steps, settings.interval)
         for program in ("blockMesh", "interIsoFoam"):
             run(case, program, environment)
         names = ("U", "p", "alpha.water")
         saved = [[read_field(path / name, cells) for name in names] for path in times(case, names)]
     velocity, p, alpha = (np.stack(parts) for parts in zip(*saved, strict=True))
     values = np.concatenate([velocity[..., :2], p - _mean(p, 1 - alpha), alpha], -1)
-    if len(values) != wanted.steps or not np.isfinite(values).all():
-        raise RunFailed(f"interIsoFoam saved {len(values)} of {wanted.steps} steps, or what is no number")
+    if len(values) != settings.steps or not np.isfinite(values).all():
+        raise RunFailed(f"interIsoFoam saved {len(values)} of {settings.steps} steps, or what is no number")
     return values
 
 

@@ -1,13 +1,16 @@
 """Solves flows in parallel and stores them as HDF5, so that each is solved once."""
 
+import hashlib
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from adlx.caching import locked
+from adlx.caching import cache_folder, locked
 from adlx.cpus import available_cpus
 from adlx.data.fields.sources.trajectories import Trajectories
 from adlx.data.fields.sources.well import read_well, write_well
@@ -43,6 +46,18 @@ def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
+
+
+def flow_file(name: str, version: int, settings: Any) -> Path:
+    """Returns the file of the cache for flows with these settings, a dataclass of plain values.
+
+    Args:
+        name: begins the file name.
+        version: of the solver; another one makes new files.
+        settings: the values that the flows depend on.
+    """
+    digest = hashlib.sha256(json.dumps([version, *vars(settings).values()]).encode()).hexdigest()[:16]
+    return cache_folder() / "fields" / f"{name}-{digest}.hdf5"
 
 
 def load_or_solve(
