@@ -7,13 +7,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-CLEAN = ("ADLX_DEBUG", "ADLX_RUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "PYTHONPATH")
+import adlx
+
+CLEAN = ("ADLX_DEBUG", "ADLX_RUN_FOLDER", "LOCAL_RANK", "NODE_RANK")
+SOURCE = str(Path(adlx.__file__).parents[1])
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of a fresh shell; no process asks the network."""
+    """The variables of a fresh shell, in which `adlx` imports the same source as this process."""
     kept = {key: value for key, value in os.environ.items() if key not in CLEAN and not key.startswith("PYTEST")}
-    return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "160", **more}
+    return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "160", "PYTHONPATH": SOURCE, **more}
 
 
 COMMAND = [str(Path(sys.executable).with_name("adlx"))]  # the console script of the environment under test

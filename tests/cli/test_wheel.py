@@ -32,11 +32,12 @@ def test_the_wheel_trains_elsewhere(tmp_path):
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
     python = str(venv / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--ignore-installed", str(wheel)]
-    subprocess.run(pip, check=True, capture_output=True, env=environment(), timeout=TIMEOUT)
+    subprocess.run(pip, check=True, capture_output=True, env=environment(PYTHONPATH=""), timeout=TIMEOUT)
 
     def inside(*command: str) -> subprocess.CompletedProcess[str]:
+        variables = environment(PYTHONPATH="")  # not this repository's source
         return subprocess.run(
-            command, cwd=empty, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command, cwd=empty, env=variables, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
 
     where = "from adlx.config.catalog import config_folder; print(config_folder())"

@@ -1,10 +1,10 @@
-"""What `adlx list` and completion tell, from the files themselves."""
+"""What `adlx list` shows, from the files themselves."""
 
 import re
 
 import pytest
 
-from adlx.config.catalog import GROUPS, NODES, config_folder, description, keys, options
+from adlx.config.catalog import GROUPS, NODES, config_folder, description, options
 
 
 def test_options_are_the_files(tmp_path):
@@ -62,19 +62,3 @@ def test_description_passes_over_launch_command_and_directives(tmp_path):
     assert description(path) == "what it is"
     path.write_text("a: 1\n# late\n")
     assert description(path) == ""
-
-
-def test_keys(tmp_path):
-    path = tmp_path / "x.yaml"
-    path.write_text("# a: comment\ndefaults:\n  - b\n_target_: x\nhidden: 3  # of: it\nnested:\n  inner: 1\n")
-    assert keys(path) == ["hidden", "nested"]
-
-
-def test_keys_include_those_of_the_files_named_in_defaults(tmp_path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "split.yaml").write_text("split: 1\nseed: 2\n")
-    (tmp_path / "base.yaml").write_text("rate: 1\n")
-    path = tmp_path / "x.yaml"
-    path.write_text("defaults:\n  - shared/split@_here_\n  - base\n  - override /task@_global_.task: y\nown: 3\n")
-    assert keys(path) == ["split", "seed", "rate", "own"]
-    assert keys(options("data")["codes"]) == ["batch_size", "repeat", "split", "split_seed", "path"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from generators import walk_frame
 
-from adlx.config.catalog import NODES, keys, options
+from adlx.config.catalog import NODES, config_folder, options
 from adlx.config.compose import compose
+from adlx.config.file_settings import read_config_file
 from adlx.config.targets import parameters
 from adlx.config.values import fits
 from adlx.errors import UserError
@@ -239,6 +240,6 @@ def _lists_every_argument(group: str, name: str, given: set[str]) -> None:
     composition = compose(words)
     config = checked(composition.config, composition.origin)
     accepted = parameters(getattr(config, group).target)
-    assert {*keys(options(group)[name])} == {*accepted} - given
+    assert {*read_config_file(options(group)[name], [config_folder()]).settings} == {*accepted} - given
     for key in {*accepted} - given - {*(config.parts if group == "model" else ())}:  # a part is a run of the user's
         assert fits(composition.config[group][key], accepted[key][0]), key

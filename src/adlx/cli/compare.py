@@ -1,35 +1,33 @@
 """`adlx compare RUN...`."""
 
-import argparse
-
 from adlx.cli.allow import split_allow
-from adlx.cli.examples import examples
+from adlx.cli.arguments import Parser, settings
 
 
-def main(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="adlx compare",
-        description="Runs side by side, best first: mean and deviation over seeds, the baseline, the significance "
-        "against it, and the model confidence set where the runs share their test samples.",
-        epilog=examples("compare"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser() -> Parser:
+    parser = Parser(
+        "compare",
+        "Shows runs side by side, best first: mean and deviation over seeds, the baseline, the significance of the "
+        "difference from it, and the model confidence set if the runs share their test samples.",
+        settings("allow=[PACKAGE]"),
     )
     parser.add_argument(
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run folders, multirun folders, or folders of runs such as outputs; "
-        "with allow=[PACKAGE], runs of your own classes",
+        help="run folders, multirun folders, or folders of runs such as outputs",
     )
     parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by")
     parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
     parser.add_argument(
-        "--reference",
-        metavar="TEXT",
-        help="tell how much lower errors are than those of the one run labelled with this",
+        "--reference", metavar="TEXT", help="show how much lower errors are than those of the run with this label"
     )
-    parser.add_argument("--out", metavar="FILE", help="also write it: .csv, .md or .png by the suffix")
-    given = parser.parse_args(words)
+    parser.add_argument("--out", metavar="FILE", help="also write the table or figure: .csv, .md or .png")
+    return parser
+
+
+def main(words: list[str]) -> None:
+    given = parser().parse_intermixed_args(words)
     from pathlib import Path
 
     from adlx.comparison.compare import compare

@@ -1,22 +1,24 @@
 """`adlx eval RUN`."""
 
-import sys
+from adlx.cli.arguments import Parser, settings
 
-from adlx.cli.examples import examples
 
-HELP = """usage: adlx eval RUN [data=NAME] [data.k=v ...]
-
-Scores the best checkpoint of a run on the test part of its own data, or of others that have the same series or classes.
-
-"""
+def parser() -> Parser:
+    parser = Parser(
+        "eval",
+        "Scores the best checkpoint of a run on the test part of its own data, or of other data with the same series "
+        "or classes.",
+        settings("data=NAME", "data.KEY=VALUE", "trainer.KEY=VALUE", "finetune.run=RUN", "allow=[PACKAGE]"),
+    )
+    parser.add_run()
+    parser.add_config_dir()
+    return parser
 
 
 def main(words: list[str]) -> None:
-    if not words or words[0] in ("-h", "--help"):
-        print(HELP + examples("eval"), end="")
-        sys.exit(0 if words else 2)
+    folder, others = parser().read_run(words)
     from adlx.reporting.outcomes import report_evaluation
     from adlx.runs.evaluate import evaluate
     from adlx.runs.folder import RunFolder
 
-    report_evaluation(evaluate(RunFolder.open(words[0]), words[1:]))
+    report_evaluation(evaluate(RunFolder.open(folder), others))

@@ -1,24 +1,21 @@
-"""`adlx list [GROUP]`: what there is, from the config files themselves."""
+"""`adlx list [GROUP]`: the choices that there are, from the config files themselves."""
 
-import argparse
-
-from adlx.cli.examples import examples
+from adlx.cli.arguments import Parser
 from adlx.config.catalog import GROUPS, config_folders, description, options
 from adlx.config.config_dirs import split_config_dirs
 from adlx.errors import UserError
 
 
-def main(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="adlx list",
-        description="Models, data sets, experiments and the other choices, each with one line.",
-        epilog=examples("list"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parser() -> Parser:
+    parser = Parser("list", "Lists models, data sets, experiments and the other choices, each with one line.")
     parser.add_argument("group", nargs="?", metavar="GROUP", help=", ".join(GROUPS))
-    parser.add_argument("--config-dir", metavar="DIR", help="a folder with config files of your own, too")
+    parser.add_config_dir()
+    return parser
+
+
+def main(words: list[str]) -> None:
     others, folders = split_config_dirs(words)
-    group = parser.parse_args(others).group
+    group = parser().parse_args(others).group
     if group is not None and group not in GROUPS:
         raise UserError(f"no group {group}; there are {', '.join(GROUPS)}")
     for name in [group] if group else GROUPS:

@@ -1,22 +1,49 @@
 """`adlx predict RUN`."""
 
-import sys
+from collections.abc import Iterator
 
-from adlx.cli.examples import examples, product_lines
+from adlx.cli.arguments import Parser, columns, settings
+from adlx.config.catalog import config_folders, options, products
+from adlx.config.file_settings import read_config_file
+from adlx.config.source_values import arguments_of
 
-HELP = """usage: adlx predict RUN [data=NAME] [data.k=v ...] [predict.k=v ...]
 
-Makes what the run's task is for, of its own data or of others, in a folder that the last line names:
-{products}
-"""
+def parser() -> Parser:
+    own = {"predict.KEY=VALUE": "options of the product, as listed below", "seed=N": "the seed of random products"}
+    parser = Parser(
+        "predict",
+        "Makes the product of the run's task, from the run's own data or from other data. The last line names the "
+        "folder with the files.",
+        settings("data=NAME", "data.KEY=VALUE", "trainer.KEY=VALUE", "finetune.run=RUN", "allow=[PACKAGE]") | own,
+    )
+    parser.description = "\n".join([str(parser.description), "", "products by task:", *_products()])
+    parser.add_run()
+    parser.add_config_dir()
+    return parser
+
+
+def product_options(target: str) -> dict[str, str]:
+    """The options of a task's product with their defaults, as in `predict.n=64`; `target` is the path of the class."""
+    arguments = arguments_of(target, "predict_into").items()
+    return {
+        name if name == "seed" else f"predict.{name}": argument.default or "VALUE"
+        for name, argument in arguments
+        if argument.keyword_only
+    }
+
+
+def _products() -> Iterator[str]:
+    """Lines on the product of each task and its options."""
+    for name, path in options("task").items():
+        found = product_options(read_config_file(path, config_folders()).target)
+        words = " ".join(f"{key}={default}" for key, default in found.items())
+        yield from columns(name, f"{products(path)}; options: {words}" if words else products(path))
 
 
 def main(words: list[str]) -> None:
-    if not words or words[0] in ("-h", "--help"):
-        print(HELP.format(products=product_lines()) + examples("predict"), end="")
-        sys.exit(0 if words else 2)
+    folder, others = parser().read_run(words)
     from adlx.reporting.outcomes import report_prediction
     from adlx.runs.folder import RunFolder
     from adlx.runs.predict import predict
 
-    report_prediction(predict(RunFolder.open(words[0]), words[1:]))
+    report_prediction(predict(RunFolder.open(folder), others))

@@ -1,34 +1,57 @@
 """`adlx train`: parses nothing, hands the words to Hydra."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adlx.cli.examples import examples
+from adlx.cli.arguments import Parser, settings
+from adlx.config.catalog import GROUPS, NODES, config_folder, config_folders, options
+from adlx.config.file_settings import node_settings, read_config_file, resolved_choices
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-HELP = """usage: adlx train model=NAME data=NAME [key=value ...] [-m] [--cfg job] [--config-dir DIR]
-
-Fits a model, tests its best checkpoint and writes a run folder; the last line names it.
-
-  group=NAME         a choice: model, data, loss, optimizer, trainer, callbacks, logger, experiment (adlx list)
-  key=value          a setting: model.hidden=128 data.context=168 optimizer.lr=3e-4 trainer.max_epochs=10 seed=1
-  -m, --multirun     one run for each combination of comma-separated values, then a table over them
-  --cfg job          show the config instead of running it
-  --config-dir DIR   a folder with configs of your own (and allow=[your_package] for your own classes)
-  --hydra-help       what else Hydra can do
-
-"""
 
 SHOW_FLAGS = {"--cfg", "-c", "--info", "-i", "--hydra-help"}
 """Flags of Hydra that print something and run nothing."""
 
 
+def parser() -> Parser:
+    parser = Parser(
+        "train",
+        "Fits a model, tests its best checkpoint and writes a run folder. The last line names the folder.",
+        dict(_settings()),
+    )
+    parser.add_argument(
+        "settings", nargs="*", metavar="KEY=VALUE", help="settings, as above; a model and data are needed"
+    )
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="one run for each combination of values with commas between them"
+    )
+    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the config instead of training")
+    parser.add_config_dir()
+    parser.add_argument("--hydra-help", action="store_true", help="show the other flags, which are Hydra's")
+    return parser
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """What can be written, and the choices and keys that there are, from the config files."""
+    for group in GROUPS:
+        yield f"{group}=NAME", ", ".join(options(group))
+    folders = config_folders()
+    choices = resolved_choices({}, folders)
+    for node in NODES:
+        keys = node_settings(node, choices, folders)
+        yield f"{node}.KEY=VALUE", ", ".join(keys) if keys else f"depends on {node}=NAME"
+    root = read_config_file(config_folder() / "train.yaml", folders).settings
+    for key in ("seed", "output_dir"):
+        yield f"{key}={root[key].value}", root[key].comment
+    yield from settings("allow=[PACKAGE]").items()
+
+
 def main(words: list[str]) -> None:
     if not words or {"-h", "--help"} & set(words):
-        print(HELP + examples("train"), end="")
+        parser().print_help()
         if not words:
             sys.exit(2)
         return

@@ -65,18 +65,3 @@ def _head(path: Path) -> list[str]:
     """The comment lines that a file begins with."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line.lstrip("# ").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
-
-
-def keys(path: Path) -> list[str]:
-    """The top-level keys that a config file sets, by its text: enough for completion.
-
-    Those of the files that its `defaults` name come first, such as `- checkpoint` or `- series/windows@_here_`.
-    """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    entries = [
-        line.strip(" -").removesuffix("@_here_") for line in lines if line.startswith("  - ") and ":" not in line
-    ]
-    shared = [file for file in (path.parent / f"{entry}.yaml" for entry in entries) if file.is_file()]
-    names = [line.split(":", 1)[0] for line in lines if ":" in line and line[:1].isalpha()]
-    own = [name for name in names if name != "defaults"]
-    return list(dict.fromkeys([*(key for file in shared for key in keys(file)), *own]))
