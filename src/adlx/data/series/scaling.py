@@ -13,6 +13,9 @@ from adlx.errors import UserError
 
 Scaling = Literal["standard", "minmax", "log", "none"]
 
+LARGEST = 1e37
+"""Largest absolute value of a series; float32, in which models compute, ends at 3.4e38."""
+
 
 class SeriesScaler(nn.Module):
     """Converts series to the units of the model, and back.
@@ -47,15 +50,12 @@ class SeriesScaler(nn.Module):
         """Computes the statistics of `train` (N, S).
 
         Raises:
-            UserError: a series is constant in the training part, or not positive under log scaling.
+            UserError: a series cannot be scaled, see `check_values` and `check_varies`.
         """
-        self.check_domain(train)
+        self.check_values(train)
         self.check_varies(train)
         inner = np.log(train) if self.kind == "log" else train
-        shift, scale = {
-            "none": (np.zeros(inner.shape[1]), np.ones(inner.shape[1])),
-            "minmax": (inner.min(axis=0), np.ptp(inner, axis=0)),
-        }.get(self.kind, (inner.mean(axis=0), inner.std(axis=0)))
+        shift, scale = self._shift_and_scale(inner)
         statistics = {
             "shift": shift,
             "scale": scale,
@@ -67,21 +67,44 @@ class SeriesScaler(nn.Module):
         for name, value in statistics.items():
             getattr(self, name).copy_(torch.from_numpy(value))
 
+    def _shift_and_scale(self, inner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.kind == "none":
+            return np.zeros(inner.shape[1]), np.ones(inner.shape[1])
+        if self.kind == "minmax":
+            return inner.min(axis=0), np.ptp(inner, axis=0)
+        return inner.mean(axis=0), inner.std(axis=0)
+
     def check_varies(self, train: np.ndarray) -> None:
-        """Refuses a series that is constant in the training part `train` (N, S), also after the logarithm."""
+        """Checks that each series varies in the training part `train` (N, S), so that it has a scale.
+
+        Raises:
+            UserError: a series is constant, or varies so little that its scale is 0 in float32.
+        """
         inner = np.log(train) if self.kind == "log" else train
-        for name, values in zip(self.names, inner.T, strict=True):
+        scales = np.minimum(self._shift_and_scale(inner)[1], train.std(axis=0)).astype(np.float32)
+        for name, values, scale in zip(self.names, inner.T, scales, strict=True):
             if np.ptp(values) == 0:
                 raise UserError(f"series {name} is constant in the training part: leave it out or change data.split")
+            if scale == 0:
+                raise UserError(
+                    f"series {name} varies by only {np.ptp(values):.1e} in the training part, too little for float32: "
+                    "multiply it by a constant, or leave it out"
+                )
 
-    def check_domain(self, values: np.ndarray) -> None:
-        """Refuses values that have no logarithm."""
-        if self.kind != "log":
-            return
-        rows, columns = np.nonzero(values <= 0)
-        if len(rows):
-            name, value = self.names[columns[0]], values[rows[0], columns[0]]
-            raise UserError(f"data.scaling=log needs positive values: {name} is {value:g} in row {rows[0]} of the data")
+    def check_values(self, values: np.ndarray) -> None:
+        """Checks that values (N, S) can be scaled.
+
+        Raises:
+            UserError: a value is too large for float32, or has no logarithm under log scaling.
+        """
+        rules = [(np.abs(values) > LARGEST, "values are too large for float32, divide the series by a constant")]
+        if self.kind == "log":
+            rules.append((values <= 0, "data.scaling=log needs positive values"))
+        for wrong, rule in rules:
+            rows, columns = np.nonzero(wrong)
+            if len(rows):
+                name, value = self.names[columns[0]], values[rows[0], columns[0]]
+                raise UserError(f"{rule}: {name} is {value:g} in row {rows[0]} of the data")
 
     def forward(self, values: np.ndarray) -> Tensor:
         """From original units (N, S) to scaled ones, float32; the arithmetic is in float64."""

@@ -97,7 +97,7 @@ class Series(DataModule):
                     f"data.context + data.horizon = {self.context + self.horizon} rows do not fit into the {part} part "
                     f"({len(rows)} of {len(self.values)} rows): lower them, change data.split, or give more rows"
                 )
-        self.scaler.check_domain(self.values)
+        self.scaler.check_values(self.values)
 
     def check_training_part(self) -> None:
         if self.train_windows is not None and len(self.starts("train")) < self.train_windows:
@@ -275,7 +275,7 @@ class Series(DataModule):
 
     def latest(self) -> tuple[torch.Tensor, pd.DatetimeIndex]:
         """The last window, scaled (1, T, S), and the times of the H steps after it."""
-        self.scaler.check_domain(self.values)
+        self.scaler.check_values(self.values)
         index = self.times
         recent = index[-max(self.context, 100) :]  # long enough to tell five days a week from seven
         step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(recent).diff().mode().iloc[0]

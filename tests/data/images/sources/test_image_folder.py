@@ -1,6 +1,7 @@
 """`read_image_folder`: pixels by value, layouts and class names, what is skipped aloud, every error in one line."""
 
 import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,18 @@ def test_linked_folders_are_followed_but_not_in_circles(faces, tmp_path):
     save(faces, "b/1.png")
     (faces / "b" / "up").symlink_to(faces)
     assert read_image_folder(faces).names == ("a/1.png", "b/1.png")
+
+
+def test_pictures_that_pillow_warns_about_are_read_in_silence(faces, recwarn):
+    """A palette with transparency in bytes, and an EXIF block that is cut off."""
+    palette = Image.fromarray(grey(7)).convert("P")
+    save(faces, "a/0.png")
+    palette.save(faces / "a" / "1.png", transparency=bytes(range(256)))
+    save(faces, "a/2.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x05\x01\x12\x00\x03")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert read_image_folder(faces).names == ("a/0.png", "a/1.png", "a/2.jpg")
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_corrupt_pictures_are_named_and_skipped(faces, caplog):

@@ -1,6 +1,7 @@
 """Files of pictures below a folder: which there are, and their pixels."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -98,13 +99,18 @@ def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -
     def attempt(name: str) -> np.ndarray | Exception:
         try:
             return pixels(root / name, size, channels)
-        except Exception as error:  # a decoder may trip over a broken file with any type of error
+        except Exception as error:  # decoders raise errors of any type for broken files
             return error
 
+    def attempt_all(names: list[str], pool: ThreadPoolExecutor) -> list[np.ndarray | Exception]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's on pictures that it can read, such as a damaged EXIF block
+            return list(pool.map(attempt, names))
+
     reason, none_yet = None, True
-    with ThreadPoolExecutor() as pool:  # Pillow lets other threads go on while it decodes
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without Python's global lock
         for start in range(0, len(names), _AT_ONCE):
-            for place, found in enumerate(pool.map(attempt, names[start : start + _AT_ONCE]), start):
+            for place, found in enumerate(attempt_all(names[start : start + _AT_ONCE], pool), start):
                 if isinstance(found, np.ndarray):
                     none_yet = False
                     yield place, found
