@@ -11,6 +11,7 @@ from pytorch_lightning import callbacks
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from adlx.atomic import replacing
+from adlx.config.stored import check_stored_config
 from adlx.errors import UserError
 from adlx.paths import PathText
 from adlx.tasks.lightning_internals import batches_done, is_last_batch
@@ -48,6 +49,38 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
                 f"checkpoint {path} is truncated or no checkpoint ({Path(path).stat().st_size} bytes)"
             ) from None
         raise UserError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0][:160]}") from None
+
+
+def card_of(checkpoint: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The card of a checkpoint: what `Task.on_save_checkpoint` stores of the run, next to the weights.
+
+    It holds the `config` of the run, the `spec` of its data as `Spec.plain` gives it, the `versions` of the libraries,
+    and the `steps` and `seconds` of training so far.
+
+    Args:
+        checkpoint: as `load_checkpoint` returns it.
+        path: its file, for the message.
+
+    Raises:
+        UserError: a part of the card is missing or has the wrong type, or there are no weights.
+    """
+    card = checkpoint.get("adlx") if isinstance(checkpoint, dict) else None
+    if not isinstance(card, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise UserError(f"checkpoint {path} was not written by adlx: it has no weights or does not describe its run")
+    for name, kind in _CARD.items():
+        if not isinstance(card.get(name), kind):
+            found = repr(card[name])[:60] if name in card else "missing"
+            raise UserError(f"checkpoint {path} is damaged: `{name}` in its description of the run is {found}")
+    check_stored_config(card["config"], f"checkpoint {path}: its config")
+    return card
+
+
+def load_card(path: str | Path) -> dict[str, Any]:
+    """The card of the checkpoint at `path`, see `card_of`."""
+    return card_of(load_checkpoint(path), path)
+
+
+_CARD: dict[str, Any] = {"config": dict, "spec": dict, "versions": dict, "steps": int, "seconds": float | int}
 
 
 class Checkpoint(callbacks.Checkpoint):

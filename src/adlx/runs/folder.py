@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adlx.atomic import replacing
-from adlx.config.catalog import NODES
+from adlx.config.stored import check_stored_config
 from adlx.errors import UserError
+from adlx.runs.info import check_info
 from adlx.runs.provenance import git_commit, machine, versions
 
 if TYPE_CHECKING:
@@ -78,11 +79,12 @@ class RunFolder:
         if not path.is_dir():
             raise UserError(f"no run folder {path}")
         try:
-            return cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")))
+            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{path} is not a run folder: it has no run.json") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{path}/run.json cannot be read: {error}") from None
+        return cls(path, check_info(info, f"{path}/run.json"))
 
     def update(self, **facts: Any) -> None:
         """Adds facts to `run.json`; of several processes of one run, the first one writes."""
@@ -117,11 +119,9 @@ class RunFolder:
             raise UserError(f"{self.path}/config.yaml cannot be read: {str(error).splitlines()[0]}") from None
         except Exception as error:  # PyYAML's own
             raise UserError(f"{self.path}/config.yaml is no YAML: {str(error).splitlines()[0]}") from None
-        if not isinstance(tree, dict) or "${" in json.dumps(tree, default=str):
-            raise UserError(f"{self.path}/config.yaml is not a resolved config")
-        if lacking := [node for node in NODES if node not in tree]:
-            raise UserError(f"{self.path}/config.yaml is not a config of adlx: it lacks {', '.join(lacking)}")
-        return {str(key): value for key, value in tree.items()}
+        if "${" in json.dumps(tree, default=str, skipkeys=True):
+            raise UserError(f"{self.path}/config.yaml is not a resolved config: it contains ${{")
+        return check_stored_config(tree, f"{self.path}/config.yaml")
 
     @property
     def status(self) -> str:

@@ -16,7 +16,7 @@ from adlx.config.nodes import CheckedConfig, Part
 from adlx.config.targets import resolve
 from adlx.errors import UserError
 from adlx.runs.build import build_model
-from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.checkpoints import load_card
 from adlx.runs.folder import RunFolder
 from adlx.runs.restore import checkpoint_digest, restore_model, spec_from
 from adlx.specs import Spec
@@ -42,7 +42,7 @@ def _identified(config: CheckedConfig, name: str, part: Part) -> dict[str, Any]:
         raise UserError(f"model.{name}={part.run} is not there: it must be the folder of a run")
     run = RunFolder.open(part.run)
     run.require_finished(f"model.{name}")
-    model = load_checkpoint(run.checkpoint)["adlx"]["config"]["model"]
+    model = load_card(run.checkpoint)["config"]["model"]
     resolve(model.get("_target_"), part.kind, f"model.{name}={part.run}: its model")
     sha256 = checkpoint_digest(run)
     _check_same_as_base(config, name, part, sha256)
@@ -88,7 +88,7 @@ def check_parts_of_base(config: CheckedConfig, spec: Spec) -> None:
         return
     for name in config.parts:
         run = RunFolder.open(config.finetune.arguments["run"])
-        known = spec_from(load_checkpoint(run.checkpoint)["adlx"]["spec"])
+        known = spec_from(load_card(run.checkpoint)["spec"], run.checkpoint)
         _check_spec(known, spec, f"model.{name} of finetune.run={run.path}")
 
 

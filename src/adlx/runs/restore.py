@@ -6,19 +6,23 @@ Shapes of what is stored: a checkpoint's card (`checkpoint["adlx"]`) holds the `
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import nn
 
 from adlx.config.nodes import CheckedConfig
+from adlx.config.stored import check_plain
 from adlx.config.targets import resolve
+from adlx.config.values import describe, fits
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.lora import merge
 from adlx.runs.build import build_model, build_task, model_spec
-from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.finetune import Base
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked
@@ -29,24 +33,43 @@ from adlx.tasks.task import Task
 
 @dataclass(frozen=True)
 class Restored:
-    """A model with its best weights, whole (adapters merged), what it was built from, and the card of its checkpoint.
+    """The model of a run with its best weights.
 
-    `model_spec` is `spec`, the dimensions of the data, with what the run's own loss asks of the output.
+    Args:
+        model: with its adapters merged, unless they were asked for.
+        spec: the dimensions of the data that it was trained on.
+        model_spec: what the model was built from: `spec`, with the outputs that the loss of the run needs.
+        card: of the checkpoint, see `card_of`.
     """
 
     model: nn.Module
+    spec: Spec
     model_spec: Spec
     card: dict[str, Any]
 
-    @property
-    def spec(self) -> Spec:
-        return spec_from(self.card["spec"])
 
+def spec_from(plain: dict[str, Any], path: str | Path) -> Spec:
+    """The spec whose values `Spec.plain` stored in the checkpoint `path`.
 
-def spec_from(plain: dict[str, Any]) -> Spec:
-    """The spec that `Spec.plain` made these values of."""
+    Raises:
+        UserError: its class is not trusted, or it lacks a value, has an unknown one or one of the wrong type.
+    """
+    where = f"checkpoint {path}: the spec of its data"
+    kind = resolve(plain.get("_target_"), Spec, where)
     values = {key: value for key, value in plain.items() if key != "_target_"}
-    return resolve(plain.get("_target_"), Spec, "spec")(**values)
+    check_plain(values, "", where)
+    hints = {field.name: get_type_hints(kind)[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(map(str, values.keys() - hints.keys())):
+        raise UserError(f"{where} has the unknown value {unknown[0]}: another version of adlx wrote it")
+    for name, value in values.items():
+        if not fits(value, hints[name]):
+            raise UserError(f"{where} is damaged: {name} is {repr(value)[:60]}, and must be {describe(hints[name])}")
+    try:
+        return kind(**values)
+    except TypeError:
+        required = {field.name for field in fields(kind) if field.default is MISSING}  # type: ignore[arg-type]
+        lacking = ", ".join(sorted(required - values.keys()))
+        raise UserError(f"{where} lacks {lacking}: another version of adlx wrote it") from None
 
 
 def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) -> Restored:
@@ -58,18 +81,32 @@ def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) 
         merged: fold adapters into the weights.
     """
     checkpoint = load_checkpoint(run.checkpoint)
-    card = checkpoint["adlx"]
+    card = card_of(checkpoint, run.checkpoint)
     plain = {**card["config"], "finetune": locate_base(run, card["config"]["finetune"], base)}
     config = checked(plain, lambda key: f"in {run.checkpoint}")
-    spec = model_spec(config, spec_from(card["spec"]))
-    model = build_model(config.model, spec)
+    spec = spec_from(card["spec"], run.checkpoint)
+    spec_of_model = model_spec(config, spec)
+    model = build_model(config.model, spec_of_model)
     prepare_to_load(model, config)
     stored = checkpoint["state_dict"].items()
     weights = {key.removeprefix("model."): value for key, value in stored if key.startswith("model.")}
-    model.load_state_dict(weights, strict=config.finetune is None or not config.finetune.target.keeps_adapters_alone)
+    strict = config.finetune is None or not config.finetune.target.keeps_adapters_alone
+    with readable_mismatch(run):
+        model.load_state_dict(weights, strict=strict)
     if merged:
         merge(model)
-    return Restored(model, spec, card)
+    return Restored(model, spec, spec_of_model, card)
+
+
+@contextmanager
+def readable_mismatch(run: RunFolder) -> Iterator[None]:
+    """Turns PyTorch's error for weights of another model into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        first, *details = str(error).splitlines()
+        detail = details[0].strip() if details else first
+        raise UserError(f"{run.path}: the checkpoint does not fit the config: {detail}") from None
 
 
 def restore_task(config: CheckedConfig, data: DataModule) -> Task:

@@ -15,7 +15,7 @@ from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
-from adlx.runs.checkpoints import Checkpoint, load_checkpoint
+from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
 from adlx.runs.finish import finish
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked
@@ -108,7 +108,7 @@ def execute(
 ) -> RunFolder:
     """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
     checkpoint = run.last if resumed and run.last.is_file() else None
-    first_step = load_checkpoint(checkpoint)["adlx"]["steps"] if checkpoint else 0
+    first_step = load_card(checkpoint)["steps"] if checkpoint else 0
     started_here = FOLDER_VARIABLE not in os.environ
     with run.locked() if started_here else nullcontext(), own_environment():
         try:

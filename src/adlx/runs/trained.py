@@ -15,11 +15,11 @@ from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.lora import merge
 from adlx.runs.build import build_data, spec_kind
-from adlx.runs.checkpoints import load_checkpoint
+from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.restore import locate_base, restore_task, spec_from
+from adlx.runs.restore import locate_base, readable_mismatch, restore_task, spec_from
 from adlx.specs import describe_spec
 from adlx.tasks.task import Task
 
@@ -63,7 +63,7 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     views = {f"data.{key}" for key in config.data.target.view_keys}
     own_data = all(key in views or not key.startswith("data") for key in touched)
     data = build_data(config, pinned=run.info["data"] if own_data else None)
-    data.expected_spec = spec_from(checkpoint["adlx"]["spec"])
+    data.expected_spec = spec_from(card_of(checkpoint, run.checkpoint)["spec"], run.checkpoint)
     if type(data.expected_spec) is not spec_kind(data):
         raise UserError(
             f"{run.path} is for {describe_spec(type(data.expected_spec))}, and {type(data).__name__} gives "
@@ -74,11 +74,8 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     else:
         data.read()
     task = restore_task(config, data)
-    try:
+    with readable_mismatch(run):
         task.load_weights(checkpoint)
-    except RuntimeError as error:
-        detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise UserError(f"{run.path}: the checkpoint does not fit the config: {detail}") from None
     merge(task.model)
     title = run.title if own_data else f"{run.info['choices']['model']} on {data.origin()}"
     return Trained(config, data, task, title)
