@@ -144,7 +144,7 @@ def test_open_says_what_is_wrong(created, tmp_path):
         "model: [1\n": f"{config} is no YAML: ",
         "model: !!python/object/apply:os.system ['touch sang']\n": f"{config} is no YAML: could not determine",
         "just words\n": f"{config} is not a config of adlx: it lacks {', '.join(NODES)}",
-        "[1, 2]\n": f"{config} is not a resolved config",
+        "[1, 2]\n": f"{config} is not a config of adlx: it must hold the keys {', '.join(NODES)}",
         whole.replace("seed: 7", "seed: ${oc.env:HOME}"): f"{config} is not a resolved config",
         "model: {}\ndata: {}\nloss: {}\n": (
             f"{config} is not a config of adlx: it lacks task, optimizer, finetune, trainer, callbacks, logger"
