@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from requirements_of_runs import check_checkpoints, check_evaluation_repeats, check_finished, check_runs_are_equal
-from tiny_models import LONGER, TinyRuns, fail_at, models_of_task, node_of, task_of, tiny_words
+from tiny_models import LONGER, SIDE, TinyRuns, fail_at, models_of_task, node_of, task_of, tiny_words
 
 from adlx.errors import UserError
 from adlx.runs.predict import predict
@@ -155,7 +155,7 @@ def test_predict_images(name, fitted):
     run = fitted(name)
     words = ["predict.n=5", "predict.steps=3", "predict.pictures=true", "seed=1"]
     first, second = (predict(run, words) for _ in range(2))
-    assert first.product.shape == (5, 1, 48, 48)
+    assert first.product.shape == (5, 1, SIDE, SIDE)
     names = ["samples.npz", *(f"pictures/{number:04d}.png" for number in range(5))]
     for file in names:
         assert (first.path / file).read_bytes() == (second.path / file).read_bytes(), file

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch import nn
 from waves import WINDOWS, write_waves
 
@@ -27,10 +28,11 @@ from adlx.tasks.task import Task
 
 # Sizes of the network and of the test, for the keys that the YAML of the model has.
 TINY = {"hidden": 8, "width": 8, "widths": "[8]", "layers": 1, "blocks": 1, "heads": 2, "codes": 8, "dimension": 4}
-TINY |= {"patches": "[2,4]", "rank": 4, "modes": "[2,2]"}
+TINY |= {"patches": "[2,4]", "rank": 4, "modes": "[2,2]", "convolutions": 4}
 TINY_TASK = {"kid_images": 8, "kid_steps": 2}
 EPOCHS, LONGER = 2, 4
 ROWS, CONTEXT, HORIZON = 320, 24, 3
+SIDE = 16  # pixels
 
 
 @cache
@@ -118,8 +120,17 @@ class TinyRuns:
 
     @property
     def images(self) -> list[str]:
-        """The overrides for images."""
-        return ["data=faces", "data.count=70", "data.batch_size=16"]
+        """The overrides for small grey pictures of three classes, each with a bright stripe at another height."""
+        path = self.folder / "pictures"
+        if not path.exists():
+            rng = np.random.default_rng(0)
+            for number in range(70):
+                pixels = np.kron(rng.integers(0, 200, (4, 4)), np.ones((SIDE // 4, SIDE // 4))).astype(np.uint8)
+                pixels[4 * (number % 3) : 4 * (number % 3) + 4] += 55
+                picture = path / "abc"[number % 3] / f"{number}.png"
+                picture.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(picture)
+        return ["data=images", f"data.path={path}", f"data.size={SIDE}", "data.channels=1", "data.batch_size=16"]
 
     @property
     def fields(self) -> list[str]:

@@ -214,7 +214,7 @@ def test_a_small_cnn_is_enough(faces):
         torch.set_num_threads(threads)
 
 
-def _cnn_accuracy(images: torch.Tensor, labels: torch.Tensor, train: int = 2500, epochs: int = 6) -> float:
+def _cnn_accuracy(images: torch.Tensor, labels: torch.Tensor, train: int = 2500, epochs: int = 4) -> float:
     layers: list[nn.Module] = [nn.BatchNorm2d(1)]
     for before, after in ((1, 16), (16, 32), (32, 64)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
