@@ -10,6 +10,7 @@ from generators import walk_frame
 from shell import COMMAND, Ended, environment
 
 from adlx.api import Run
+from adlx.cli.main import VERBS
 from adlx.config.catalog import options
 
 SMALL = ["data.context=12", "data.horizon=2", "logger=none", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
@@ -63,6 +64,10 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
             ["train", "model=seasonal_naive", *FILE[1:], *SMALL, "model.season=13"],
             "model.season=13 must lie within data.context=12",
         ),
+        (["train", *FILE, "--cfg"], "argument --cfg/-c: expected one argument"),
+        (["train", *FILE, "--cfg", "all", "--package"], "argument --package/-p: expected one argument"),
+        (["train", *FILE, "--config_dir", "own"], "--config_dir: no such flag; did you mean --config-dir?"),
+        (["train", *FILE, "-m", "hydra/sweeper=none"], "unknown hydra/sweeper=none: is the plugin of Hydra installed?"),
         (["eval", "nowhere"], "no run folder nowhere"),
         (["predict", "."], ". is not a run folder: it has no run.json"),
         (["resume", "nowhere"], "no run folder nowhere"),
@@ -169,7 +174,25 @@ def test_a_traceback_only_where_it_is_asked_for(place):
         assert done.stdout == ""
 
 
-def test_a_reader_that_goes_away(place):
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unexpected_error_is_one_line(verb, call, monkeypatch):
+    def broken(words: list[str]) -> None:
+        raise KeyError("an error\nof adlx")
+
+    monkeypatch.setattr(f"adlx.cli.{verb}.main", broken)
+    assert call(verb) == Ended(1, "", "adlx: KeyError: 'an error\\nof adlx' (ADLX_DEBUG=1 shows where)\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_control_c_ends_a_command_without_a_traceback(verb, call, monkeypatch):
+    def interrupted(words: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"adlx.cli.{verb}.main", interrupted)
+    assert call(verb) == Ended(130, "", "")
+
+
+def test_output_to_a_closed_pipe_ends_the_command_quietly(place):
     """As in `adlx list | head -1`."""
     process = subprocess.Popen(
         [*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+from shell import Ended
 from user_errors import user_error_of
 
 import adlx.cli
@@ -125,6 +126,11 @@ def test_a_verb_accepts_the_settings_that_its_help_names(verb, function, finishe
         assert line.startswith(f"unknown key {node}.nonsense") is (f"{node}." in prefixes), line
     line = user_error_of(function, finished, ["predict.nonsense=1"])
     assert line.startswith("predict.nonsense: no such option") is ("predict." in prefixes), line
+
+
+def test_help_followed_by_a_verb_shows_its_help(call):
+    assert call("help", "export") == call("export", "--help")
+    assert call("help", "exprt") == Ended(2, "", "adlx: no verb exprt; did you mean export?\n")
 
 
 def test_a_wrong_flag_or_a_missing_word_is_one_line(call):

@@ -96,8 +96,8 @@ def test_its_choices_are_listed_without_importing_it(site, capsys):
     list_verb.main([])
     lines = capsys.readouterr().out.splitlines()
     for group in ("model", "data", "experiment"):
-        path = site / group / "lab.yaml"
-        assert f"  {'lab':<16} {description(path)}" in lines
+        path, width = site / group / "lab.yaml", max(map(len, options(group)))
+        assert f"  {'lab':<{width}} {description(path)}" in lines
     completion_verb.main(["complete", "--", "adlx train model=lab model."])
     assert capsys.readouterr().out.splitlines() == ["model.gain="]
     assert not is_imported(site)

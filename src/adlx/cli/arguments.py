@@ -4,6 +4,7 @@ import argparse
 import re
 import textwrap
 from collections.abc import Mapping
+from functools import partial
 from typing import NoReturn
 
 from adlx.cli.examples import examples
@@ -49,7 +50,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"adlx {verb}",
             description=textwrap.fill(description, WIDTH) + self._accepted_lines(),
             epilog=examples(verb) if epilog is None else epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=WIDTH),
         )
 
     def _accepted_lines(self) -> str:
@@ -73,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         """Adds the run that the verb works with, and the settings after it if the verb accepts any."""
         self.add_argument("run", metavar="RUN", help=text)
         if self.accepted:
-            self.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="settings, as above")
+            self.add_argument("settings", nargs="*", default=[], metavar="KEY=VALUE", help="settings, as above")
 
     def add_config_dir(self) -> None:
         """Adds `--config-dir` to the help; `split_config_dirs` reads it."""

@@ -14,11 +14,14 @@ def parser() -> Parser:
 
 
 def main(words: list[str]) -> None:
-    others, folders = split_config_dirs(words)
+    others, own_folders = split_config_dirs(words)
     group = parser().parse_args(others).group
+    folders = [*config_folders(), *own_folders]
     if group is not None and group not in GROUPS:
         raise UserError(f"no group {group}; there are {', '.join(GROUPS)}")
     for name in [group] if group else GROUPS:
         print(f"{name}=")
-        for option, path in options(name, [*config_folders(), *folders]).items():
-            print(f"  {option:<16} {description(path)}")
+        choices = options(name, folders)
+        width = max(map(len, choices), default=0)
+        for option, path in choices.items():
+            print(f"  {option:<{width}} {description(path)}")

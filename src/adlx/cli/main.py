@@ -1,4 +1,4 @@
-"""The `adlx` command: picks the verb, and turns what goes wrong into one line and an exit code."""
+"""The `adlx` command: picks the verb, and turns an error into its message and an exit code."""
 
 import importlib
 import logging
@@ -10,14 +10,14 @@ from adlx.cli import light_imports
 from adlx.cli.examples import examples
 
 VERBS = {
-    "train": "fit, then test the best checkpoint; -m for several",
-    "resume": "go on with a run that was stopped",
-    "eval": "score a run on its own test data or on others",
-    "predict": "make what a run is for: a forecast, classes, images, ...",
-    "compare": "several runs side by side",
-    "export": "a whole model of a fine-tuned run, or its adapter for HF PEFT",
-    "list": "models, data sets and experiments to choose from",
-    "completion": "a script that makes your shell complete all this",
+    "train": "fit a model and test its best checkpoint; with -m, several models",
+    "resume": "continue a run that was stopped",
+    "eval": "score a run on its own test data or on other data",
+    "predict": "make the product of a run: a forecast, classes, images, ...",
+    "compare": "show runs side by side",
+    "export": "write a model without adlx's base run, or its adapter for HF PEFT",
+    "list": "list models, data sets, experiments and other choices",
+    "completion": "print a script by which your shell completes commands",
 }
 
 HELP = """usage: adlx VERB ...
@@ -26,18 +26,21 @@ Config-driven deep-learning experiments with honest scores.
 
 {verbs}
 
-adlx VERB --help says more. A mistake is told in one line; ADLX_DEBUG=1 shows the traceback.
+`adlx VERB --help` shows the settings and flags of a verb, with examples. A mistake is one line; ADLX_DEBUG=1 shows its
+traceback.
 
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits: 0 done, 1 the run failed, 2 a mistake of the user, 130 or 143 stopped by a signal."""
+    """Runs a command and exits: 0 done, 1 failed, 2 a mistake of the user, 130 or 143 stopped by a signal."""
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def run(words: list[str]) -> int:
     """The exit code of a command."""
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {verb:<11} {text}" for verb, text in VERBS.items())
         print(HELP.format(verbs=verbs) + examples("adlx"), end="")
@@ -52,11 +55,10 @@ def run(words: list[str]) -> int:
         from difflib import get_close_matches
 
         close = get_close_matches(verb, VERBS, n=1)
-        print(
-            f"adlx: no verb {verb}" + (f"; did you mean {close[0]}?" if close else "; see adlx --help"), file=sys.stderr
-        )
+        hint = f"did you mean {close[0]}?" if close else "see adlx --help"
+        print(f"adlx: no verb {verb}; {hint}", file=sys.stderr)
         return 2
-    speak()
+    print_log_lines()
     light_imports.install()
     try:
         importlib.import_module(f"adlx.cli.{verb}").main(rest)
@@ -70,26 +72,29 @@ def run(words: list[str]) -> int:
     except BaseException as error:
         if os.environ.get("ADLX_DEBUG") == "1":
             raise
-        code = getattr(error, "exit_code", None)
-        if code is None:
-            print(f"adlx: {type(error).__name__}: {_one_line(error)} (ADLX_DEBUG=1 shows where)", file=sys.stderr)
-        elif code in (1, 2):
-            print(f"adlx: {_one_line(error)}", file=sys.stderr)
-        return code or 1
+        return _report(error)
     return 0
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _report(error: BaseException) -> int:
+    """Prints an error in one line. Returns the exit code."""
+    code = getattr(error, "exit_code", None)
+    text = " ".join(str(error).split())
+    if code is None:
+        print(f"adlx: {type(error).__name__}: {text} (ADLX_DEBUG=1 shows where)", file=sys.stderr)
+        return 1
+    if code in (1, 2):  # else a signal stopped the run, which its last line says
+        print(f"adlx: {text}", file=sys.stderr)
+    return code
 
 
-def speak() -> None:
-    """Lets the `adlx` logger print: what a user is told goes to stdout, as plain lines."""
+def print_log_lines() -> None:
+    """Lets the `adlx` logger print its messages on stdout, as plain lines."""
     logger = logging.getLogger("adlx")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
-        first_of_its_run = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that share a run, one speaks
-        logger.setLevel(logging.INFO if first_of_its_run else logging.WARNING)
+        is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a run, one prints
+        logger.setLevel(logging.INFO if is_first else logging.WARNING)
         logger.propagate = False

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from adlx.config.catalog import NODES, ROOT_KEYS, config_folder, config_folders, extensions, options
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.hydra_errors import readable_errors
-from adlx.config.hydra_internals import flags, grid_jobs
+from adlx.config.hydra_internals import flags, flags_error, grid_jobs
 from adlx.config.nearest import did_you_mean, nearest_key
 from adlx.config.origin import file_that_sets
 from adlx.config.paths import path_keys
@@ -118,12 +119,14 @@ def for_hydra(words: Sequence[str], folders: Sequence[Path] = (), multirun: bool
 
 
 def refuse_flags(words: Sequence[str], folders: Sequence[Path] = ()) -> None:
-    """Raises UserError for a setting that is written as a flag, such as `--epochs 3` or `-model=NAME`."""
+    """Raises UserError for a setting that is written as a flag, such as `--epochs 3`, and for a flag without value."""
     known = flags()
     for at, word in enumerate(words):
         name, equals, value = word.partition("=")
         if not name.startswith("-") or name in known:
             continue
+        if close := get_close_matches(name.replace("_", "-"), known, n=1, cutoff=0.8):
+            raise UserError(f"{word}: no such flag; did you mean {close[0]}?")
         following = words[at + 1] if at + 1 < len(words) else "-"
         if not equals and not following.startswith("-") and "=" not in following:
             word, value = f"{word} {following}", following
@@ -132,6 +135,8 @@ def refuse_flags(words: Sequence[str], folders: Sequence[Path] = ()) -> None:
             for config in _configs_of_choices(_choices(words), folders)[:1]:
                 key = nearest_key(key, {name: config[name] for name in ROOT_KEYS}) or key
         raise UserError(f"{word}: settings are written without dashes: {key}={value or 'VALUE'}")
+    if error := flags_error([word for word in words if word[:1] == "-" or ("=" not in word and word[:1] != "~")]):
+        raise UserError(error)
 
 
 def _choices(words: Sequence[str]) -> list[str]:

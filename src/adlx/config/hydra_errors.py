@@ -31,7 +31,7 @@ def _unknown_choice(error: MissingConfigException, folders: list[Path]) -> str:
     missing = error.missing_cfg_file
     group, _, name = str(missing).rpartition("/") if missing else ("", "", "")
     if group not in GROUPS:
-        return _first_line(error)
+        return f"unknown {group}={name}: is the plugin of Hydra installed?" if group else _first_line(error)
     known = options(group, folders)
     return f"unknown {group}={name}{nearest(name, known)}; one of {', '.join(known)}"
 

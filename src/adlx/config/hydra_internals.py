@@ -4,6 +4,7 @@ A test holds it against the installed version: where an upgrade removes it, it s
 """
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
@@ -14,6 +15,21 @@ def grid_jobs(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each job of a grid sweep, in the order in which Hydra's own sweeper runs them."""
     batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(words)), max_batch_size=None)
     return [job for batch in batches for job in batch]
+
+
+def flags_error(words: Sequence[str]) -> str | None:
+    """What Hydra's command line has to say against these words, such as a missing value of `--cfg`."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    try:
+        parser.parse_args(list(words))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def flags() -> dict[str, bool]:

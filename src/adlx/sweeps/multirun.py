@@ -8,6 +8,7 @@ import html
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,26 @@ def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief
             ready = for_hydra(overrides, folders, multirun=True)
             jobs = grid_jobs([word for word in ready if word[:1] != "-"])
         output = check_jobs(jobs, folders)[0].config["output_dir"]
-    folder = new_folder(Path(output).expanduser() / "multirun")
+    parents = Path(output).expanduser() / "multirun", Path(output).expanduser()
+    new_parents = [path for path in parents if not path.exists()]
+    folder = new_folder(parents[0])
 
     def job(cfg: DictConfig) -> None:
         composed, number = composition(cfg), int(HydraConfig.get().job.num)
         run_job(folder, number, composed.overrides, lambda created: start(composed, created), describe)
 
-    run_hydra(["-m", *words], job, [f"hydra.sweep.dir={quote(str(folder))}"])
+    try:
+        run_hydra(["-m", *words], job, [f"hydra.sweep.dir={quote(str(folder))}"])
+    finally:
+        remove_empty(folder, *new_parents)  # if no job has started
     return summarize(folder)
+
+
+def remove_empty(*folders: Path) -> None:
+    """Removes folders, in this order, up to the first one that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe: Callable[[RunFolder], str]) -> None:
