@@ -42,7 +42,7 @@ class ReconstructFields(Task):
         """Fits the scale of each field, and the mean frame, the baseline."""
         self.model.fit_scale(*(torch.from_numpy(statistic).float() for statistic in data.moments()))
         count, total = 0, 0.0
-        for _, frames in data.training():
+        for _, frames in data.time_chunks("train"):
             count, total = count + len(frames), total + frames.sum(axis=0, dtype=np.float64)
         self.mean_frame.copy_(torch.as_tensor(total / count))
 

@@ -114,6 +114,9 @@ class Fields(DataModule):
             raise UserError(
                 f"{data.detail}: data.window={self.window} steps are too many; the longest trajectory has {longest}"
             )
+        for part in ("val", "test"):  # files are checked as they are read; `about` reads the training part
+            for _ in self.time_chunks(part):
+                pass
 
     def origin(self) -> str:
         return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
@@ -141,20 +144,27 @@ class Fields(DataModule):
         return f"{count} {'trajectory' if count == 1 else 'trajectories'}"
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation (F,) of each field over the training part, outside of bodies."""
-        data, count = self.loaded, 0.0
-        sums = np.zeros((2, len(data.fields)))
-        for place, frames in self.training():
-            fluid = frames[:, ~data.bodies(np.array([place]))[0]]
-            count += fluid.shape[0] * fluid.shape[1]
-            wide = fluid.astype(np.float64)
-            sums += [wide.sum(axis=(0, 1)), (wide**2).sum(axis=(0, 1))]
-        mean = sums[0] / count
-        return mean, np.sqrt(np.maximum(sums[1] / count - mean**2, 1e-12))
+        """Mean and deviation (F,) of each field over the training part, outside of bodies.
 
-    def training(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Places and frames (T, cells, F) of the training trajectories, in chunks of time."""
-        for place in self.places["train"].tolist():
+        Chunks are merged by their means and squared deviations (Chan, Golub, LeVeque 1983, "Algorithms for computing
+        the sample variance"): a sum of squares would lose a small variation around a large mean.
+        """
+        data, count = self.loaded, 0
+        mean, squares = np.zeros((2, len(data.fields)))
+        for place, frames in self.time_chunks("train"):
+            fluid = frames[:, ~data.bodies(np.array([place]))[0]].astype(np.float64)
+            new = fluid.shape[0] * fluid.shape[1]
+            if new == 0:
+                continue
+            new_mean = fluid.mean(axis=(0, 1))
+            distance, total = new_mean - mean, count + new
+            squares += ((fluid - new_mean) ** 2).sum(axis=(0, 1)) + distance**2 * (count * new / total)
+            mean, count = mean + distance * (new / total), total
+        return mean, np.sqrt(np.maximum(squares / count, 1e-12))
+
+    def time_chunks(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields numbers and frames (T, cells, F) of the trajectories of a part, in chunks of time."""
+        for place in self.places[part].tolist():
             for first, end in chunks(int(self.loaded.lengths[place])):
                 yield place, self.loaded.frames.read(place, first, end)
 

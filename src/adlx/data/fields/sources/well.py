@@ -63,13 +63,16 @@ def read_well(path: str | Path) -> Trajectories:
     parameters = [np.array([each.parameters[name] for name in names]).reshape(-1, each.count).T for each in contents]
     longest = max(contents, key=lambda each: each.steps)
     masks = [np.broadcast_to(each.mask, (each.count, each.mask.shape[1])) for each in contents if each.mask is not None]
+    mask = np.concatenate(masks) if len(masks) == len(contents) else None
     count = sum(each.count for each in contents)
     return Trajectories(
         frames=WellFrames(
             [(file.resolve(), i) for file, each in zip(files, contents, strict=True) for i in range(each.count)],
+            first.fields,
             first.places,
             first.swapped,
             first.shape,
+            mask,
         ),
         lengths=np.repeat([each.steps for each in contents], [each.count for each in contents]),
         fields=first.fields,
@@ -78,7 +81,7 @@ def read_well(path: str | Path) -> Trajectories:
         coordinates=first.coordinates,
         parameters=np.concatenate(parameters).astype(np.float32),
         parameter_names=names,
-        mask=np.concatenate(masks) if len(masks) == len(contents) else None,
+        mask=mask,
         time=longest.time,
         source="file",
         detail=f"{path.resolve().name}, {count} {'trajectory' if count == 1 else 'trajectories'}",

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from adlx.data.fields.sources.well_frames import Place, cells_of
+from adlx.data.fields.sources.well_frames import Place, cells_of, is_varying
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -19,7 +19,13 @@ _NAMES = {("u", "v"): "velocity", ("p",): "pressure"}  # what groups are called 
 
 @dataclass(frozen=True)
 class WellContents:
-    """Args: count: of trajectories; steps: of each; shape: of the axes of space in the file, x first if `swapped`."""
+    """The contents of one file.
+
+    Args:
+        count: number of trajectories.
+        steps: number of time steps of each.
+        shape: sizes of the axes of space in the file, x first if `swapped`.
+    """
 
     count: int
     steps: int
@@ -36,13 +42,18 @@ class WellContents:
 
 
 def contents_of(path: Path) -> WellContents:
+    """Reads everything but the fields.
+
+    Raises:
+        UserError: the file cannot be read, is not in this layout, or its sizes contradict each other.
+    """
     try:
         with h5py.File(path, "r") as file:
             return _read_contents(file, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise UserError(f"{path} cannot be read as HDF5 ({' '.join(str(error).split())[:100]})") from error
-    except KeyError as error:
-        raise UserError(f"{path} is not in the layout of The Well: {error.args[0]}") from error
+    except (KeyError, ValueError, TypeError, IndexError) as error:  # h5py's errors name what is not there
+        raise UserError(f"{path} is not in the layout of The Well: {' '.join(str(error.args[0]).split())}") from error
 
 
 def _read_contents(file: Any, path: Path) -> WellContents:
@@ -50,6 +61,10 @@ def _read_contents(file: Any, path: Path) -> WellContents:
         raise UserError(f"{path} has fields in {dimensions} dimensions; give one of 2")
     space: Any = file["dimensions"]
     count, steps = int(file.attrs["n_trajectories"]), space["time"].shape[-1]
+    if min(count, steps) < 1:
+        raise UserError(
+            f"{path} holds {count} trajectories of {steps} time steps: give a file with at least one of each"
+        )
     axes = words(space.attrs["spatial_dims"])
     swapped = axes[0] != "y"  # the first axis is the one to the right, whatever its name, unless it says y
     x, y = (np.asarray(space[axis], np.float64) for axis in (axes if swapped else axes[::-1]))
@@ -65,10 +80,15 @@ def _read_contents(file: Any, path: Path) -> WellContents:
         places = places_of(fields, groups)
     else:
         fields, groups, places = _standard(file, path)
+    datasets = dict.fromkeys((group, name) for group, name, _ in places)
+    unused = {part for group, name in datasets for part in _check_field(file[group][name], count, steps, shape, path)}
+    if unused:
+        log.warning("well: %s: %s are not used, since the file states fewer", path.name, " and ".join(sorted(unused)))
     inside: Any = file["t0_fields"].get("mask")
     mask = None
-    if inside is not None and not inside.attrs["time_varying"]:
-        values = inside[()] if inside.attrs["sample_varying"] else inside[()][None]
+    if inside is not None and not is_varying(inside, "time", default=inside.ndim > len(shape) + 1):
+        per_trajectory = is_varying(inside, "sample", default=inside.ndim > len(shape))
+        values = _first_rows(inside, count, path) if per_trajectory else inside[()][None]
         mask = cells_of(values, inside.attrs.get("dim_varying"), shape, swapped) > 0.5
     time = np.asarray(space["time"], np.float64)
     return WellContents(
@@ -83,12 +103,50 @@ def _read_contents(file: Any, path: Path) -> WellContents:
         grid=None if len(shape) == 1 else (len(y), len(x)),
         coordinates=coordinates,
         mask=mask,
-        parameters=_parameters(file, count),
+        parameters=_parameters(file, count, path),
     )
 
 
 def words(attribute: Any) -> tuple[str, ...]:
     return tuple(word.decode() if isinstance(word, bytes) else str(word) for word in np.atleast_1d(attribute))
+
+
+def _first_rows(data: Any, count: int, path: Path) -> np.ndarray:
+    """Reads the rows of the first `count` trajectories.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if len(data) < count:
+        raise UserError(
+            f"{path}: n_trajectories is {count}, but {data.name[1:]} holds {len(data)}: correct n_trajectories"
+        )
+    return np.asarray(data[:count])
+
+
+def _check_field(data: Any, count: int, steps: int, shape: tuple[int, ...], path: Path) -> list[str]:
+    """Checks the sizes of a field, and returns which of its trajectories and time steps are not used, in words.
+
+    Raises:
+        UserError: the field has fewer trajectories or time steps, or other axes of space.
+    """
+    name, sizes, unused = data.name[1:], list(data.shape), []
+    checks = [("n_trajectories", "trajectories", count)] if is_varying(data, "sample") else []
+    for origin, what, expected in [*checks, ("dimensions/time", "time steps", steps)]:
+        held = sizes.pop(0) if sizes else 0
+        if held < expected:
+            stated = f"{origin} is {expected}" if origin == "n_trajectories" else f"{origin} has {expected} steps"
+            raise UserError(f"{path}: {stated}, but {name} holds {held} {what}: correct {origin}")
+        if held > expected:
+            unused.append(f"{held - expected} of {held} {what}")
+    if name.startswith("t1_fields") and (components := sizes.pop() if sizes else 0) != 2:
+        raise UserError(f"{path}: {name} has {components} components; a vector in 2 dimensions has 2")
+    varying = data.attrs.get("dim_varying", (True,) * len(shape))
+    full = [size if varies else 1 for size, varies in zip(shape, varying, strict=True)] if len(shape) == 2 else [*shape]
+    if sizes not in ([*shape], full, [size for size in full if size != 1]):
+        held, expected = (" x ".join(map(str, each)) or "no" for each in (sizes, shape))
+        raise UserError(f"{path}: {name} has {held} cells, but the axes in dimensions have {expected}")
+    return unused
 
 
 def _standard(file: Any, path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...], tuple[Place, ...]]:
@@ -97,7 +155,7 @@ def _standard(file: Any, path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, 
     names, groups, places, left = [], [], [], []
     for group in ("t0_fields", "t1_fields", "t2_fields"):
         for name in words(file[group].attrs["field_names"]) if group in file else ():
-            if group == "t2_fields" or not file[group][name].attrs["time_varying"]:
+            if group == "t2_fields" or not is_varying(file[group][name], "time"):
                 left += [name] if name != "mask" else []
                 continue
             components = (None,) if group == "t0_fields" else tuple(range(len(axes)))
@@ -111,14 +169,16 @@ def _standard(file: Any, path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, 
     return tuple(names), tuple(groups), tuple(places)
 
 
-def _parameters(file: Any, count: int) -> dict[str, np.ndarray]:
+def _parameters(file: Any, count: int, path: Path) -> dict[str, np.ndarray]:
     """(N,) by name: the scalars that do not change in time, and the numbers among the parameters of the simulation."""
     found = {}
     for name in words(file["scalars"].attrs["field_names"]) if "scalars" in file else ():
         scalar = file["scalars"][name]
-        if not scalar.attrs["time_varying"]:
-            value = np.asarray(scalar[()], np.float32)
-            found[name] = value.reshape(count) if scalar.attrs["sample_varying"] else np.full(count, value.ravel()[0])
+        if not is_varying(scalar, "time", default=scalar.ndim > 1):
+            if is_varying(scalar, "sample", default=scalar.ndim > 0):
+                found[name] = _first_rows(scalar, count, path).astype(np.float32).reshape(count)
+            else:
+                found[name] = np.full(count, np.asarray(scalar[()], np.float32).ravel()[0])
     for name in words(file.attrs.get("simulation_parameters", ())):
         value = np.asarray(file.attrs.get(name, "none"))
         if name not in found and value.size == 1 and value.dtype.kind in "fiu":

@@ -9,6 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from adlx.errors import UserError
+
 Place = tuple[str, str, int | None]  # group and name of an HDF5 data set, and which component of it
 
 
@@ -20,23 +22,51 @@ class WellFrames:
 
     Args:
         trajectories: file of each, and its number in there.
-        places: where each field is, in the order of the last axis.
+        fields: their names, in the order of the last axis.
+        places: where each field is, in the same order.
         swapped: whether the first axis of space is x.
         shape: sizes of the axes of space, in the order of the files.
+        mask: (N, cells) bool, true inside bodies, where a file may hold NaN; None: no body.
     """
 
     trajectories: Sequence[tuple[Path, int]]
+    fields: tuple[str, ...]
     places: tuple[Place, ...]
     swapped: bool
     shape: tuple[int, ...]
+    mask: np.ndarray | None = None
     _open: dict[tuple[int, Path], Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
 
     def read(self, trajectory: int, start: int, stop: int) -> np.ndarray:
-        """(stop - start, cells, fields) float32."""
+        """Reads (stop - start, cells, fields) float32; NaN and infinity inside bodies become 0.
+
+        Raises:
+            UserError: the file cannot be read, or holds NaN or infinity outside of bodies.
+        """
         path, number = self.trajectories[trajectory]
+        try:
+            values = self._read_fields(path, number, start, stop)
+        except (OSError, RuntimeError) as error:  # h5py's errors of truncated and damaged files
+            raise UserError(f"{path} cannot be read as HDF5 ({' '.join(str(error).split())[:100]})") from error
+        if np.isfinite(values).all():
+            return values
+        if self.mask is not None:
+            body = self.mask[trajectory]
+            values[:, body] = np.where(np.isfinite(values[:, body]), values[:, body], 0)
+        wrong = np.argwhere(~np.isfinite(values))
+        if len(wrong):
+            step, cell, field = wrong[0].tolist()
+            value = "NaN" if np.isnan(values[step, cell, field]) else "infinite"
+            raise UserError(
+                f"{path}: {self.fields[field]} is {value} in trajectory {number}, time step {start + step} (both "
+                f"counted from 0), cell {cell}: put a number there, or set the mask to 1 in cells without fluid"
+            )
+        return values
+
+    def _read_fields(self, path: Path, number: int, start: int, stop: int) -> np.ndarray:
         if (os.getpid(), path) not in self._open:
             self._open[os.getpid(), path] = h5py.File(path, "r")
         file = self._open[os.getpid(), path]
@@ -46,12 +76,17 @@ class WellFrames:
         for column, (group, name, component) in enumerate(self.places):
             if (group, name) not in known:
                 data = file[group][name]
-                index = (number,) * bool(data.attrs["sample_varying"]) + (slice(start, stop),)
+                index = (number,) * bool(is_varying(data, "sample")) + (slice(start, stop),)
                 varying, order = data.attrs.get("dim_varying"), 0 if component is None else 1
                 known[group, name] = cells_of(data[index], varying, self.shape, self.swapped, order)
             part = known[group, name]
             values[..., column] = part if component is None else part[..., component]
         return values
+
+
+def is_varying(data: Any, axis: str, default: bool = True) -> bool:
+    """Whether an HDF5 data set has the axis `sample` or `time`; `default` where the file does not say."""
+    return bool(data.attrs.get(f"{axis}_varying", default))
 
 
 def cells_of(
