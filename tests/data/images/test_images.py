@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from user_errors import user_error_of
 
+from adlx.data.images.classes import conform
 from adlx.data.images.images import Images
-from adlx.data.images.labelled import SampleLoader, conform
+from adlx.data.images.labelled import SampleLoader
 from adlx.data.images.sources.code_maps import read_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split

@@ -8,7 +8,7 @@ import torch
 
 from adlx.data.images.codes import Codes
 from adlx.data.images.faces import Faces
-from adlx.data.images.labelled import Labelled, SampleLoader, as_input, conform, split
+from adlx.data.images.labelled import Labelled, SampleLoader, as_input, split
 from adlx.data.images.sources.code_maps import read_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.splits import PARTS
@@ -209,21 +209,6 @@ def test_a_few_labelled_samples_need_no_split():
     frame = data.listing()
     assert frame["label"].tolist() == list(CLASSES)
     assert "part" not in frame
-
-
-# Classes that a trained model knows
-
-
-def test_classes_come_in_the_order_of_the_trained_model():
-    found = conform(samples_of([0, 1, 2, -1]), knowing("z", "c", "a", "b"))
-    assert found.classes == ("z", "c", "a", "b")
-    assert found.labels.tolist() == [2, 3, 1, -1]
-    same = samples_of([0, 1])
-    assert conform(same, None) is same
-    assert conform(same, knowing(*CLASSES)) is same
-    with pytest.raises(UserError) as caught:
-        conform(same, knowing("b", "a"))
-    assert str(caught.value) == "the run was trained on the classes b, a; made up also has c"
 
 
 # Batches

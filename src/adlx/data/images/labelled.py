@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
+from adlx.data.images.classes import conform, counts, log_classes
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split
@@ -151,20 +152,8 @@ class Labelled(DataModule):
         """Logs how the classes of the training part are balanced, and what was left out."""
         if self.dropped:
             log.info(f"{self.dropped:,} samples left out, because equal ones are in the validation or test part")
-        classes = self.loaded.classes
-        if len(classes) > 1:
-            class_counts = self.class_counts("train")
-            shares = class_counts / class_counts.sum()
-            listed = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
-            rarest = int(class_counts.argmin())
-            ratio = class_counts.max() / max(1, class_counts[rarest])
-            if ratio < 1.5:
-                log.info(f"classes: {', '.join(classes)}, each {shares.min():.1%} to {shares.max():.1%} of the samples")
-                return
-            log.info(
-                f"classes: {listed}; the most frequent one has {ratio:.1f} times the samples of {classes[rarest]}, "
-                f"and is right for {shares.max():.1%} if it is always predicted"
-            )
+        if self.loaded.classes:
+            log_classes(self.loaded.classes, {part: self.class_counts(part) for part in PARTS})
 
     def class_counts(self, part: str) -> np.ndarray:
         """(K,) samples of each class in a part."""
@@ -267,27 +256,3 @@ class Labelled(DataModule):
     def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Labels (N,) and places (N,) of a part's samples, in the order of its loader."""
         return self.loaded.labels[self.places[part]], self.places[part]
-
-
-def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
-    """Puts the classes into the order that a trained model knows; one that knows none sees none.
-
-    Raises:
-        UserError: there are others.
-    """
-    known = samples.classes if expected is None else expected.classes
-    if samples.classes == known:
-        return samples
-    if not known:
-        return samples.unlabelled()
-    if extra := [name for name in samples.classes if name not in known]:
-        raise UserError(
-            f"the run was trained on the classes {', '.join(known)}; {samples.detail} also has {', '.join(extra)}"
-        )
-    place = np.array([known.index(name) for name in samples.classes] + [-1])  # the last one is that of label -1
-    return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})
-
-
-def counts(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(K,) samples of each class; those without a label are in none."""
-    return np.bincount(labels[labels >= 0], minlength=len(classes))

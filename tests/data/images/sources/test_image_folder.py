@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from adlx.data.images.sources.image_folder import read_image_folder
+from adlx.data.images.sources.pictures import SUFFIXES
 from adlx.errors import UserError
 
 
@@ -231,8 +232,7 @@ def test_faults_of_a_path(faces):
     assert user_error_of(faces) == f"data.path={faces} does not exist; check the spelling and the folder you are in"
     (faces / "a").mkdir(parents=True)
     assert user_error_of(faces) == (
-        f"data.path={faces} holds no picture (.png, .jpg, .jpeg, .bmp, .webp, .gif, .tif, .tiff, .pgm); "
-        "name a folder with pictures"
+        f"data.path={faces} holds no picture ({', '.join(SUFFIXES)}); name a folder with pictures"
     )
     file = save(faces, "a/1.png")
     assert user_error_of(file) == f"data.path={file} is a file; name the folder that holds the pictures"

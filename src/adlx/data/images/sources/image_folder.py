@@ -8,7 +8,7 @@ import numpy as np
 
 from adlx.data.images.sources.expressions import EXPRESSIONS, expression_of
 from adlx.data.images.sources.picture_cache import cached_pictures
-from adlx.data.images.sources.pictures import check_shape, load_pictures, names_below, visible, warn_about_skipped
+from adlx.data.images.sources.pictures import check_shape, load_pictures, log_what_was_read, names_below, visible
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 
@@ -55,7 +55,7 @@ def read_image_folder(path: str | Path, size: tuple[int, int] = (48, 48), channe
     names = names_below(root)
     placed = _placed(names, where)
     found = load_pictures(root, names, size, channels)
-    warn_about_skipped(where, names, found.kept)
+    log_what_was_read(where, names, found)
     _check_classes(root, placed, found.kept, where)
     return _samples(where, found.values, [placed[place] for place in found.kept])
 
@@ -78,7 +78,7 @@ def read_any_folder(path: str | Path, size: tuple[int, int], channels: int = 3) 
     check_shape(size, channels, where)
     names = names_below(root)
     found = cached_pictures(root, names, size, channels)
-    warn_about_skipped(where, names, found.kept)
+    log_what_was_read(where, names, found)
     try:
         placed = _placed(names, where)
     except UserError as error:

@@ -14,11 +14,11 @@ import PIL
 
 from adlx.atomic import replacing
 from adlx.caching import cache_folder, locked
-from adlx.data.images.sources.pictures import Pictures, decode, load_pictures
+from adlx.data.images.sources.pictures import DecodedPicture, Pictures, decode, load_pictures
 
 log = logging.getLogger("adlx")
 
-VERSION = 1
+VERSION = 2
 """Of what `decode` makes of a file: one more whenever pixels come out otherwise."""
 
 _LOCK_SECONDS = 24 * 3600  # a million pictures take hours
@@ -89,22 +89,24 @@ def _sweep(path: Path) -> None:
             left.unlink()
 
 
-def _write(path: Path, decoded: Iterator[tuple[int, np.ndarray]], count: int, shape: tuple[int, ...]) -> None:
+def _write(path: Path, decoded: Iterator[DecodedPicture], count: int, shape: tuple[int, ...]) -> None:
     """Writes pictures as they come, so that no more than a few are in memory, and beside them which they are."""
-    digest, kept = hashlib.sha256(), []
+    digest, kept, with_alpha = hashlib.sha256(), [], 0
     with replacing(path) as file:
         body = _header(file, (count, *shape))
-        for place, pixels in decoded:
-            row = pixels.tobytes()
+        for picture in decoded:
+            row = picture.pixels.tobytes()
             file.write(row)
             digest.update(row)
-            kept.append(place)
+            kept.append(picture.number)
+            with_alpha += picture.has_alpha
         file.seek(0)
         assert _header(file, (len(kept), *shape)) == body  # NumPy leaves room for any number of rows
         readable = set(kept)
         facts = {
             "pixels": digest.hexdigest(),
-            "unreadable": [place for place in range(count) if place not in readable],
+            "unreadable": [index for index in range(count) if index not in readable],
+            "with_alpha": with_alpha,
         }
         with replacing(_beside(path)) as note:  # first, so that pixels that are there have their facts
             note.write(json.dumps(facts).encode())
@@ -120,15 +122,15 @@ def _read(path: Path, count: int, shape: tuple[int, ...]) -> Pictures | None:
     """What was written for `count` files; None where it is not there, or not what was written."""
     try:
         facts = json.loads(_beside(path).read_bytes())
-        unreadable = set(facts["unreadable"])
-        kept = [place for place in range(count) if place not in unreadable]
+        unreadable, with_alpha = set(facts["unreadable"]), int(facts["with_alpha"])
+        kept = [index for index in range(count) if index not in unreadable]
         values = np.lib.format.open_memmap(path, mode="c")
         whole = values.dtype == np.uint8 and values.shape == (len(kept), *shape)
         if not whole or hashlib.sha256(values.data).hexdigest() != facts["pixels"]:
             return None
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    return Pictures(values, kept)
+    return Pictures(values, kept, with_alpha)
 
 
 def _beside(path: Path) -> Path:

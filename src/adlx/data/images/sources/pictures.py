@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,26 +15,32 @@ from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"),
+    *(".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".ico"),
+)
+WHITE = (255, 255, 255, 255)
 
 _AT_ONCE = 256  # decoded pictures that wait in memory, at most
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What can be read of some files.
+    """The pictures that can be read among some files.
 
     Args:
         values: (N, channels, height, width) uint8.
-        kept: N places of the files among those that were asked for, ascending.
+        kept: N indices of their files among all, ascending.
+        with_alpha: number of pictures with an alpha channel, which are drawn on white.
     """
 
     values: np.ndarray
     kept: list[int]
+    with_alpha: int
 
 
 def names_below(root: Path) -> list[str]:
-    """Paths below the folder, sorted, of all files that a suffix calls a picture.
+    """Paths below the folder, sorted, of all files with the suffix of a picture; logs which files it ignores.
 
     Raises:
         UserError: there is no such folder, or no picture in it.
@@ -42,21 +49,24 @@ def names_below(root: Path) -> list[str]:
         raise UserError(f"data.path={root} does not exist; check the spelling and the folder you are in")
     if not root.is_dir():
         raise UserError(f"data.path={root} is a file; name the folder that holds the pictures")
-    names = sorted(file.relative_to(root).as_posix() for file in _pictures_in(root))
+    files = sorted(file.relative_to(root).as_posix() for file in _files_in(root))
+    names = [name for name in files if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    if names and (others := [name for name in files if PurePosixPath(name).suffix.lower() not in SUFFIXES]):
+        log.info(f"{root.resolve().name}: ignored {_list(others)}: the suffix is not one of a picture")
     if not names:
         raise UserError(f"data.path={root} holds no picture ({', '.join(SUFFIXES)}); name a folder with pictures")
     return names
 
 
-def _pictures_in(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     """Data sets are often linked together, so links to folders are followed, but never back up."""
     above = (*above, folder.resolve())
     found = []
     for entry in visible(folder):
         if not entry.is_dir():
-            found += [entry] if entry.suffix.lower() in SUFFIXES else []
+            found.append(entry)
         elif entry.resolve() not in above:
-            found += _pictures_in(entry, above)
+            found += _files_in(entry, above)
     return found
 
 
@@ -74,17 +84,26 @@ def check_shape(size: tuple[int, int], channels: int, where: str) -> None:
 
 
 def load_pictures(root: Path, names: list[str], size: tuple[int, int], channels: int) -> Pictures:
-    """The pictures in memory; as `decode`."""
+    """Decodes pictures into memory; arguments and errors as of `decode`."""
     values = np.empty((len(names), channels, *size), dtype=np.uint8)
-    kept = []
-    for place, found in decode(root, names, size, channels):
-        values[len(kept)] = found
-        kept.append(place)
-    return Pictures(values[: len(kept)], kept)
+    kept, with_alpha = [], 0
+    for picture in decode(root, names, size, channels):
+        values[len(kept)] = picture.pixels
+        kept.append(picture.number)
+        with_alpha += picture.has_alpha
+    return Pictures(values[: len(kept)], kept, with_alpha)
 
 
-def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the place and the pixels (channels, height, width) of each picture that can be read, in their order.
+class DecodedPicture(NamedTuple):
+    """The number of a file among all, and its pixels (channels, height, width) uint8."""
+
+    number: int
+    pixels: np.ndarray
+    has_alpha: bool
+
+
+def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -> Iterator[DecodedPicture]:
+    """Decodes each picture that can be read, in the order of the files.
 
     Args:
         root: the folder that the names are below.
@@ -96,13 +115,13 @@ def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -
         UserError: none of them can be read.
     """
 
-    def attempt(name: str) -> np.ndarray | Exception:
+    def attempt(name: str) -> tuple[np.ndarray, bool] | Exception:
         try:
-            return pixels(root / name, size, channels)
+            return pixels(root / name, size, channels), has_alpha(root / name)
         except Exception as error:  # decoders raise errors of any type for broken files
             return error
 
-    def attempt_all(names: list[str], pool: ThreadPoolExecutor) -> list[np.ndarray | Exception]:
+    def attempt_all(names: list[str], pool: ThreadPoolExecutor) -> list[tuple[np.ndarray, bool] | Exception]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's on pictures that it can read, such as a damaged EXIF block
             return list(pool.map(attempt, names))
@@ -110,12 +129,12 @@ def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -
     reason, none_yet = None, True
     with ThreadPoolExecutor() as pool:  # Pillow decodes without Python's global lock
         for start in range(0, len(names), _AT_ONCE):
-            for place, found in enumerate(attempt_all(names[start : start + _AT_ONCE], pool), start):
-                if isinstance(found, np.ndarray):
-                    none_yet = False
-                    yield place, found
+            for number, result in enumerate(attempt_all(names[start : start + _AT_ONCE], pool), start):
+                if isinstance(result, Exception):
+                    reason = reason or result
                 else:
-                    reason = reason or found
+                    none_yet = False
+                    yield DecodedPicture(number, *result)
     if none_yet:
         where = root.resolve().name
         why = f"{names[0]}: {' '.join(str(reason).replace(str(root), where).split())[:120]}"
@@ -123,26 +142,38 @@ def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -
 
 
 def pixels(file: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One picture (channels, height, width): turned upright, cropped from the middle, scaled without aliasing."""
+    """One picture (channels, height, width): turned upright, cropped from the middle, scaled without aliasing.
+
+    What is transparent is drawn on white.
+    """
     with Image.open(file) as opened:
         picture = ImageOps.exif_transpose(opened)
         if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255 instead of scaling
             picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         elif picture.mode == "F":
             raise ValueError("a picture of floats does not say which value is white")
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
         picture = picture.convert("L" if channels == 1 else "RGB")
     # The crop comes first inside `fit`, and LANCZOS widens with the reduction, so nothing aliases.
     fitted = ImageOps.fit(picture, (size[1], size[0]), method=Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(*size, channels).transpose(2, 0, 1)
 
 
-def warn_about_skipped(where: str, names: list[str], kept: list[int]) -> None:
-    """Names the pictures that cannot be read in a warning."""
-    readable = set(kept)
-    skipped = [name for place, name in enumerate(names) if place not in readable]
-    if skipped:
-        more = f" and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
-        listed = ", ".join(skipped[:5]) + more
-        log.warning(
-            "%s: skipped %s of %s pictures, unreadable: %s", where, f"{len(skipped):,}", f"{len(names):,}", listed
-        )
+def has_alpha(file: Path) -> bool:
+    with Image.open(file) as opened:
+        return opened.has_transparency_data
+
+
+def log_what_was_read(where: str, names: list[str], pictures: Pictures) -> None:
+    """Names the pictures that cannot be read in a warning; says that alpha channels are drawn on white."""
+    readable = set(pictures.kept)
+    if skipped := [name for index, name in enumerate(names) if index not in readable]:
+        log.warning(f"{where}: skipped {len(skipped):,} of {len(names):,} pictures, unreadable: {_list(skipped)}")
+    if pictures.with_alpha:
+        log.info(f"{where}: {pictures.with_alpha:,} of {len(names):,} pictures have an alpha channel, drawn on white")
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

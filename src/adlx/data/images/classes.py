@@ -1,0 +1,72 @@
+"""Classes of samples: their counts and shares, and the order in which a trained model knows them."""
+
+import logging
+
+import numpy as np
+
+from adlx.data.images.sources.samples import Samples
+from adlx.errors import UserError
+from adlx.specs import CodeSpec, ImageSpec
+
+log = logging.getLogger("adlx")
+
+
+def log_classes(classes: tuple[str, ...], part_counts: dict[str, np.ndarray]) -> None:
+    """Logs the shares of the classes in the training part, and warns of classes that it lacks.
+
+    Args:
+        classes: K names.
+        part_counts: (K,) samples of each class in each part.
+    """
+    train = part_counts["train"]
+    if absent := [_describe_absent(label, classes, part_counts) for label in np.flatnonzero(train == 0).tolist()]:
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        log.warning(f"classes without a training sample, which a model cannot learn: {', '.join(absent[:5])}{more}")
+    seen = np.flatnonzero(train)
+    if len(classes) < 2 or not len(seen):
+        return
+    shares = train / train.sum()
+    least, most = seen[train[seen].argmin()], train.argmax()
+    ratio = train[most] / train[least]
+    if ratio < 1.5:
+        names = ", ".join(classes[label] for label in seen)
+        log.info(f"classes: {names}, each {shares[least]:.1%} to {shares[most]:.1%} of the samples")
+        return
+    listed = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, shares, strict=True))
+    log.info(
+        f"classes: {listed}; the most frequent one has {ratio:.1f} times the samples of {classes[least]}, "
+        f"and is right for {shares[most]:.1%} if it is always predicted"
+    )
+
+
+def _describe_absent(label: int, classes: tuple[str, ...], part_counts: dict[str, np.ndarray]) -> str:
+    """A class without training samples: its samples in the other parts, and a class of nearly the same name."""
+    name = classes[label]
+    elsewhere = [f"{count[label]:,} in the {part} part" for part, count in part_counts.items() if count[label]]
+    others = [other for other in classes if other != name and other.lower() == name.lower()]
+    spelling = [f"rename it if it is the class {others[0]}"] if others else []
+    return f"{name} ({'; '.join(elsewhere + spelling) or 'no sample in any part'})"
+
+
+def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
+    """Puts the classes into the order that a trained model knows; one that knows none sees none.
+
+    Raises:
+        UserError: there are others.
+    """
+    known = samples.classes if expected is None else expected.classes
+    if samples.classes == known:
+        return samples
+    if not known:
+        return samples.unlabelled()
+    if extra := [name for name in samples.classes if name not in known]:
+        raise UserError(
+            f"the run was trained on the classes {', '.join(known)}; {samples.detail} also has {', '.join(extra)}"
+        )
+    place = np.array([known.index(name) for name in samples.classes] + [-1])  # the last one is that of label -1
+    return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})
+
+
+def counts(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(K,) samples of each class; those without a label are in none."""
+    return np.bincount(labels[labels >= 0], minlength=len(classes))
