@@ -1,7 +1,10 @@
 """Each mistake: one line on stderr, the right exit code, and nothing half-written."""
 
+import io
+import logging
 import os
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +14,9 @@ from shell import COMMAND, Ended, environment
 
 from adlx.api import Run
 from adlx.cli.main import VERBS
+from adlx.cli.output import Lines, protect_output
 from adlx.config.catalog import options
+from adlx.reporting.terminal import console
 
 SMALL = ["data.context=12", "data.horizon=2", "logger=none", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
 
@@ -47,6 +52,7 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
             ["train", "model=transfomer", "data=fx"],
             f"unknown model=transfomer; did you mean transformer?; one of {MODELS}",
         ),
+        (["train"], f"model is not chosen: add model=NAME, one of {MODELS}"),
         (["train", "data=fx"], f"model is not chosen: add model=NAME, one of {MODELS}"),
         (
             ["train", *FILE, "data.contxt=9"],
@@ -192,12 +198,36 @@ def test_control_c_ends_a_command_without_a_traceback(verb, call, monkeypatch):
     assert call(verb) == Ended(130, "", "")
 
 
-def test_output_to_a_closed_pipe_ends_the_command_quietly(place):
-    """As in `adlx list | head -1`."""
-    process = subprocess.Popen(
-        [*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
+def test_output_to_a_closed_pipe_is_dropped_quietly():
+    """As in `adlx list 2>&1 | head -1`."""
+    process = subprocess.Popen([*COMMAND, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     process.stdout.close()
-    assert process.stderr.read() == ""
+    assert process.stderr.read() == b""
     assert process.wait() == 0
-    assert os.path.isdir(place)
+
+
+def test_a_command_goes_on_after_the_reader_of_its_output_has_gone(monkeypatch, capfd):
+    """A log line, a print and a table are dropped; no error stops a training whose output is piped to `head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = [io.TextIOWrapper(os.fdopen(os.dup(writer), "wb"), "ascii", line_buffering=True) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    protect_output()
+    print("λ")
+    print("an error", file=sys.stderr, flush=True)
+    console().print("a table")
+    Lines().handle(logging.makeLogRecord({"msg": "a line"}))
+    assert (sys.stdout.encoding, sys.stdout.errors) == ("ascii", "replace")
+    os.close(writer)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_while_a_log_line_is_printed_ends_the_command(monkeypatch):
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OSError, match="No space left"):
+        Lines().handle(logging.makeLogRecord({"msg": "a line"}))

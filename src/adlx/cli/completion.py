@@ -29,8 +29,8 @@ complete -o nospace -o default -F _adlx adlx
 """,
     "zsh": """_adlx() {
   local -a offers
-  offers=("${(@f)$(adlx completion complete -- "$LBUFFER" 2>/dev/null)}")
-  compadd -S '' -- $offers && return
+  offers=(${(f)"$(adlx completion complete -- "$LBUFFER" 2>/dev/null)"})  # no empty word where there is no offer
+  compadd -Q -S '' -- $offers && return
   compset -P '*='
   _files
 }

@@ -1,13 +1,13 @@
 """The `adlx` command: picks the verb, and turns an error into its message and an exit code."""
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from adlx.cli import light_imports
 from adlx.cli.examples import examples
+from adlx.cli.output import print_log_lines, protect_output
 
 VERBS = {
     "train": "fit a model and test its best checkpoint; with -m, several models",
@@ -34,6 +34,7 @@ traceback.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 failed, 2 a mistake of the user, 130 or 143 stopped by a signal."""
+    protect_output()
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -66,9 +67,6 @@ def run(words: list[str]) -> int:
         return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as in `adlx list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except BaseException as error:
         if os.environ.get("ADLX_DEBUG") == "1":
             raise
@@ -86,15 +84,3 @@ def _report(error: BaseException) -> int:
     if code in (1, 2):  # else a signal stopped the run, which its last line says
         print(f"adlx: {text}", file=sys.stderr)
     return code
-
-
-def print_log_lines() -> None:
-    """Lets the `adlx` logger print its messages on stdout, as plain lines."""
-    logger = logging.getLogger("adlx")
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a run, one prints
-        logger.setLevel(logging.INFO if is_first else logging.WARNING)
-        logger.propagate = False

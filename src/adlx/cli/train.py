@@ -50,10 +50,8 @@ def _settings() -> Iterator[tuple[str, str]]:
 
 
 def main(words: list[str]) -> None:
-    if not words or {"-h", "--help"} & set(words):
+    if {"-h", "--help"} & set(words):
         parser().print_help()
-        if not words:
-            sys.exit(2)
         return
     from adlx.sweeps.multirun import MULTIRUN_FLAGS, run_sweep
 

@@ -1,0 +1,68 @@
+"""The output of a command: a reader that goes away, as in `adlx train ... | head -1`, does not stop the command."""
+
+import io
+import logging
+import os
+import sys
+
+
+class Output(io.TextIOWrapper):
+    """Writes like stdout or stderr; once the reader has gone, the rest of the output is dropped.
+
+    A character that the encoding lacks becomes a question mark.
+    """
+
+    @classmethod
+    def like(cls, stream: io.TextIOWrapper) -> "Output":
+        return cls(
+            stream.buffer,
+            stream.encoding,
+            "replace" if stream.errors == "strict" else stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._drop_the_rest()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._drop_the_rest()
+
+    def _drop_the_rest(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+
+
+class Lines(logging.StreamHandler):
+    """Prints log messages on stdout as plain lines. An error while printing, such as a full disk, ends the command."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
+
+def protect_output() -> None:
+    """Makes stdout and stderr of this process an `Output`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, Output):
+            setattr(sys, name, Output.like(stream))
+
+
+def print_log_lines() -> None:
+    """Lets the `adlx` logger print its messages on stdout."""
+    logger = logging.getLogger("adlx")
+    if not logger.handlers:
+        logger.addHandler(Lines())
+        is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a run, one prints
+        logger.setLevel(logging.INFO if is_first else logging.WARNING)
+        logger.propagate = False
