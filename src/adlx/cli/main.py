@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from adlx.cli import light_imports
+from adlx.cli.encoding import print_any_character
 from adlx.cli.examples import examples
 from adlx.cli.output import print_log_lines, protect_output
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(words: list[str]) -> int:
     """The exit code of a command."""
+    print_any_character()
     if words[:1] == ["help"] and len(words) > 1:
         words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):

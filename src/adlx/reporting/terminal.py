@@ -21,7 +21,9 @@ SIGNIFICANT = 0.05
 
 def console() -> Console:
     """A terminal as wide as it is; a pipe wide enough that no table breaks its cells."""
-    return Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    return Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160
+    )
 
 
 def blank_table(title: str, headings: Sequence[str]) -> Table:

@@ -1,0 +1,58 @@
+"""Output to terminals, pipes and files whose encoding lacks characters that are printed, such as ASCII."""
+
+import codecs
+import sys
+
+HANDLER = "adlx.replace"
+
+REPLACEMENTS = {
+    "±": "+/-",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "·": "*",
+    "×": "x",
+    "…": "...",
+    "•": "*",
+    "→": "->",
+    "←": "<-",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "\N{NO-BREAK SPACE}": " ",
+}
+HORIZONTAL, VERTICAL = "─━═╌╍┄┅┈┉╴╶╸╺╼╾", "│┃║╎╏┆┇┊┋╵╷╹╻╽╿"
+
+
+def print_any_character() -> None:
+    """Lets stdout and stderr replace what their encoding cannot hold, instead of raising UnicodeEncodeError.
+
+    Signs become similar ASCII signs, lines of tables become `-`, `|` and `+`. A letter becomes an escape sequence, such
+    as `\\xe9`, so that two names never look equal. This also prints file names that are not valid UTF-8.
+    """
+    codecs.register_error(HANDLER, _replace)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=HANDLER)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_ascii, error.object[error.start : error.end])), error.end
+
+
+def _ascii(character: str) -> str:
+    if character in REPLACEMENTS:
+        return REPLACEMENTS[character]
+    if character in HORIZONTAL:
+        return "-"
+    if character in VERTICAL:
+        return "|"
+    if "─" <= character <= "╿":  # the other box characters are corners and crossings
+        return "+"
+    return character.encode("ascii", "backslashreplace").decode()
