@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from user_errors import user_error_of
 
 from adlx.api import Run
 from adlx.cli import resume as resume_verb
@@ -125,6 +126,15 @@ def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
     with pytest.raises(RunFailed, match=r"^1 of 4 jobs failed$"):  # the other season that is too long
         resume_verb.main([str(sweep), "allow=[evil_pkg]"])
     assert Run.open(entries(sweep)[2]["run"]).status == "finished"
+
+
+def test_a_config_folder_of_a_sweep_that_is_gone_is_named(tmp_path):
+    gone = str(tmp_path / "gone")
+    plan = {"words": [], "jobs": [["model=naive", "data=mine"]], "config_folders": [gone]}
+    (tmp_path / "multirun.json").write_text(json.dumps(plan))
+    line = user_error_of(resume_sweep, tmp_path, [], str)
+    assert line.startswith("unknown data=mine")
+    assert line.endswith(f"; its config folder {gone} is not there: add --config-dir with its new path")
 
 
 def test_jobs_of_another_sweeper_are_not_known(tmp_path):

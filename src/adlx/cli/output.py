@@ -7,17 +7,14 @@ import sys
 
 
 class Output(io.TextIOWrapper):
-    """Writes like stdout or stderr; once the reader has gone, the rest of the output is dropped.
-
-    A character that the encoding lacks becomes a question mark.
-    """
+    """Writes like stdout or stderr; once the reader has gone, the rest of the output is dropped."""
 
     @classmethod
     def like(cls, stream: io.TextIOWrapper) -> "Output":
         return cls(
             stream.buffer,
             stream.encoding,
-            "replace" if stream.errors == "strict" else stream.errors,
+            stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from adlx.config.compose import apply, compose
+from adlx.config.compose import Composition, apply, compose
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.targets import is_trusted, refusal, trust
 from adlx.errors import UserError
@@ -39,7 +39,9 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
     plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
     if not plan["jobs"]:
         raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
-    folders += [path for path in map(Path, plan.get("config_folders", ())) if path.is_dir() and path not in folders]
+    stored = [Path(path) for path in plan.get("config_folders", ())]
+    folders += [path for path in stored if path.is_dir() and path not in folders]
+    missing = [path for path in stored if not path.is_dir()]
     jobs = entries(folder)
     for number, overrides in enumerate(plan["jobs"]):
         path = jobs.get(number, {}).get("run")
@@ -50,12 +52,21 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
         if run is not None:
             job = partial(_resume_job, run, words)
         else:
-            composition = compose([*config_dir_words(folders), *overrides])
+            composition = _compose(overrides, folders, missing)
             if foreign := [package for package in composition.config["allow"] if not is_trusted(package)]:
                 raise UserError(f"job {number} of {folder} names a package: {refusal(foreign[0])}")
             job = partial(start, composition)
         run_job(folder, number, overrides, job, describe)
     return len(plan["jobs"])
+
+
+def _compose(job: Sequence[str], folders: Sequence[Path], missing: Sequence[Path]) -> Composition:
+    """Composes a job; an error names the config folder that the sweep was started with, if that no longer exists."""
+    try:
+        return compose([*config_dir_words(folders), *job])
+    except UserError as error:
+        hint = f"; its config folder {missing[0]} is not there: add --config-dir with its new path" if missing else ""
+        raise UserError(f"{error}{hint}") from None
 
 
 def _resume_job(run: RunFolder, words: Sequence[str], created: Callable[[RunFolder], None]) -> RunFolder:
