@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from adlx.comparison.evidence import Evidence
+from adlx.errors import UserError
 from adlx.metrics.declaration import Metric, declaration
 from adlx.metrics.tables import deviation
 from adlx.metrics.training import TRAINING
@@ -69,8 +70,11 @@ def _differ(scores: dict[str, float], first: str, second: str) -> bool:
 
 
 def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> float:
-    """Of several seeds together; NaN where their test samples are not the same or not stored."""
-    evidence = Evidence.of({label: runs})
+    """Of several seeds together; NaN where their test samples are not the same, or cannot be read."""
+    try:
+        evidence = Evidence.of({label: runs})
+    except UserError:  # `compare` reports it once
+        return math.nan
     return math.nan if evidence is None else evidence.baseline_pvalue(metric)
 
 

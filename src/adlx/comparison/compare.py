@@ -1,5 +1,6 @@
 """Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
 
+import logging
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -21,6 +22,8 @@ from adlx.metrics.tables import deviation
 from adlx.runs.declarations import metrics_of, result_kind
 from adlx.runs.folder import RunFolder
 from adlx.runs.settings import flatten
+
+log = logging.getLogger("adlx")
 
 
 def compare(
@@ -44,7 +47,11 @@ def compare(
     check_comparable(runs, chosen)
     groups = grouped(runs)
     base = None if reference is None else named(list(groups), reference)
-    evidence = Evidence.of(groups)
+    try:
+        evidence = Evidence.of(groups)
+    except UserError as error:
+        log.warning(f"{error}; without it the comparison has no tests of significance and no figures")
+        evidence = None
     beside = columns(runs, chosen)
     table = tabulate(groups, chosen, beside)
     labels = list(table["label"])

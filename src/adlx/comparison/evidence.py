@@ -33,7 +33,11 @@ class Evidence:
 
     @classmethod
     def of(cls, groups: dict[str, list[RunFolder]]) -> Self | None:
-        """Reads what the runs of each configuration predicted; None where that is not of the same samples."""
+        """Reads what the runs of each configuration predicted; None if it is not of the same samples.
+
+        Raises:
+            UserError: predictions are missing or damaged.
+        """
         kinds = {result_kind(run) for runs in groups.values() for run in runs}
         if len(kinds) > 1:
             return None

@@ -81,7 +81,8 @@ def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
     accepted = parameters(target)
     hidden = {*group.given, *group.forbidden}
     hints = {name: annotation for name, (annotation, _) in accepted.items() if name not in hidden}
-    hints |= group.extra | dict.fromkeys(group.nested, Any)
+    # Lightning's Trainer accepts some nested nodes as plain values, too; other classes do not have these arguments.
+    hints |= group.extra | {name: Any if name in accepted else None for name in group.nested}
     values = {key: value for key, value in node.items() if key != "_target_"}
     arguments = {key: _argument(key, value, hints, group, where, origin) for key, value in values.items()}
     required = [name for name, (_, default) in accepted.items() if default is inspect.Parameter.empty]
@@ -98,6 +99,8 @@ def _argument(key: str, value: Any, hints: dict[str, Any], group: Group, where: 
         raise (UserError if close else UnknownKey)(f"unknown key {path} {origin(path)}{close}")
     if key in group.nested and isinstance(value, dict):
         return check_node(value, group.nested[key], path, origin) if value else None
+    if hints[key] is None and value is not None:
+        raise UserError(f"{path} {origin(path)} is {value!r}: it must be a choice or keys of one")
     hint = hints[key]
     if inspect.isclass(hint) and issubclass(hint, group.kind):
         return _part(value, hint, group, path, origin)

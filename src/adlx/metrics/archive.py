@@ -18,16 +18,47 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 @contextmanager
-def reading(path: str | Path, kind: str) -> Iterator[Mapping[str, np.ndarray]]:
+def reading(path: str | Path, kind: str, text: str | None = None) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a file by name, to make a result of `kind` from within the block.
+
+    Args:
+        path: the file.
+        kind: the kind of result, for the message.
+        text: the name of the one array that holds text; all others hold numbers.
 
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            yield archive
+            yield _TypedArrays(archive, text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} holds no {kind} result ({error})") from None
+    except _DAMAGE as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"{path} holds no {kind} result ({detail}): restore it, or train the run again") from None
+
+
+_DAMAGE = (
+    *(KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, EOFError, OSError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
+
+
+class _TypedArrays(Mapping[str, np.ndarray]):
+    """The arrays of an archive; reading one of the wrong type raises ValueError."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], text: str | None) -> None:
+        self.arrays, self.text = arrays, text
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array = self.arrays[name]
+        if array.dtype.kind not in ("U" if name == self.text else "biufM"):
+            raise ValueError(f"{name} is {array.dtype}, and must be {'text' if name == self.text else 'numbers'}")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)

@@ -129,7 +129,7 @@ class ClassResult(Result):
         Raises:
             UserError: the file is missing, damaged, or no classification result.
         """
-        with reading(path, "classification") as archive:
+        with reading(path, "classification", text="classes") as archive:
             arrays = {name: archive[stored] for name, stored in NAMES.items()}
             further = [name for name in archive if name.startswith(READOUT)]
             readouts = {name.removeprefix(READOUT): archive[name] for name in further}

@@ -125,7 +125,7 @@ class FieldResult(Result):
             UserError: the file is missing, damaged, or no result of fields.
         """
         optional = ("onestep_error", "divergence", "total")
-        with reading(path, "field") as archive:
+        with reading(path, "field", text="names") as archive:
             arrays: dict[str, Any] = {
                 field.name: archive[field.name]
                 for field in fields(cls)

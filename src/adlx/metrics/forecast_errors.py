@@ -112,12 +112,12 @@ class Forecasts:
             UserError: the file is missing, damaged, or no forecast result.
         """
         names = [field.name for field in fields(cls) if field.name != "quantiles"]
-        with reading(path, "forecast") as archive:
+        with reading(path, "forecast", text="series") as archive:
             arrays = {name: archive[name] for name in names}
             drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
-        series = tuple(str(name) for name in arrays.pop("series"))
-        quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
-        return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
+            series = tuple(str(name) for name in arrays.pop("series"))
+            quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
+            return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
 
 
 def window_losses(result: Forecasts) -> np.ndarray:

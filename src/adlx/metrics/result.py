@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from adlx.errors import UserError
 from adlx.metrics.declaration import Metric
 
 
@@ -96,9 +95,10 @@ class Result:
 
 
 def load_all(kind: type[Result], paths: dict[str, list[Path]]) -> dict[str, list[Any]] | None:
-    """The results of each configuration's runs on their common samples; None where there are none."""
-    try:
-        results = {label: [kind.load(path) for path in group] for label, group in paths.items()}
-    except UserError:
-        return None
+    """The results of each configuration's runs on their common samples; None where there are none.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another kind of result.
+    """
+    results = {label: [kind.load(path) for path in group] for label, group in paths.items()}
     return kind.on_common_samples(results)

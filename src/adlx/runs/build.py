@@ -9,23 +9,39 @@ from torch import nn
 from adlx.config.nodes import CheckedConfig, Node, Part
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
+from adlx.runs.folder import RunFolder
 from adlx.specs import Spec, describe_spec
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
 
-def build_data(config: CheckedConfig, pinned: Mapping[str, Any] | None = None) -> DataModule:
+def build_data(config: CheckedConfig, earlier: RunFolder | None = None) -> DataModule:
     """The data module, not loaded yet.
 
     Args:
         config: of the run.
-        pinned: `run.json`'s facts on the data of an earlier run, to load the same again.
+        earlier: a run whose data are loaded again: those that its `run.json` describes.
+
+    Raises:
+        UserError: `run.json` does not describe the data.
     """
     data: DataModule = config.data.build()
-    for key, value in data.pinned(dict(pinned)).items() if pinned is not None else ():
+    for key, value in _pinned(data, earlier).items() if earlier is not None else ():
         setattr(data, key, value)
     data.seed = config.seed
     return data
+
+
+def _pinned(data: DataModule, run: RunFolder) -> dict[str, Any]:
+    file = run.path / "run.json"
+    try:
+        pinned = data.pinned(run.info["data"])
+    except KeyError as error:
+        raise UserError(f"{file}: data lacks {error.args[0]}") from None
+    for key, value in pinned.items():
+        if not isinstance(value, str | None):
+            raise UserError(f"{file}: data has {value!r} for data.{key}, which must be text or null")
+    return pinned
 
 
 def check_pair(config: CheckedConfig, data: DataModule) -> None:

@@ -69,8 +69,11 @@ def card_of(checkpoint: dict[str, Any], path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {path} was not written by adlx: it has no weights or does not describe its run")
     for name, kind in _CARD.items():
         if not isinstance(card.get(name), kind):
-            found = repr(card[name])[:60] if name in card else "missing"
-            raise UserError(f"checkpoint {path} is damaged: `{name}` in its description of the run is {found}")
+            value = repr(card[name])[:60] if name in card else "missing"
+            raise UserError(f"checkpoint {path} is damaged: `{name}` in its description of the run is {value}")
+    for name, weight in checkpoint["state_dict"].items():
+        if not isinstance(weight, torch.Tensor):
+            raise UserError(f"checkpoint {path} is damaged: the weight {name} is {repr(weight)[:60]}")
     check_stored_config(card["config"], f"checkpoint {path}: its config")
     return card
 

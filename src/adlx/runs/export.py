@@ -30,7 +30,7 @@ def export_merged(run: RunFolder, out: str | Path | None = None, base: str | Non
     stored = load_checkpoint(run.checkpoint)["state_dict"]
     statistics = {key: value for key, value in stored.items() if not key.startswith("model.")}
     weights = {f"model.{key}": value for key, value in restored.model.state_dict().items()}
-    config = {**restored.card["config"], "finetune": {}}
+    config, config_of_run = {**restored.card["config"], "finetune": {}}, {**run.config, "finetune": {}}
     whole = {"state_dict": {**statistics, **weights}, "adlx": {**restored.card, "config": config}}
     path = _new_export_folder(run, out)
     (path / "checkpoints").mkdir()
@@ -40,7 +40,7 @@ def export_merged(run: RunFolder, out: str | Path | None = None, base: str | Non
             shutil.copy(run.path / name, path / name)
     copy = RunFolder(path, {**run.info, "merged": run.info.get("finetune", {})})
     copy.info.pop("finetune", None)
-    copy.store({**run.config, "finetune": {}})
+    copy.store(config_of_run)
     copy.update()
     return path
 

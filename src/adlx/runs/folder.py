@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from adlx.atomic import replacing
 from adlx.config.stored import check_stored_config
 from adlx.errors import UserError
-from adlx.runs.info import check_info
+from adlx.runs.info import check_info, check_metrics
 from adlx.runs.provenance import git_commit, machine, versions
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ class RunFolder:
     """A run on disk.
 
     Attributes:
-        path: its folder.
+        path: its folder, absolute: it stays right when the program changes its working folder.
         info: `run.json`: status, command, seed, commit, versions, machine, data.
     """
 
     def __init__(self, path: Path, info: dict[str, Any]) -> None:
-        self.path, self.info = path, info
+        self.path, self.info = path.absolute(), info
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r}, {self.status})"
@@ -78,13 +78,9 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise UserError(f"no run folder {path}")
-        try:
-            info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path} is not a run folder: it has no run.json") from None
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}/run.json cannot be read: {error}") from None
-        return cls(path, check_info(info, f"{path}/run.json"))
+        if not (path / "run.json").exists():
+            raise UserError(f"{path} is not a run folder: it has no run.json")
+        return cls(path, check_info(read_json(path / "run.json"), f"{path}/run.json"))
 
     def update(self, **facts: Any) -> None:
         """Adds facts to `run.json`; of several processes of one run, the first one writes."""
@@ -141,7 +137,7 @@ class RunFolder:
     def metrics(self) -> dict[str, float]:
         """The final numbers; empty before the run has finished."""
         path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return check_metrics(read_json(path), str(path)) if path.is_file() else {}
 
     @property
     def checkpoint(self) -> Path:
@@ -205,6 +201,13 @@ def new_folder(parent: Path) -> Path:
 def write_yaml(path: Path, config: dict[str, Any]) -> None:
     with replacing(path) as file:
         file.write(OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,5 +1,7 @@
 """What each node of a run's config may be, and which settings contradict each other."""
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -55,6 +57,23 @@ def checked(config: dict[str, Any], origin: Origin) -> CheckedConfig:
     result = check(config, GROUPS, origin)
     _check_contradictions(config)
     return result
+
+
+def checked_stored(config: dict[str, Any], file: Path, typed: Collection[str] = ()) -> CheckedConfig:
+    """As `checked`, for a config that a run stored: the message names the file.
+
+    Args:
+        config: as stored, with the overrides of a command.
+        file: where it is stored.
+        typed: the keys of the overrides.
+    """
+    try:
+        return checked(config, lambda key: "on the command line" if key in typed else f"in {file}")
+    except UserError as error:
+        text = str(error)  # a class that is not trusted is a matter of this machine, not a mistake in the file
+        if str(file) in text or " is refused" in text or any(key in text for key in typed):
+            raise
+        raise UserError(f"{file}: {error}") from None
 
 
 def _check_contradictions(config: dict[str, Any]) -> None:

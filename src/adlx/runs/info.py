@@ -1,4 +1,4 @@
-"""The facts in `run.json`, checked when a run folder is opened: people edit the file by hand."""
+"""Checks of `run.json` and `metrics.json` when they are read: people edit these files by hand."""
 
 import json
 from typing import Any
@@ -33,12 +33,31 @@ def check_info(info: Any, path: str) -> dict[str, Any]:
         UserError: one line that names the file, the fact and its value.
     """
     if not isinstance(info, dict):
-        raise UserError(f"{path} is not of a run: it must hold {', '.join(_REQUIRED)}")
+        raise UserError(f"{path} must hold {', '.join(_REQUIRED)}")
     if missing := [name for name in _REQUIRED if name not in info]:
-        raise UserError(f"{path} is not of a run: it lacks {', '.join(missing)}")
+        raise UserError(f"{path} lacks {', '.join(missing)}")
     for name, (kind, words) in (_REQUIRED | _OPTIONAL).items():
         if name in info and (not isinstance(info[name], kind) or isinstance(info[name], bool)):
             raise UserError(f"{path}: {name} is {json.dumps(info[name])[:60]}, and must be {words}")
     if missing := [name for name in ("model", "data") if not isinstance(info["choices"].get(name), str)]:
-        raise UserError(f"{path} is not of a run: its choices lack {', '.join(missing)}")
+        raise UserError(f"{path}: choices lacks the name of {' and '.join(missing)}")
+    for name in ("source", "fingerprint"):
+        if not isinstance(value := info["data"].get(name, ""), str):
+            raise UserError(f"{path}: data.{name} is {json.dumps(value)[:60]}, and must be text")
+    if not all(isinstance(folder, str) for folder in info.get("config_folders", ())):
+        raise UserError(f"{path}: config_folders must be a list of folders")
     return info
+
+
+def check_metrics(metrics: Any, path: str) -> dict[str, float]:
+    """Checks the content of a `metrics.json` and returns it.
+
+    Raises:
+        UserError: one line that names the file, the metric and its value.
+    """
+    if not isinstance(metrics, dict):
+        raise UserError(f"{path} must hold an object with a number for each metric")
+    for name, value in metrics.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"{path}: {name} is {json.dumps(value)[:60]}, and must be a number")
+    return metrics

@@ -25,7 +25,7 @@ from adlx.runs.build import build_model, build_task, model_spec
 from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.finetune import Base
 from adlx.runs.folder import RunFolder
-from adlx.runs.groups import checked
+from adlx.runs.groups import checked_stored
 from adlx.runs.provenance import versions
 from adlx.specs import Spec
 from adlx.tasks.task import Task
@@ -83,7 +83,7 @@ def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) 
     checkpoint = load_checkpoint(run.checkpoint)
     card = card_of(checkpoint, run.checkpoint)
     plain = {**card["config"], "finetune": locate_base(run, card["config"]["finetune"], base)}
-    config = checked(plain, lambda key: f"in {run.checkpoint}")
+    config = checked_stored(plain, run.checkpoint)
     spec = spec_from(card["spec"], run.checkpoint)
     spec_of_model = model_spec(config, spec)
     model = build_model(config.model, spec_of_model)

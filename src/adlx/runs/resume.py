@@ -8,10 +8,11 @@ from adlx.config.config_dirs import split_config_dirs
 from adlx.config.targets import trust
 from adlx.errors import UserError
 from adlx.runs.build import build_data, check_pair
+from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.folder import RunFolder
-from adlx.runs.groups import checked
+from adlx.runs.groups import checked_stored
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.restore import locate_base, restore_task
+from adlx.runs.restore import locate_base, readable_mismatch, restore_task
 from adlx.runs.start import new_task
 from adlx.runs.train import Notify, execute, ignore
 
@@ -43,14 +44,21 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
     plain, allow = apply(run.config, words, [*folders, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
-    config = checked(plain, lambda key: f"in {run.path}/config.yaml")
+    config = checked_stored(plain, run.path / "config.yaml", {word.split("=")[0] for word in words})
     quiet_lightning()
-    data = build_data(config, pinned=run.info["data"])
+    data = build_data(config, run)
     check_pair(config, data)
     data.setup("fit")
     data.check_training_part()
-    task = restore_task(config, data) if run.last.is_file() else new_task(config, data)
-    fingerprint, expected = data.about()["fingerprint"], run.info["data"]["fingerprint"]
+    if run.last.is_file():
+        task = restore_task(config, data)
+        with readable_mismatch(run):
+            checkpoint = load_checkpoint(run.last)
+            card_of(checkpoint, run.last)
+            task.load_weights(checkpoint)
+    else:
+        task = new_task(config, data)
+    fingerprint, expected = data.about()["fingerprint"], run.info["data"].get("fingerprint", "")
     if fingerprint != expected:
         raise UserError(
             f"the data changed since {run.path} was started (fingerprint {fingerprint[:12]}, was {expected[:12]}): "

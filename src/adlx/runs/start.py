@@ -63,6 +63,6 @@ def with_base_arguments(config: CheckedConfig, overrides: Sequence[str]) -> dict
         key: value for key, value in base.items() if own.get(key) != value and f"model.{key}" not in set_by_user
     }
     if inherited:
-        shown = {key: value["run"] if isinstance(value, dict) else value for key, value in inherited.items()}
+        shown = {key: value.get("run", value) if isinstance(value, dict) else value for key, value in inherited.items()}
         log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in shown.items()))
     return {**config.plain, "model": {**own, **inherited}}

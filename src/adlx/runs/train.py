@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from adlx.config.compose import Composition, compose
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import dotted, trust
@@ -27,6 +29,7 @@ from adlx.runs.restore import relative_path
 from adlx.runs.start import new_task, with_base_arguments
 from adlx.runs.threads import set_threads
 from adlx.runs.trainer import make_trainer
+from adlx.tasks.lightning_internals import is_restore_error
 from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
@@ -164,6 +167,24 @@ def recorded(run: RunFolder) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def readable_restore(task: Task, checkpoint: Path | None) -> Iterator[None]:
+    """Turns an error of Lightning or PyTorch about the state in a damaged checkpoint into one line."""
+    first_step = 0 if checkpoint is None else load_card(checkpoint)["steps"]
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # The state of the optimizer is first used in the first step.
+        if checkpoint is None or task.steps_done > first_step + 1 or not is_restore_error(error):
+            raise
+        detail = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"checkpoint {checkpoint} is damaged, and training cannot go on from it ({detail}): start a new run"
+        ) from error
+
+
 def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
     """Trains; returns the seconds it took. A model without parameters is only validated."""
     trainer = interruptible.trainer
@@ -172,7 +193,8 @@ def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Ta
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         if checkpoint is None and any(isinstance(c, Checkpoint) and c.untrained for c in callbacks):
             trainer.validate(task, datamodule=data, verbose=False)
-        interruptible.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with readable_restore(task, checkpoint):
+            interruptible.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     else:
         log.info("nothing to train: the model has no parameters")
         if checkpoint is not None:

@@ -17,7 +17,7 @@ from adlx.models.lora import merge
 from adlx.runs.build import build_data, spec_kind
 from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.folder import RunFolder
-from adlx.runs.groups import checked
+from adlx.runs.groups import checked_stored
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.restore import locate_base, readable_mismatch, restore_task, spec_from
 from adlx.specs import describe_spec
@@ -62,7 +62,7 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     checkpoint = load_checkpoint(run.checkpoint)
     views = {f"data.{key}" for key in config.data.target.view_keys}
     own_data = all(key in views or not key.startswith("data") for key in touched)
-    data = build_data(config, pinned=run.info["data"] if own_data else None)
+    data = build_data(config, run if own_data else None)
     data.expected_spec = spec_from(card_of(checkpoint, run.checkpoint)["spec"], run.checkpoint)
     if type(data.expected_spec) is not spec_kind(data):
         raise UserError(
@@ -96,4 +96,4 @@ def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Se
         kind: Any = resolve(plain["data"].get("_target_"), DataModule, "data")
         kept = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}
         plain["data"].update({key: run.config["data"][key] for key in kept})
-    return checked(plain, lambda key: "on the command line" if key in touched else f"in {run.path}/config.yaml")
+    return checked_stored(plain, run.path / "config.yaml", touched)

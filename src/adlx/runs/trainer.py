@@ -1,5 +1,7 @@
 """Lightning's Trainer from a config."""
 
+from typing import Any
+
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
@@ -12,6 +14,8 @@ from adlx.runs.folder import RunFolder
 from adlx.runs.loggers import Curves
 from adlx.runs.progress import Unprofiled, progress
 from adlx.tasks.task import Task
+
+_DEVICE = ("accelerator", "devices", "precision", "strategy")
 
 
 def make_trainer(run: RunFolder, config: CheckedConfig, task: Task, first_step: int = 0) -> pl.Trainer:
@@ -35,5 +39,12 @@ def make_trainer(run: RunFolder, config: CheckedConfig, task: Task, first_step: 
             plugins=[AtomicCheckpointIO()],
             default_root_dir=run.path,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise UserError(f"trainer ({config.plain['trainer']}): {str(error).splitlines()[0]}") from None
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{_settings_of(reason, config.plain['trainer'])}: {reason}") from None
+
+
+def _settings_of(reason: str, settings: dict[str, Any]) -> str:
+    """The settings that an error of Lightning names, or else those of the device: `trainer.accelerator=gpu`."""
+    named = [key for key in settings if key in reason] or [key for key in _DEVICE if key in settings]
+    return ", ".join(f"trainer.{key}={settings[key]}" for key in named) or "trainer"
