@@ -3,7 +3,8 @@
 import adlx
 run = adlx.train(["model=seq2seq", "data=crypto"])
 run.metrics["test/skill"]
-adlx.open_run(run.path).predict()
+run.table, run.curves, run.predictions  # pandas
+adlx.predict(run).table
 """
 
 import os
@@ -11,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adlx.api import Run, compare, open_run, train
+    from adlx.api import Run, compare, evaluate, find_runs, open_run, predict, train
+    from adlx.errors import RunFailed, UserError
 
-__all__ = ["Run", "compare", "open_run", "train"]
+__all__ = ["Run", "RunFailed", "UserError", "compare", "evaluate", "find_runs", "open_run", "predict", "train"]
 
 # A thread that waits for another one sleeps instead of spinning: on a machine with other work, spinning threads keep
 # each other from the cores. OpenMP reads this when torch is first imported.
@@ -29,6 +31,10 @@ def __getattr__(name: str) -> Any:
     """Imports the public names when they are first used: `import adlx` and the command's help cost nothing."""
     if name not in __all__:
         raise AttributeError(f"module adlx has no attribute {name}")
-    from adlx import api
+    from adlx import api, errors
 
-    return getattr(api, name)
+    return getattr(errors if hasattr(errors, name) else api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

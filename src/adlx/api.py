@@ -1,53 +1,166 @@
-"""The same as the commands, from Python: `adlx.train`, `adlx.open_run`, `adlx.compare`."""
+"""The same as the commands, from Python: they return what the commands print, and print nothing themselves.
 
-from collections.abc import Sequence
+Functions that train or load data have an argument `progress`: True prints what they do, line by line, on stdout.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
 
 from adlx.comparison.comparison import Comparison
+from adlx.comparison.selection import is_multirun, is_run, open_runs, search
+from adlx.errors import Interrupted, InterruptedByKeyboard, UserError
+from adlx.metrics.html import notebook_html
+from adlx.metrics.score_table import score_table, score_texts
+from adlx.reporting.terminal import verdicts
+from adlx.runs.curves import read_curves
+from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from adlx.runs.evaluate import Evaluation
+    from adlx.runs.predict import Prediction
+    from adlx.sweeps.multirun import Sweep
 
 # The bodies import late: opening a run and reading its numbers needs no torch.
 
+Words = Sequence[str]
+"""Settings as on the command line, one string each, such as `data.horizon=5`."""
+
 
 class Run(RunFolder):
-    """A run folder with the verbs of the command line. Its path is absolute: it is good wherever the program goes."""
+    """A run folder with the verbs of the command line. Its path is absolute, so it survives a change of folder."""
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        return super().open(Path(path).absolute())
+        return super().open(absolute(path))
 
-    def resume(self, overrides: Sequence[str] = ()) -> Self:
+    @property
+    def table(self) -> pd.DataFrame:
+        """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; without rows before the test.
+
+        Raises:
+            UserError: the run is of a task from a package that is not trusted.
+        """
+        return score_table(self.metrics, result_kind(self))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """What was logged in training: `step`, `epoch` and a column for each metric; NaN where it was not logged."""
+        path = self.path / "metrics.csv"
+        return read_curves(path) if path.is_file() else pd.DataFrame({"step": [], "epoch": []})
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions of the test beside their targets; see `frame` of the result class for the columns.
+
+        A forecast has a row for each window, step ahead and series, in original units. A classification has a row for
+        each sample. For images and fields, rows hold errors, and `predictions.npz` the rest.
+
+        Raises:
+            UserError: the run has not been tested, or its task is from a package that is not trusted.
+        """
+        return result_kind(self).load(self.path / "predictions.npz").frame()
+
+    def _repr_html_(self) -> str:
+        """The scores in a notebook, or the status of a run without scores."""
+        lines = [f"run: {self.path}"]
+        try:
+            kind = result_kind(self)
+            scores = self.metrics
+            texts = score_texts(scores, kind)
+            lines = [*kind.remarks(scores, self.info), *verdicts(scores, kind.metrics), *lines]
+        except UserError as error:  # the folder is shown nevertheless
+            texts, lines = None, [str(error), *lines]
+        return notebook_html(f"{self.title}: {self.status}", texts, lines)
+
+    def resume(self, overrides: Words = (), progress: bool = False) -> Self:
         """Goes on with a run that was stopped; see `adlx.runs.resume.resume`."""
         from adlx.runs.resume import resume
 
-        resume(self, overrides)
+        with called(progress):
+            resume(self, listed(overrides))
         return self
 
-    def evaluate(self, overrides: Sequence[str] = ()) -> dict[str, float]:
-        """Scores of the best checkpoint; see `adlx.runs.evaluate.evaluate`."""
-        from adlx.runs.evaluate import evaluate
+    def evaluate(self, overrides: Words = (), progress: bool = False) -> dict[str, float]:
+        """The metrics of `adlx.evaluate`."""
+        return evaluate(self, overrides, progress).metrics
 
-        return evaluate(self, overrides).metrics
-
-    def predict(self, overrides: Sequence[str] = ()) -> Any:
-        """The product of the run's task; see `adlx.runs.predict.predict`."""
-        from adlx.runs.predict import predict
-
-        return predict(self, overrides).product
+    def predict(self, overrides: Words = (), progress: bool = False) -> Any:
+        """The product of `adlx.predict`: a table of forecasts or classes, an array of images or fields."""
+        return predict(self, overrides, progress).product
 
 
-def train(words: Sequence[str]) -> Run:
+def train(words: Words, progress: bool = False) -> "Run | Sweep":
     """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
+
+    Returns:
+        the run; with `-m` among the words, the sweep: its `runs`, their `table`, and the jobs that `failed`.
 
     Raises:
         UserError: a word, a file or the data are not as they must be; nothing was written.
-        RunFailed: the run could not go on; its folder says why.
+        RunFailed: the run could not go on; its folder says why. A failed job of a sweep raises nothing.
+        KeyboardInterrupt: the user stopped it. A checkpoint is saved, and the message says how to go on.
     """
-    from adlx.runs.train import train as train_run
+    from adlx.config.hydra_command import MULTIRUN_FLAGS
 
-    run = train_run(words)
-    return Run(run.path.absolute(), run.info)
+    words = listed(words)
+    with called(progress):
+        if not {*MULTIRUN_FLAGS} & set(words):
+            from adlx.runs.train import train as train_run
+
+            return as_run(train_run(words))
+        from adlx.sweeps.multirun import run_sweep
+
+        sweep = run_sweep(words)
+        return replace(sweep, runs=[as_run(run) for run in sweep.runs])
+
+
+def evaluate(run: str | Path | RunFolder, overrides: Words = (), progress: bool = False) -> "Evaluation":
+    """Scores the best checkpoint of a run as `adlx eval RUN` does; see `adlx.runs.evaluate.evaluate`.
+
+    Args:
+        run: or the path of its folder.
+        overrides: such as `data.path=new.csv`.
+        progress: print what is done.
+
+    Returns:
+        `metrics` as in `metrics.json`, and `table`, `predictions` and `tables` as pandas.
+
+    Raises:
+        UserError: the data do not fit the run.
+    """
+    from adlx.runs.evaluate import evaluate as evaluate_run
+
+    with called(progress):
+        return evaluate_run(opened(run), listed(overrides))
+
+
+def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool = False) -> "Prediction":
+    """Makes the product of a run as `adlx predict RUN` does; see `adlx.runs.predict.predict`.
+
+    Args:
+        run: or the path of its folder.
+        overrides: such as `data.path=new.csv`, `predict.n=64`, `seed=1`.
+        progress: print what is done.
+
+    Returns:
+        the `product`, its `table` as pandas, and the `path` of the folder with its files.
+
+    Raises:
+        UserError: the data do not fit the run, or the product has no such option.
+    """
+    from adlx.runs.predict import predict as predict_run
+
+    with called(progress):
+        return predict_run(opened(run), listed(overrides))
 
 
 def open_run(path: str | Path) -> Run:
@@ -59,8 +172,117 @@ def open_run(path: str | Path) -> Run:
     return Run.open(path)
 
 
-def compare(paths: Sequence[str | Path], metric: str | None = None, reference: str | None = None) -> Comparison:
-    """Compares runs; see `adlx.comparison.compare.compare`."""
+def find_runs(folder: str | Path = "outputs") -> list[Run]:
+    """All runs in a folder, searched two levels deep, in the order in which they began; the latest is `[-1]`.
+
+    Args:
+        folder: of runs, such as `outputs` or `outputs/<model>-<data>`; or of one run, or of a sweep.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    folder = absolute(folder)
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}")
+    paths = [folder] if is_run(folder) or is_multirun(folder) else list(search(folder))
+    found = {run.path.resolve(): as_run(run) for path in paths for run in open_runs(path)}
+    return sorted(found.values(), key=lambda run: (run.info.get("created", ""), run.path))
+
+
+def compare(
+    runs: Any, metric: str | None = None, reference: str | None = None, against: str | None = None
+) -> Comparison:
+    """Compares runs as `adlx compare RUN...` does; see `adlx.comparison.compare.compare`.
+
+    Args:
+        runs: runs, sweeps, paths of their folders or of folders of runs, or lists of these. Of a sweep, the runs that
+            have finished count.
+        metric: key of `metrics.json` to sort by; None: the first headline that all runs have.
+        reference: words of the label of one configuration, to say how much lower the errors of the others are.
+        against: key of the config or of `metrics.json` with a number, to draw the metric against.
+
+    Returns:
+        `table`, a row for each configuration, best first; `details`, further tables by name; `write(FILE)`.
+
+    Raises:
+        UserError: a folder that is no run, an unfinished run, runs that do not compare.
+    """
     from adlx.comparison.compare import compare as compare_runs
 
-    return compare_runs(paths, metric, reference=reference)
+    with called(progress=False):
+        return compare_runs(list(paths_of(runs)), metric, against, reference)
+
+
+def paths_of(runs: Any) -> Iterator[Path]:
+    """The folders of runs, sweeps, paths and lists of these."""
+    from adlx.sweeps.multirun import Sweep
+
+    if isinstance(runs, str | Path):
+        yield absolute(runs)
+    elif isinstance(runs, RunFolder):
+        yield runs.path
+    elif isinstance(runs, Sweep):
+        if runs.comparison is None:
+            raise UserError(f"{runs.path}: none of its {len(runs.runs)} runs has finished")
+        yield from (run.path for run in runs.runs if run.status == "finished")
+    else:
+        for one in runs:
+            yield from paths_of(one)
+
+
+def as_run(run: RunFolder) -> Run:
+    return Run(absolute(run.path), run.info)
+
+
+def opened(run: str | Path | RunFolder) -> RunFolder:
+    return run if isinstance(run, RunFolder) else Run.open(run)
+
+
+def absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def listed(words: Words) -> list[str]:
+    """The words as a list of strings.
+
+    Raises:
+        UserError: one string, which Python would read letter by letter.
+    """
+    if isinstance(words, str):
+        raise UserError(f"{words!r} is one string; write a list of words: {words.split()}")
+    return [str(word) for word in words]
+
+
+@contextmanager
+def called(progress: bool) -> Iterator[None]:
+    """Within it, adlx prints nothing; with `progress`, the lines of its logger go to stdout, as in a command.
+
+    Raises:
+        KeyboardInterrupt: training was stopped by SIGINT.
+    """
+    loggers = {name: logging.getLogger(name) for name in ("adlx", "hydra")}
+    before = {name: (logger.level, logger.propagate) for name, logger in loggers.items()}
+    shown = loggers["adlx"]
+    handler = logging.StreamHandler(sys.stdout) if progress else logging.NullHandler()  # none: Python would print
+    shown.addHandler(handler)
+    for logger in loggers.values():
+        if logger.level == logging.NOTSET:  # the level of the root logger is for the loggers of the caller
+            logger.setLevel(NOTHING)
+    if progress:
+        shown.setLevel(logging.INFO)
+        shown.propagate = False
+    try:
+        yield
+    except Interrupted as stop:
+        if stop.signum != signal.SIGINT:
+            raise
+        raise InterruptedByKeyboard(stop.advice) from None
+    finally:
+        shown.removeHandler(handler)
+        for name, logger in loggers.items():
+            level, logger.propagate = before[name]
+            logger.setLevel(level)
+
+
+NOTHING = logging.CRITICAL + 1
+"""A level at which a logger shows nothing."""

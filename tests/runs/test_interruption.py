@@ -48,6 +48,7 @@ def test_it_stops_between_steps(small, finished, tmp_path, monkeypatch, caplog, 
         begun = signal_in(patch, call, signum)
         with pytest.raises(Interrupted) as caught:
             small()
+    assert isinstance(caught.value, KeyboardInterrupt) == (signum == signal.SIGINT)
     assert begun[-1] == call  # that step was finished, and no other begun
     assert (caught.value.exit_code, caught.value.signum, str(caught.value)) == (code, signum, signum.name)
     run = only_run(tmp_path)

@@ -10,6 +10,7 @@ from adlx.comparison.columns import CONFIDENCE
 from adlx.comparison.evidence import Evidence
 from adlx.comparison.writing import check_suffix, markdown, write_csv, write_figures, write_texts
 from adlx.metrics.declaration import Metric
+from adlx.metrics.html import notebook_html
 from adlx.metrics.tables import readable
 
 MCS_SIZE = 0.10
@@ -41,6 +42,13 @@ class Comparison:
     details: dict[str, pd.DataFrame]
     curve: pd.DataFrame | None = None
     unfinished: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.title})"
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        return notebook_html(self.title, self.texts, self.notes)
 
     @property
     def title(self) -> str:

@@ -115,6 +115,17 @@ class ClassResult(Result):
         """(N,) int, the class of the highest score."""
         return self.class_scores.argmax(axis=1)
 
+    def frame(self) -> pd.DataFrame:
+        """A row for each sample: `index`, the names of the `target` and of the `prediction`, and `score/<class>`."""
+        classes = list(self.classes)
+        columns: dict[str, Any] = {
+            "index": self.index,
+            "target": pd.Categorical.from_codes(self.label, classes),
+            "prediction": pd.Categorical.from_codes(self.prediction, classes),
+        }
+        columns |= {f"score/{name}": self.class_scores[:, place] for place, name in enumerate(classes)}
+        return pd.DataFrame(columns)
+
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         arrays = {stored: np.asarray(getattr(self, name)) for name, stored in NAMES.items()}

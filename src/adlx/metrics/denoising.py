@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from adlx.metrics.archive import reading, write
 from adlx.metrics.declaration import Metric
@@ -89,6 +90,11 @@ class DenoisingResult(Result):
                 raise ValueError(f"{field.name} has shape {shape}, asked for is {(count,)}, at least one")
         if self.samples.ndim != 4 or self.samples.dtype != np.uint8:
             raise ValueError(f"samples of shape {self.samples.shape} and {self.samples.dtype} are no images")
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each test image: `index`, its diffusion `time` and its errors; the file holds the images."""
+        names = ("index", "time", "noise_error", "image_error", "baseline_error")
+        return pd.DataFrame({name: getattr(self, name) for name in names})
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""

@@ -106,6 +106,23 @@ class FieldResult(Result):
             if values is not None and values.shape != (*shape[:2], 2):
                 raise ValueError(f"{name} has shape {values.shape}, asked for is {(*shape[:2], 2)}")
 
+    def frame(self) -> pd.DataFrame:
+        """A row for each trajectory, time step and field: `index`, `step`, `field` and mean squared errors over space.
+
+        `step` counts the time steps of the trajectory from 0. Errors are in units of the field, squared;
+        `variance` and `power` are those of the truth, which the scores divide by.
+        """
+        samples, steps, count = self.error.shape
+        columns: dict[str, Any] = {
+            "index": np.repeat(self.index, steps * count),
+            "step": np.tile(np.repeat(np.arange(self.start, self.start + steps), count), samples),
+            "field": pd.Categorical.from_codes(np.tile(np.arange(count), samples * steps), list(self.names)),
+        }
+        for name in ("error", "onestep_error", "baseline_error", "variance", "power"):
+            if (values := getattr(self, name)) is not None:
+                columns[name] = values.ravel()
+        return pd.DataFrame(columns)
+
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         write(path, {name: np.asarray(value) for name, value in vars(self).items() if value is not None})

@@ -128,6 +128,26 @@ class ForecastResult(Forecasts, Result):
         table |= self._pvalue("test/dm_pvalue", window_losses(self), naive_window_losses(self))
         return table if self.quantiles is None else table | self.quantile_scores()
 
+    def frame(self) -> pd.DataFrame:
+        """A row for each window, step ahead and series: `origin`, `step`, `series`, `target`, `prediction`, `baseline`.
+
+        `origin` is the time (UTC) of the last value before the forecast, and `step` counts from 1. Values are in
+        original units. With quantiles there is a column for each level, such as `quantile_0.1`.
+        """
+        windows, horizon, count = self.target.shape
+        columns: dict[str, Any] = {
+            "origin": np.repeat(self.origin, horizon * count),
+            "step": np.tile(np.repeat(np.arange(1, horizon + 1), count), windows),
+            "series": pd.Categorical.from_codes(np.tile(np.arange(count), windows * horizon), list(self.series)),
+            "target": self.target.ravel(),
+            "prediction": self.prediction.ravel(),
+            "baseline": self.naive.ravel(),
+        }
+        if self.quantiles is not None:
+            for place, level in enumerate(self.quantiles.levels):
+                columns[f"quantile_{level:g}"] = self.quantiles.values[..., place].ravel()
+        return pd.DataFrame(columns)
+
     def quantile_scores(self) -> dict[str, float]:
         """Scores of the quantiles and of those of the naive forecast.
 

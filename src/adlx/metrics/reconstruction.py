@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from adlx.metrics.archive import reading, write
 from adlx.metrics.declaration import Metric
@@ -80,6 +81,10 @@ class ReconstructionResult(Result):
         kinds = self.originals.dtype, self.reconstructions.dtype
         if self.originals.ndim != 4 or len(self.originals) > images or kinds != (np.uint8, np.uint8):
             raise ValueError(f"originals of shape {self.originals.shape}, of {images} images; dtypes {kinds}")
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each image: `index` and mean squared errors; the file holds codes and images."""
+        return pd.DataFrame({name: getattr(self, name) for name in ("index", "error", "baseline_error")})
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""

@@ -46,6 +46,16 @@ class Result:
         """The numbers of `metrics.json`, flat: each is declared in `metrics`, as itself or as a baseline."""
         raise NotImplementedError
 
+    def frame(self) -> pd.DataFrame:
+        """The predictions beside their targets as a table, here a row for each sample.
+
+        A subclass overrides this where its arrays have more dimensions. Here the columns are those fields of the
+        dataclass that hold one value for each sample, as the first array field does.
+        """
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray) and value.ndim}
+        samples = len(next(iter(arrays.values()), ()))
+        return pd.DataFrame({name: value for name, value in arrays.items() if value.shape == (samples,)})
+
     @classmethod
     def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
         """Sentences that belong under the table of a run.

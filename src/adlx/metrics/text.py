@@ -36,9 +36,12 @@ def number(value: float | None, digits: int = 4) -> str:
     """A few significant digits for a table or a sentence, without trailing zeros: 0.5, 0.1235, 9.90e-04, 123,457."""
     if value is None or math.isnan(value):
         return "-"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}"
-    return f"{value:.2e}" if abs(value) < 1e-3 else f"{value:,.0f}"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-3:
+        return f"{value:.2e}"
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e" in text else text  # `g` writes 31,520 as 3.152e+04
 
 
 def signed(value: float) -> str:

@@ -9,8 +9,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from adlx.metrics.declaration import ROW, Metric, find
+from adlx.metrics.declaration import Metric, find
 from adlx.metrics.result import Result
+from adlx.metrics.score_table import score_texts
 from adlx.metrics.tables import readable
 from adlx.metrics.training import TRAINING
 from adlx.runs.declarations import result_kind
@@ -44,20 +45,11 @@ def frame_table(frame: pd.DataFrame, title: str) -> Table:
 
 
 def results_table(scores: dict[str, float], kind: type[Result], title: str) -> Table:
-    """A row for each metric that is declared to have one, beside its baseline and its skill; wholes before parts.
-
-    Parts that have a table of their own are left out.
-    """
-    table = blank_table(title, ROW)
-    rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
-    for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):
-        if not metric.in_table or (part and metric.parts in kind.tables_by):
-            continue
-        metric = metric.of_part(part) if part else metric
-        baseline = scores.get(metric.baseline) if metric.baseline else None
-        skill = scores.get(metric.skill) if metric.skill else None
-        cells = (metric.write(scores[key]), metric.write(baseline), "" if skill is None else f"{skill:+.4f}")
-        table.add_row(metric.name, *cells)
+    """A row for each metric that is declared to have one, see `score_rows`."""
+    texts = score_texts(scores, kind)
+    table = blank_table(title, list(texts.columns))
+    for row in texts.itertuples(index=False):
+        table.add_row(*row)
     return table
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from adlx.atomic import replacing
+from adlx.metrics.html import notebook_html
 from adlx.metrics.result import Result
+from adlx.metrics.score_table import score_table, score_texts
 from adlx.runs.folder import RunFolder, new_folder, write_json, write_yaml
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
@@ -37,6 +39,25 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
     tested: str
     simulated: bool
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`."""
+        return score_table(self.metrics, self.result)
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The test predictions beside their targets; the docstring of `frame` of the result says the columns."""
+        return self.result.load(self.path / "predictions.npz").frame()
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.title}, {str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        remarks = self.result.remarks(self.metrics, self.notes)
+        texts = score_texts(self.metrics, self.result)
+        return notebook_html(f"{self.title}: test", texts, [*remarks, self.tested, f"evaluation: {self.path}"])
 
 
 def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:

@@ -7,14 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-
-class Interrupted(BaseException):
-    """A signal asked the run to stop. Not an Exception: nothing between here and the command should catch it."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
-        self.exit_code = 128 + signum
+from adlx.errors import Interrupted
 
 
 class _StopHere(pl.Callback):

@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import OmegaConf
-from pandas.api.types import is_numeric_dtype
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from adlx.atomic import replacing
-from adlx.errors import UserError
 from adlx.metrics.training import TRAINING
+from adlx.runs.curves import read_curves
 from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder, is_main_process
 from adlx.runs.settings import flatten
@@ -75,23 +74,6 @@ class Curves(Logger):
 
 def _short(value: Any) -> Any:
     return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
-
-
-def read_curves(path: Path) -> pd.DataFrame:
-    """Reads `metrics.csv`; a last line cut short by a kill is left out.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        table = pd.read_csv(io.StringIO(whole), float_precision="round_trip")
-    except (OSError, ValueError) as error:  # pandas raises subclasses of ValueError
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    if list(table.columns[:2]) != ["step", "epoch"] or not (table.empty or all(map(is_numeric_dtype, table.dtypes))):
-        raise UserError(f"{path} is damaged: it must have the columns step, epoch and one of numbers for each metric")
-    return table
 
 
 class TensorBoard(TensorBoardLogger):

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import pandas as pd
 from omegaconf import OmegaConf
 
 from adlx.config.nearest import nearest
 from adlx.config.values import describe, fits
 from adlx.errors import UserError
+from adlx.metrics.html import notebook_html
+from adlx.metrics.tables import readable
 from adlx.runs.folder import RunFolder, new_folder
 from adlx.runs.trained import open_trained
 from adlx.tasks.task import Task
@@ -35,6 +38,24 @@ class Prediction:
     @property
     def files(self) -> list[str]:
         return sorted(file.name for file in self.path.iterdir())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The product where it is a table; else the files that hold it: columns `file`, `bytes`."""
+        if isinstance(self.product, pd.DataFrame):
+            return self.product
+        return pd.DataFrame({"file": self.files, "bytes": [(self.path / name).stat().st_size for name in self.files]})
+
+    def __repr__(self) -> str:
+        return f"Prediction({', '.join(self.files)} in {str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        frame = self.table if isinstance(self.table.index, pd.RangeIndex) else self.table.reset_index()
+        lines = [f"predict: {self.path}"]
+        if self.simulated:
+            lines.insert(0, "data: simulated")
+        return notebook_html("prediction", readable(frame), lines)
 
 
 def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:

@@ -57,7 +57,9 @@ class Unprofiled(PassThroughProfiler):
 
 
 def progress() -> pl.Callback:
-    return RichProgressBar(refresh_rate=20, leave=False) if sys.stdout.isatty() else PlainProgress()
+    """A bar on a terminal, unless the lines of the `adlx` logger are not shown either."""
+    is_shown = sys.stdout.isatty() and log.isEnabledFor(logging.INFO)
+    return RichProgressBar(refresh_rate=20, leave=False) if is_shown else PlainProgress()
 
 
 def quiet_lightning() -> None:

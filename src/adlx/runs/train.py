@@ -15,13 +15,13 @@ from adlx.config.compose import Composition, compose
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
-from adlx.errors import RunFailed, UserError
+from adlx.errors import Interrupted, RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
 from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
 from adlx.runs.finish import finish
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked
-from adlx.runs.interruption import Interrupted, Interruptible
+from adlx.runs.interruption import Interruptible
 from adlx.runs.parts import identify_parts
 from adlx.runs.processes import FOLDER_VARIABLE, leave_processes, own_environment
 from adlx.runs.progress import quiet_lightning
@@ -157,7 +157,8 @@ def recorded(run: RunFolder) -> Iterator[None]:
         yield
     except Interrupted as stop:
         run.update(status="interrupted", reason=str(stop))
-        log.info(f"stopped by {stop}; go on with: adlx resume {run.path}")
+        stop.advice = f"go on with: adlx resume {run.path}"
+        log.info(stop.line)
         raise
     except BaseException as error:
         run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])

@@ -4,7 +4,6 @@ The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json
 (the run folder of job N and how it went), `summary.csv` and `summary.png`.
 """
 
-import html
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from adlx.config.hydra_errors import readable_errors
 from adlx.config.hydra_internals import grid_jobs
 from adlx.config.words import quote, split, unquote
 from adlx.errors import RunFailed, UserError
+from adlx.metrics.html import notebook_html
 from adlx.reporting.terminal import brief
 from adlx.runs.folder import RunFolder, new_folder
 from adlx.runs.jobs import entries, record
@@ -64,12 +64,15 @@ class Sweep:
         items = self.failed.items()
         return [f"job {number} ({' '.join(job['overrides'])}) failed: {job['error']}" for number, job in items]
 
+    def __repr__(self) -> str:
+        return f"Sweep({str(self.path)!r}, {len(self.runs)} runs, {len(self.failed)} failed)"
+
     def _repr_html_(self) -> str:
         """The table in a notebook, and the jobs that failed."""
-        title = "" if self.comparison is None else f"<p>{html.escape(self.comparison.title)}</p>"
-        table = "" if self.comparison is None else self.comparison.texts.to_html(index=False)
-        lines = [*self.failure_lines(), f"multirun: {self.path}"]
-        return title + table + "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+        title, texts, notes = f"sweep of {len(self.runs)} runs", None, []
+        if self.comparison is not None:
+            title, texts, notes = self.comparison.title, self.comparison.texts, self.comparison.notes
+        return notebook_html(title, texts, [*notes, *self.failure_lines(), f"multirun: {self.path}"])
 
 
 def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief) -> Sweep:

@@ -1,0 +1,48 @@
+"""The scores of a test as a table: a row for each metric, with its baseline and its skill."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from adlx.metrics.declaration import ROW, Metric, find
+from adlx.metrics.result import Result
+from adlx.metrics.text import signed
+
+Row = tuple[Metric, float, float | None, float | None]
+"""A metric and the scores of the model, of the baseline, and the skill; None where there is none."""
+
+
+def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
+    """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; NaN where there is none.
+
+    Args:
+        scores: what `metrics.json` holds.
+        kind: of the result that has these scores.
+    """
+    rows = [(metric.name, model, baseline, skill) for metric, model, baseline, skill in score_rows(scores, kind)]
+    table = pd.DataFrame(rows, columns=list(ROW))
+    return table.astype(dict.fromkeys(ROW[1:], float))
+
+
+def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
+    """The same for a person to read, with few digits."""
+    rows = [
+        (metric.name, metric.write(model), metric.write(baseline), "" if skill is None else signed(skill))
+        for metric, model, baseline, skill in score_rows(scores, kind)
+    ]
+    return pd.DataFrame(rows, columns=list(ROW))
+
+
+def score_rows(scores: dict[str, float], kind: type[Result]) -> Iterator[Row]:
+    """A row for each metric that is declared to have one; those of the whole come before those of parts.
+
+    Parts that have a table of their own are left out.
+    """
+    rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
+    for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):
+        if not metric.in_table or (part and metric.parts in kind.tables_by):
+            continue
+        metric = metric.of_part(part) if part else metric
+        baseline = scores.get(metric.baseline) if metric.baseline else None
+        skill = scores.get(metric.skill) if metric.skill else None
+        yield metric, scores[key], baseline, skill
