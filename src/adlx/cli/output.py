@@ -44,7 +44,9 @@ class Lines(logging.StreamHandler):
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:
-        raise
+        if isinstance(sys.exception(), OSError):
+            raise
+        super().handleError(record)
 
 
 def protect_output() -> None:
