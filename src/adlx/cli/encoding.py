@@ -1,6 +1,7 @@
 """Output to terminals, pipes and files whose encoding lacks characters that are printed, such as ASCII."""
 
 import codecs
+import io
 import sys
 
 HANDLER = "adlx.replace"
@@ -36,7 +37,7 @@ def print_any_character() -> None:
     """
     codecs.register_error(HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
 
 
