@@ -4,7 +4,9 @@ import pytest
 from user_errors import user_error_of
 
 import adlx
+from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
+from adlx.runs.folder import check_output_dir
 from adlx.tasks.forecast import Forecast
 
 
@@ -54,6 +56,42 @@ def test_settings_that_a_task_refuses(tmp_path):
     line = "task.kid_features=trained needs images of at least two classes; choose random or auto"
     assert user_error_of(adlx.train, [*words, *quiet, "data.digits=[3]", "task.kid_features=trained"]) == line
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("{file}", "output_dir={file} cannot be used: it is not a folder; choose another output_dir"),
+        ("{file}/x/y", "output_dir={file}/x/y cannot be used: {file} is not a folder; choose another output_dir"),
+        ("/proc/runs", "output_dir=/proc/runs cannot be used: no folder can be made in /proc (No such file"),
+        ("", "output_dir is empty: give the folder in which run folders are made, such as outputs"),
+        ("/" + 300 * "x", "output_dir=/" + 300 * "x" + " is not the path of a folder: File name too long"),
+    ],
+)
+def test_an_output_dir_that_cannot_be_used_is_refused_before_data_are_read(output, line, small, tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(DataModule, "setup", None)  # a call would fail
+    refused = user_error_of(small, f"output_dir={output.format(file=file)}")
+    assert refused.startswith(line.format(file=file))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    """As for a user who does not own it."""
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("adlx.runs.folder.tempfile.mkdtemp", refuse)
+    line = f"output_dir={tmp_path}/new cannot be used: no folder can be made in {tmp_path} (Permission denied); "
+    assert user_error_of(check_output_dir, f"{tmp_path}/new") == line + "choose another one"
+
+
+def test_an_output_dir_that_can_be_used_stays_as_it_is(tmp_path):
+    check_output_dir(str(tmp_path / "new" / "deep"))
+    check_output_dir(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_runs_of_the_same_name_stay(small, tmp_path, monkeypatch):

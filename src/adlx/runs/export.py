@@ -8,7 +8,7 @@ from adlx.errors import UserError
 from adlx.models.lora import adapters
 from adlx.models.lora_peft import to_peft
 from adlx.runs.checkpoints import AtomicCheckpointIO, load_checkpoint
-from adlx.runs.folder import RunFolder, new_folder, write_json
+from adlx.runs.folder import RunFolder, new_folder_in_run, write_json
 from adlx.runs.restore import restore_model
 
 KEPT = ("metrics.json", "metrics.csv", "predictions.npz")
@@ -72,10 +72,12 @@ def export_peft(run: RunFolder, out: str | Path | None = None, base: str | None 
 
 def _new_export_folder(run: RunFolder, out: str | Path | None) -> Path:
     if out is None:
-        return new_folder(run.path / "exports")
+        return new_folder_in_run(run, "exports")
     path = Path(out)
     try:
         path.mkdir(parents=True)
     except FileExistsError:
         raise UserError(f"--out {path} exists already") from None
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be made: {error.strerror}; choose another folder") from None
     return path

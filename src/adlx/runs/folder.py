@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -183,19 +184,60 @@ def is_main_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK"))
 
 
-def new_folder(parent: Path) -> Path:
-    """A folder that no other process got, even one started in the same instant."""
+def check_output_dir(path: str) -> None:
+    """Tries whether folders can be made in `output_dir`, and leaves nothing behind.
+
+    Raises:
+        UserError: it is empty, a file, or in a folder that cannot be written.
+    """
+    if not path:
+        raise UserError("output_dir is empty: give the folder in which run folders are made, such as outputs")
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(path)
+        folder.lstat()
+        existing = folder
+    except (FileNotFoundError, NotADirectoryError):
+        existing = next(parent for parent in folder.parents if parent.exists())
+    except (OSError, ValueError) as error:
+        raise UserError(f"output_dir={path} is not the path of a folder: {_reason(error)}") from None
+    if not existing.is_dir():
+        where = f"{existing} is" if existing != folder else "it is"
+        raise UserError(f"output_dir={path} cannot be used: {where} not a folder; choose another output_dir")
+    try:
+        Path(tempfile.mkdtemp(prefix=".adlx-", dir=existing)).rmdir()
     except OSError as error:
-        raise UserError(f"cannot make the folder {parent}: {error.strerror}; choose another output_dir") from None
+        reason = f"no folder can be made in {existing} ({_reason(error)})"
+        raise UserError(f"output_dir={path} cannot be used: {reason}; choose another one") from None
+
+
+def new_folder(parent: Path, advice: str = "choose another output_dir") -> Path:
+    """Makes a folder that no other process got, even one started in the same instant.
+
+    Args:
+        parent: the folder to make it in.
+        advice: what the user can do if that is impossible.
+    """
     while True:
         path = parent / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
         try:
+            parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
         except FileExistsError:
-            continue
+            if parent.is_dir():
+                continue
+            raise UserError(f"cannot make the folder {parent}: it is a file; {advice}") from None
+        except OSError as error:
+            raise UserError(f"cannot make the folder {parent}: {_reason(error)}; {advice}") from None
         return path
+
+
+def new_folder_in_run(run: RunFolder, name: str) -> Path:
+    """Makes a new folder for a product of a run, in `name` inside its folder."""
+    return new_folder(run.path / name, "copy the run to a folder that you can write")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_yaml(path: Path, config: dict[str, Any]) -> None:

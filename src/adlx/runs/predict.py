@@ -14,7 +14,7 @@ from adlx.config.values import describe, fits
 from adlx.errors import UserError
 from adlx.metrics.html import notebook_html
 from adlx.metrics.tables import readable
-from adlx.runs.folder import RunFolder, new_folder
+from adlx.runs.folder import RunFolder, new_folder_in_run
 from adlx.runs.trained import open_trained
 from adlx.tasks.task import Task
 
@@ -71,7 +71,7 @@ def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:
     own = [word for word in words if word.startswith(("predict.", "seed="))]
     trained = open_trained(run, [word for word in words if word not in own], "predict")
     options = product_options(trained.task, own)
-    path = new_folder(run.path / "predict")
+    path = new_folder_in_run(run, "predict")
     try:
         product = trained.task.predict_into(path, trained.data, trained.title, **options)
     except UserError:

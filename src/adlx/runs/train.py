@@ -19,7 +19,7 @@ from adlx.errors import Interrupted, RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
 from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
 from adlx.runs.finish import finish
-from adlx.runs.folder import RunFolder
+from adlx.runs.folder import RunFolder, check_output_dir
 from adlx.runs.groups import checked
 from adlx.runs.interruption import Interruptible
 from adlx.runs.parts import identify_parts
@@ -83,6 +83,7 @@ def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task
 def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
     """The checked config of a new run and its data, not loaded; finds the mistakes that need no data."""
     config = prepare(composition)
+    check_output_dir(config.plain["output_dir"])
     quiet_lightning()
     data = build_data(config)
     check_pair(config, data)
