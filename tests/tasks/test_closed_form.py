@@ -276,7 +276,10 @@ def test_errors_are_one_line(train, tmp_path):
     cases = {
         ("loss=mae",): "loss: an ELM minimizes the squared error and needs loss=mse, not L1Loss",
         ("loss=cross_entropy",): "loss: an ELM minimizes the squared error and needs loss=mse, not CrossEntropyLoss",
-        ("finetune=full", first): "finetune: ELM is solved, not trained; it starts from nothing",
+        (
+            "finetune=full",
+            first,
+        ): "finetune: ELM is solved in closed form and starts from no other run: leave finetune out",
         ("model.field=9",): "model.field=9: from 1 to 4, or null for the whole input",
         ("task.alpha=0",): "task.alpha=0.0: must be above 0, or auto; for no penalty use model.readout=none",
         ("task.alpha=-1.5",): "task.alpha=-1.5: must be above 0, or auto; for no penalty use model.readout=none",

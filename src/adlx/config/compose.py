@@ -60,12 +60,14 @@ class Composition:
         choices: the option chosen in each group, such as `{"model": "NAME"}`.
         overrides: the words of the command line.
         folders: where config files were looked for.
+        missing: required keys that nothing sets, see `require_values`.
     """
 
     config: dict[str, Any]
     choices: dict[str, str]
     overrides: list[str]
     folders: list[Path]
+    missing: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -80,6 +82,11 @@ class Composition:
     @property
     def name(self) -> str:
         return f"{self.choices['model']}-{self.choices['data']}"
+
+    def require_values(self) -> None:
+        """Raises UserError for a required key that nothing sets, once the choices are known to fit together."""
+        for key in self.missing:
+            raise UserError(f"{key} is required: add {key}=VALUE")
 
     def origin(self, key: str) -> str:
         """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
@@ -162,19 +169,26 @@ def _composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
         return hydra_compose("train", overrides=words, return_hydra_config=True)
 
 
-def compose(words: Sequence[str]) -> Composition:
+def compose(words: Sequence[str], complete: bool = True) -> Composition:
     """Composes the config that `adlx train WORDS...` would run, `--config-dir DIR` included.
+
+    Args:
+        words: of the command line.
+        complete: refuse a config that lacks a required key; False: the caller does, by `require_values`.
 
     Raises:
         UserError: an unknown choice or key, a value that cannot be read, a missing mandatory one.
     """
     others, folders = split_config_dirs(words)
     with readable_errors(others, folders):
-        return composition(_composed(for_hydra(others, folders), folders), others)
+        made = composition(_composed(for_hydra(others, folders), folders), others)
+    if complete:
+        made.require_values()
+    return made
 
 
 def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composition:
-    """Plain data of a composed Hydra config.
+    """Plain data of a composed Hydra config, which may lack required keys.
 
     Args:
         cfg: with its `hydra` node, or while Hydra runs a job.
@@ -182,21 +196,21 @@ def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composit
     """
     hydra = cfg.hydra if "hydra" in cfg else HydraConfig.get()
     choices = {str(key): str(choice) for key, choice in hydra.runtime.choices.items() if choice}
-    tree = {}
+    tree: dict[str, Any] = {}
+    missing: list[str] = []
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not chosen: add {key}=NAME, one of {', '.join(options(key))}")
         value = cfg[key]
         if OmegaConf.is_config(value):
-            for missing in sorted(OmegaConf.missing_keys(value)):
-                full = missing if missing.startswith(f"{key}.") else f"{key}.{missing}"
-                raise UserError(f"{full} is required: add {full}=VALUE")
+            names = sorted(OmegaConf.missing_keys(value))
+            missing += [name if name.startswith(f"{key}.") else f"{key}.{name}" for name in names]
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     if words is None:
         words = [as_typed(word) for word in hydra.overrides.task]
     typed = [word.removeprefix("++") for word in words if not split(word)[1].startswith("hydra.")]
-    made = Composition(tree, chosen, typed, file_folders(hydra))
+    made = Composition(tree, chosen, typed, file_folders(hydra), tuple(missing))
     for key in cfg:
         if key not in ROOT_KEYS and key != "hydra":
             raise UserError(_unknown_key(str(key), made))

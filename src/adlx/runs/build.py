@@ -7,9 +7,11 @@ import pytorch_lightning as pl
 from torch import nn
 
 from adlx.config.nodes import CheckedConfig, Node, Part
+from adlx.config.targets import resolve
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.folder import RunFolder
+from adlx.runs.groups import GROUPS
 from adlx.specs import Spec, describe_spec
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
@@ -44,9 +46,19 @@ def _pinned(data: DataModule, run: RunFolder) -> dict[str, Any]:
     return pinned
 
 
-def check_pair(config: CheckedConfig, data: DataModule) -> None:
-    """Raises UserError where task, model and data do not go together; needs nothing loaded."""
-    task, model = config.task.target, config.model.target
+def check_pair(config: dict[str, Any]) -> None:
+    """Raises UserError where task, model and data never go together; comes before any other check of their keys.
+
+    Args:
+        config: plain and not checked yet, so that a pair that never fits is refused before a missing key of it.
+    """
+    nodes = {name: config[name] for name in ("task", "model", "data")}
+    if not all(isinstance(node, dict) for node in nodes.values()):
+        return  # the check of the config says so
+    kinds: dict[str, Any] = {
+        name: resolve(node.get("_target_"), GROUPS[name].kind, name) for name, node in nodes.items()
+    }
+    task, model, data = kinds["task"], kinds["model"], kinds["data"]
     if not issubclass(model, task.model_kind):
         raise UserError(
             f"task and model do not fit: {task.__name__} trains a {task.model_kind.__name__}, and {model.__name__} is "
@@ -55,15 +67,17 @@ def check_pair(config: CheckedConfig, data: DataModule) -> None:
     if not issubclass(spec_kind(data), task.spec_kind):
         raise UserError(
             f"model and data do not fit: {model.__name__} is for {describe_spec(task.spec_kind)}, and "
-            f"{type(data).__name__} gives {describe_spec(spec_kind(data))}"
+            f"{data.__name__} gives {describe_spec(spec_kind(data))}"
         )
-    if config.finetune and not task.follows_gradient:
-        raise UserError(f"finetune: {model.__name__} is solved, not trained; it starts from nothing")
+    if config["finetune"] and not task.follows_gradient:
+        raise UserError(
+            f"finetune: {model.__name__} is solved in closed form and starts from no other run: leave finetune out"
+        )
 
 
-def spec_kind(data: DataModule) -> type[Spec]:
-    """The kind of spec that data have, known before they are loaded."""
-    return get_type_hints(type(data).spec.fget)["return"]
+def spec_kind(data: type[DataModule]) -> type[Spec]:
+    """The class of the spec of a data module, known before it is built."""
+    return get_type_hints(data.spec.fget)["return"]  # type: ignore[attr-defined]
 
 
 def build_loss(config: CheckedConfig) -> nn.Module:

@@ -45,9 +45,9 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
     config = checked_stored(plain, run.path / "config.yaml", {word.split("=")[0] for word in words})
+    check_pair(config.plain)
     quiet_lightning()
     data = build_data(config, run)
-    check_pair(config, data)
     data.setup("fit")
     data.check_training_part()
     if run.last.is_file():

@@ -48,7 +48,7 @@ def train(words: Sequence[str]) -> RunFolder:
         UserError: a word, a file or the data are not as they must be; nothing was written.
         RunFailed: the run could not go on; its folder says why.
     """
-    return start(compose(words))
+    return start(compose(words, complete=False))
 
 
 def start(composition: Composition, created: Notify = ignore, tested: Notify = ignore) -> RunFolder:
@@ -85,9 +85,7 @@ def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
     config = prepare(composition)
     check_output_dir(config.plain["output_dir"])
     quiet_lightning()
-    data = build_data(config)
-    check_pair(config, data)
-    return config, data
+    return config, build_data(config)
 
 
 def prepare(composition: Composition) -> CheckedConfig:
@@ -95,6 +93,8 @@ def prepare(composition: Composition) -> CheckedConfig:
     plain = composition.config
     # Only what the user typed is stored: a config file may name packages, too.
     trust(plain["allow"], store=any(word.lstrip("+").startswith("allow=") for word in composition.overrides))
+    check_pair(plain)
+    composition.require_values()
     config = checked(plain, composition.origin)
     if config.finetune is None:
         return config

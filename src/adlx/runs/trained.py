@@ -64,10 +64,10 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     own_data = all(key in views or not key.startswith("data") for key in touched)
     data = build_data(config, run if own_data else None)
     data.expected_spec = spec_from(card_of(checkpoint, run.checkpoint)["spec"], run.checkpoint)
-    if type(data.expected_spec) is not spec_kind(data):
+    if type(data.expected_spec) is not spec_kind(type(data)):
         raise UserError(
             f"{run.path} is for {describe_spec(type(data.expected_spec))}, and {type(data).__name__} gives "
-            f"{describe_spec(spec_kind(data))}"
+            f"{describe_spec(spec_kind(type(data)))}"
         )
     if stage == "test":
         data.setup(stage)

@@ -29,7 +29,7 @@ def check_jobs(jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> list[C
     compositions: list[Composition] = []
 
     def compose_and_check(job: Sequence[str]) -> None:
-        composition = compose([*config_dir_words(folders), *job])
+        composition = compose([*config_dir_words(folders), *job], complete=False)
         check_run(composition)
         compositions.append(composition)
 
