@@ -13,7 +13,7 @@ ROOT = Path(adlx.__file__).parent
 TIERS = (
     ("__main__",),
     ("cli",),
-    ("__init__", "api"),
+    ("__init__", "api", "api_output"),
     ("sweeps",),
     ("comparison", "reporting"),
     ("runs",),

@@ -3,20 +3,17 @@
 Functions that train or load data have an argument `progress`: True prints what they do, line by line, on stdout.
 """
 
-import logging
-import signal
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from adlx.api_output import called, import_lightning
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.selection import is_multirun, is_run, open_runs, search
-from adlx.errors import Interrupted, InterruptedByKeyboard, UserError
+from adlx.errors import UserError
 from adlx.metrics.html import notebook_html
 from adlx.metrics.score_table import score_table, score_texts
 from adlx.reporting.terminal import verdicts
@@ -83,9 +80,10 @@ class Run(RunFolder):
 
     def resume(self, overrides: Words = (), progress: bool = False) -> Self:
         """Goes on with a run that was stopped; see `adlx.runs.resume.resume`."""
-        from adlx.runs.resume import resume
-
         with called(progress):
+            import_lightning()
+            from adlx.runs.resume import resume
+
             resume(self, listed(overrides))
         return self
 
@@ -113,6 +111,7 @@ def train(words: Words, progress: bool = False) -> "Run | Sweep":
 
     words = listed(words)
     with called(progress):
+        import_lightning()
         if not {*MULTIRUN_FLAGS} & set(words):
             from adlx.runs.train import train as train_run
 
@@ -137,9 +136,10 @@ def evaluate(run: str | Path | RunFolder, overrides: Words = (), progress: bool 
     Raises:
         UserError: the data do not fit the run.
     """
-    from adlx.runs.evaluate import evaluate as evaluate_run
-
     with called(progress):
+        import_lightning()
+        from adlx.runs.evaluate import evaluate as evaluate_run
+
         return evaluate_run(opened(run), listed(overrides))
 
 
@@ -157,9 +157,10 @@ def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool =
     Raises:
         UserError: the data do not fit the run, or the product has no such option.
     """
-    from adlx.runs.predict import predict as predict_run
-
     with called(progress):
+        import_lightning()
+        from adlx.runs.predict import predict as predict_run
+
         return predict_run(opened(run), listed(overrides))
 
 
@@ -207,9 +208,9 @@ def compare(
     Raises:
         UserError: a folder that is no run, an unfinished run, runs that do not compare.
     """
-    from adlx.comparison.compare import compare as compare_runs
+    with called():
+        from adlx.comparison.compare import compare as compare_runs
 
-    with called(progress=False):
         return compare_runs(list(paths_of(runs)), metric, against, reference)
 
 
@@ -251,38 +252,3 @@ def listed(words: Words) -> list[str]:
     if isinstance(words, str):
         raise UserError(f"{words!r} is one string; write a list of words: {words.split()}")
     return [str(word) for word in words]
-
-
-@contextmanager
-def called(progress: bool) -> Iterator[None]:
-    """Within it, adlx prints nothing; with `progress`, the lines of its logger go to stdout, as in a command.
-
-    Raises:
-        KeyboardInterrupt: training was stopped by SIGINT.
-    """
-    loggers = {name: logging.getLogger(name) for name in ("adlx", "hydra")}
-    before = {name: (logger.level, logger.propagate) for name, logger in loggers.items()}
-    shown = loggers["adlx"]
-    handler = logging.StreamHandler(sys.stdout) if progress else logging.NullHandler()  # none: Python would print
-    shown.addHandler(handler)
-    for logger in loggers.values():
-        if logger.level == logging.NOTSET:  # the level of the root logger is for the loggers of the caller
-            logger.setLevel(NOTHING)
-    if progress:
-        shown.setLevel(logging.INFO)
-        shown.propagate = False
-    try:
-        yield
-    except Interrupted as stop:
-        if stop.signum != signal.SIGINT:
-            raise
-        raise InterruptedByKeyboard(stop.advice) from None
-    finally:
-        shown.removeHandler(handler)
-        for name, logger in loggers.items():
-            level, logger.propagate = before[name]
-            logger.setLevel(level)
-
-
-NOTHING = logging.CRITICAL + 1
-"""A level at which a logger shows nothing."""
