@@ -20,7 +20,7 @@ TIERS = (
     ("config", "tasks", "data"),
     ("models", "metrics", "figures"),
     ("specs",),
-    ("atomic", "caching", "cpus", "paths"),
+    ("atomic", "caching", "cpus", "paths", "ranges"),
     ("errors",),
 )
 """Tiers from top to bottom: a module may import from its own tier and from lower tiers."""

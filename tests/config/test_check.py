@@ -76,7 +76,7 @@ def refusal(*words: str) -> str:
         ),
         (
             ["trainer.threads=few"],
-            'trainer.threads="few" on the command line (trainer.threads=few) must be auto or int',
+            'trainer.threads="few" on the command line (trainer.threads=few) must be auto or int (at least 1)',
         ),
         (
             ["callbacks.checkpoint.mode=least"],
@@ -174,7 +174,7 @@ SEQ2SEQ = FORECAST + "_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
             "experiment/mine.yaml",
             "# @package _global_\ntrainer: {max_epochs: soon}\n",
             ["experiment=mine"],
-            'trainer.max_epochs="soon" in experiment/mine.yaml must be int or null',
+            'trainer.max_epochs="soon" in experiment/mine.yaml must be int (at least 1) or null',
         ),
     ],
 )

@@ -125,11 +125,6 @@ def test_words_that_make_no_config(words, line):
     assert refusal(*words) == line
 
 
-def test_a_seed_that_is_no_number():
-    line = "seed: Value 'one' of type 'str' could not be converted to Integer"
-    assert refusal("model=naive", "data=fx", "seed=one") == line
-
-
 @pytest.mark.parametrize("name", ["a b", "it's (1)", "a,b", "a=b", "j\u00f6rg", "a[1]", 'a"b'])
 def test_a_folder_of_any_name_is_looked_into(name, tmp_path):
     folder = tmp_path / name

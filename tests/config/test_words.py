@@ -127,8 +127,8 @@ def test_hydra_reads_a_quoted_text_unchanged(text):
         (["--model", "seq2seq"], "--model seq2seq: settings are written without dashes: model=seq2seq"),
         (["-model=seq2seq"], "-model=seq2seq: settings are written without dashes: model=seq2seq"),
         (["--epochs", "3"], "--epochs 3: settings are written without dashes: trainer.max_epochs=3"),
-        (["seed=-1"], "seed=-1 on the command line (seed=-1) must be from 0 to 4294967295"),
-        (["seed=4294967296"], "seed=4294967296 on the command line (seed=4294967296) must be from 0 to 4294967295"),
+        (["seed=-1"], "seed=-1 on the command line (seed=-1) must be int (0 to 4294967295)"),
+        (["seed=4294967296"], "seed=4294967296 on the command line (seed=4294967296) must be int (0 to 4294967295)"),
         (["output_dir=a${b}"], "output_dir=a${b}: a path must not contain ${"),
     ],
 )

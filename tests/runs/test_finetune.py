@@ -181,9 +181,15 @@ def test_what_cannot_begin(strategy, words, line, small, encoder, tmp_path):
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("finetune.rank=0", "finetune.rank=0: must be at least 1"),
-        ("finetune.alpha=-1", "finetune.alpha=-1.0: must be above 0"),
-        ("finetune.dropout=1", "finetune.dropout=1.0: must be from 0 to below 1"),
+        ("finetune.rank=0", "finetune.rank=0 on the command line (finetune.rank=0) must be int (at least 1)"),
+        (
+            "finetune.alpha=-1",
+            "finetune.alpha=-1 on the command line (finetune.alpha=-1) must be float (above 0) or null",
+        ),
+        (
+            "finetune.dropout=1",
+            "finetune.dropout=1 on the command line (finetune.dropout=1) must be float (at least 0, below 1)",
+        ),
     ],
 )
 def test_values_that_cannot_be(word, line, tune):

@@ -7,13 +7,15 @@ each value against its annotation. Out come the classes with typed arguments.
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 
 from adlx.config.nearest import did_you_mean, nearest
 from adlx.config.nodes import CheckedConfig, Group, Node, Origin, Part
 from adlx.config.paths import with_absolute_paths
 from adlx.config.targets import parameters, resolve
-from adlx.config.values import describe, typed
+from adlx.config.values import describe, is_finite, typed
 from adlx.errors import UserError
 
 MODEL_RUN = {"run", "sha256", "model"}
@@ -38,8 +40,7 @@ def check(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -
     Raises:
         UserError: one line that names the key, the nearest valid one and where it was set.
     """
-    if not 0 <= config["seed"] <= LARGEST_SEED:
-        raise UserError(f"seed={config['seed']} {origin('seed')} must be from 0 to {LARGEST_SEED}")
+    _typed(config["seed"], Annotated[int, Ge(0), Le(LARGEST_SEED)], "seed", origin)
     config = with_absolute_paths(config)
     try:
         return _checked_nodes(config, groups, origin)
@@ -104,10 +105,18 @@ def _argument(key: str, value: Any, hints: dict[str, Any], group: Group, where: 
     hint = hints[key]
     if inspect.isclass(hint) and issubclass(hint, group.kind):
         return _part(value, hint, group, path, origin)
+    if key in group.ranges:
+        _typed(value, group.ranges[key], path, origin)
+    return _typed(value, hint, path, origin)
+
+
+def _typed(value: Any, annotation: Any, path: str, origin: Origin) -> Any:
     try:
-        return typed(value, hint)
+        return typed(value, annotation)
     except ValueError:
-        raise UserError(f"{path}={json.dumps(value)} {origin(path)} must be {describe(hint)}") from None
+        what = describe(annotation)
+        needed = f"must be {what}" if is_finite(value) else f"must be finite: {what}"
+        raise UserError(f"{path}={json.dumps(value)} {origin(path)} {needed}") from None
 
 
 def _part(value: Any, kind: type, group: Group, path: str, origin: Origin) -> Any:

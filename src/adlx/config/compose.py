@@ -43,7 +43,7 @@ class Config:
     trainer: dict[str, Any] = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seed: Any = 0  # `check` refuses what is no seed, in words of its own
     output_dir: str = "outputs"
     allow: list[str] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Composition:
 
     def origin(self, key: str) -> str:
         """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
-        for word in self.overrides:
+        for word in reversed(self.overrides):  # the last one counts
             _, name, value = split(word)
             if name == key or (key.startswith(f"{name}.") and value.startswith("{")):
                 return f"on the command line ({word})"

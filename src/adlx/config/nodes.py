@@ -21,6 +21,7 @@ class Group:
         offered: arguments that the run passes where the config does not set them.
         forbidden: arguments that a config may not set, since another group does.
         extra: annotations of keys that are no arguments of the class.
+        ranges: annotations with the range of an argument, see `adlx.ranges`, for classes of other packages.
         nested: keys that are nodes themselves, where they are not plain values.
         fixed: the class, where the config does not choose one.
     """
@@ -30,6 +31,7 @@ class Group:
     offered: frozenset[str] = frozenset()
     forbidden: frozenset[str] = frozenset()
     extra: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[str, Any] = field(default_factory=dict)
     nested: dict[str, "Group"] = field(default_factory=dict)
     fixed: type | None = None
 

@@ -1,22 +1,28 @@
 """Plain values against annotations, and annotations in words."""
 
 import json
-from typing import Any, Literal, get_args, get_origin
+import math
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from adlx.paths import PathText
+
+_BOUNDS = {Ge: ("at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), Lt: ("below", "lt")}
 
 
 def typed(value: Any, annotation: Any) -> Any:
     """A plain value as its annotation has it. Read as JSON: a list is a tuple and 1 is a float, but "1" is not.
 
     Raises:
-        ValueError: it does not fit.
+        ValueError: the type is wrong, a number is out of range (see `adlx.ranges`), NaN or infinite.
     """
     try:
-        adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
         return value  # an annotation that says nothing of plain values
     try:
@@ -34,22 +40,47 @@ def fits(value: Any, annotation: Any) -> bool:
     return True
 
 
+def is_finite(value: Any) -> bool:
+    """Whether a plain value, and everything inside it, is not NaN or infinite."""
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def describe(annotation: Any) -> str:
-    """An annotation in words: `one of auto, yahoo` or `int or null`."""
+    """An annotation in words: `one of auto, yahoo`, `int or null`, `float (at least 0, below 1)`."""
     if annotation == PathText:
         return "a path"
-    if get_origin(annotation) is Literal:
-        choices = ", ".join(map(str, get_args(annotation)))
-        return f"one of {choices}" if len(get_args(annotation)) > 1 else choices
-    arguments = get_args(annotation)
-    if arguments and (get_origin(annotation) is not None and not isinstance(get_origin(annotation), type)):
-        return " or ".join(dict.fromkeys(describe(argument) for argument in arguments))
-    if arguments and str(annotation).find(" | ") >= 0:
-        return " or ".join(dict.fromkeys(describe(argument) for argument in arguments))
-    if annotation is type(None):
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return f"{describe(arguments[0])} {_range(annotation.__metadata__)}".rstrip()
+    if origin is Literal:
+        choices = ", ".join(map(str, arguments))
+        return f"one of {choices}" if len(arguments) > 1 else choices
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(describe, _alternatives(arguments))))
+    if origin in (list, tuple):
+        inside = ", ".join("..." if argument is ... else describe(argument) for argument in arguments)
+        return f"{origin.__name__}[{inside}]"
+    if annotation in (None, NoneType):
         return "null"
-    return (
-        annotation.__name__
-        if isinstance(annotation, type) and not arguments
-        else str(annotation).replace("typing.", "")
-    )
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _range(marks: Sequence[Any]) -> str:
+    """`(at least 0, below 1)`; `(0 to 1)` where both limits belong to the range."""
+    limits = {type(mark): getattr(mark, _BOUNDS[type(mark)][1]) for mark in marks if type(mark) in _BOUNDS}
+    if limits.keys() == {Ge, Le}:
+        return f"({limits[Ge]} to {limits[Le]})"
+    return f"({', '.join(f'{_BOUNDS[kind][0]} {limit}' for kind, limit in limits.items())})" if limits else ""
+
+
+def _alternatives(arguments: tuple[Any, ...]) -> list[Any]:
+    """The members of a union, with all choices of its `Literal`s in one; text stands for a number of equal digits."""
+    literals = [argument for argument in arguments if get_origin(argument) is Literal]
+    if len(literals) < 2:
+        return list(arguments)
+    choices = {str(choice): choice for literal in literals for choice in get_args(literal)}
+    return [Literal[tuple(choices.values())], *(argument for argument in arguments if argument not in literals)]

@@ -14,6 +14,7 @@ from adlx.atomic import replacing
 from adlx.config.stored import check_stored_config
 from adlx.errors import UserError
 from adlx.paths import PathText
+from adlx.ranges import NonNegativeInt
 from adlx.tasks.lightning_internals import batches_done, is_last_batch
 from adlx.tasks.task import Diverged
 
@@ -105,7 +106,7 @@ class Checkpoint(callbacks.Checkpoint):
         dirpath: PathText,
         monitor: str = "val/loss",
         mode: Literal["min", "max"] = "min",
-        every_n_train_steps: int = 0,
+        every_n_train_steps: NonNegativeInt = 0,
         untrained: bool = False,
     ) -> None:
         self.folder = Path(dirpath)

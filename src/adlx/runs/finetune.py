@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from adlx.errors import UserError
 from adlx.models.lora import add_lora
 from adlx.paths import PathText
+from adlx.ranges import Positive, PositiveInt, ShareBelowOne
 from adlx.runs.folder import RunFolder
 from adlx.specs import Spec
 
@@ -88,9 +89,9 @@ class LoRA(Finetune):
     def __init__(
         self,
         run: PathText,
-        rank: int = 8,
-        alpha: float | None = None,
-        dropout: float = 0.0,
+        rank: PositiveInt = 8,
+        alpha: Positive | None = None,
+        dropout: ShareBelowOne = 0.0,
         target: str | list[str] | None = None,
         train_fresh: bool = True,
         sha256: str | None = None,

@@ -16,7 +16,9 @@ from adlx.config.check import check
 from adlx.config.nodes import CheckedConfig, Group, Origin
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
+from adlx.ranges import PositiveInt
 from adlx.runs.finetune import Finetune
+from adlx.runs.library_ranges import CallbackRanges, LossRanges, OptimizerRanges, TrainerRanges, annotations
 from adlx.tasks.task import Task
 
 # Arguments by which callbacks and loggers ask for the run's folder and for the step that it goes on from. A config may
@@ -29,20 +31,22 @@ GROUPS: dict[str, Group] = {
     "model": Group(nn.Module, given=frozenset({"spec"})),
     "data": Group(DataModule),
     "task": Group(Task, given=frozenset({"model", "loss", "optimization", "data", "seed"})),
-    "loss": Group(nn.Module),
+    "loss": Group(nn.Module, ranges=annotations(LossRanges)),
     "optimizer": Group(
         Optimizer,
         given=frozenset({"params"}),
+        ranges=annotations(OptimizerRanges),
         nested={"schedule": Group(LRScheduler, given=frozenset({"optimizer", "total_steps"}))},
     ),
     "finetune": Group(Finetune),
-    "callbacks": Group(pl.Callback, offered=_OFFERED),
+    "callbacks": Group(pl.Callback, offered=_OFFERED, ranges=annotations(CallbackRanges)),
     "logger": Group(Logger, offered=_OFFERED),
     "trainer": Group(
         pl.Trainer,
         fixed=pl.Trainer,
         forbidden=frozenset(_TRAINER_OWN),
-        extra={"threads": Literal["auto"] | int},
+        extra={"threads": Literal["auto"] | PositiveInt},
+        ranges=annotations(TrainerRanges),
         nested={"strategy": Group(Strategy), "profiler": Group(Profiler)},
     ),
 }

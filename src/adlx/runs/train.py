@@ -17,6 +17,7 @@ from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import Interrupted, RunFailed, UserError
 from adlx.runs.build import build_data, check_pair
+from adlx.runs.check_settings import check_settings
 from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
 from adlx.runs.finish import finish
 from adlx.runs.folder import RunFolder, check_output_dir
@@ -85,7 +86,9 @@ def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
     config = prepare(composition)
     check_output_dir(config.plain["output_dir"])
     quiet_lightning()
-    return config, build_data(config)
+    data = build_data(config)
+    check_settings(config)
+    return config, data
 
 
 def prepare(composition: Composition) -> CheckedConfig:

@@ -1,7 +1,5 @@
 """Lightning's Trainer from a config."""
 
-from typing import Any
-
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
@@ -10,12 +8,11 @@ from pytorch_lightning.loggers.logger import Logger
 from adlx.config.nodes import CheckedConfig, Node
 from adlx.errors import UserError
 from adlx.runs.checkpoints import AtomicCheckpointIO
+from adlx.runs.devices import named_settings
 from adlx.runs.folder import RunFolder
 from adlx.runs.loggers import Curves
 from adlx.runs.progress import Unprofiled, progress
 from adlx.tasks.task import Task
-
-_DEVICE = ("accelerator", "devices", "precision", "strategy")
 
 
 def make_trainer(run: RunFolder, config: CheckedConfig, task: Task, first_step: int = 0) -> pl.Trainer:
@@ -41,10 +38,4 @@ def make_trainer(run: RunFolder, config: CheckedConfig, task: Task, first_step: 
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{_settings_of(reason, config.plain['trainer'])}: {reason}") from None
-
-
-def _settings_of(reason: str, settings: dict[str, Any]) -> str:
-    """The settings that an error of Lightning names, or else those of the device: `trainer.accelerator=gpu`."""
-    named = [key for key in settings if key in reason] or [key for key in _DEVICE if key in settings]
-    return ", ".join(f"trainer.{key}={settings[key]}" for key in named) or "trainer"
+        raise UserError(f"{named_settings(reason, config.plain['trainer'])}: {reason}") from None

@@ -3,7 +3,6 @@
 Shapes: B batch, K classes, N samples.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult, by_class
 from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
+from adlx.tasks.losses import require_class_loss
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
@@ -36,7 +36,6 @@ class Classify(Task):
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
         self.classes = model.spec.classes
-        self.check_loss()
         self.register_buffer("majority", torch.tensor(0))
         self.outputs: list[Tensor] = []
         self.result: ClassResult | None = None
@@ -47,14 +46,9 @@ class Classify(Task):
         codebook = data.codebook
         self.model.fit_inputs(data.training(), None if codebook is None else torch.from_numpy(codebook))
 
-    def check_loss(self) -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns about shapes before it raises
-                self.loss(torch.zeros(2, len(self.classes)), torch.zeros(2, dtype=torch.long))
-        except (RuntimeError, ValueError, IndexError, TypeError):
-            kind = type(self.loss).__name__
-            raise ValueError(f"loss: {kind} cannot train class scores; use loss=cross_entropy") from None
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        require_class_loss(loss)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         sample, label = batch

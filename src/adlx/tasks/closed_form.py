@@ -14,8 +14,10 @@ from torch.nn.functional import one_hot
 
 from adlx.errors import UserError
 from adlx.models.classification.elm import ELM
+from adlx.ranges import Positive, ShareAboveZero
 from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
+from adlx.tasks.losses import require_squared_error
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.readouts import Solution, grid, solve
 
@@ -45,14 +47,10 @@ class ClosedForm(Classify):
         optimization: Optimization,
         data: Any,
         seed: int = 0,
-        alpha: float | Literal["auto"] = "auto",
-        l1_ratio: float = 0.5,
+        alpha: Positive | Literal["auto"] = "auto",
+        l1_ratio: ShareAboveZero = 0.5,
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
-        if alpha != "auto" and alpha <= 0:
-            raise ValueError(f"task.alpha={alpha}: must be above 0, or auto; for no penalty use model.readout=none")
-        if not 0 < l1_ratio <= 1:
-            raise ValueError(f"task.l1_ratio={l1_ratio}: must be above 0 and at most 1")
         self.alpha, self.l1_ratio = alpha, l1_ratio
         self.automatic_optimization = False
         self.register_buffer("alphas", torch.zeros(len(model.readouts), dtype=torch.float64))
@@ -64,11 +62,9 @@ class ClosedForm(Classify):
         self.candidate_scores: list[Tensor] = []  # (candidates, 2): squared errors and hits of each validation batch
         self.num_validated = 0
 
-    def check_loss(self) -> None:
-        if not isinstance(self.loss, nn.MSELoss):
-            raise ValueError(
-                f"loss: an ELM minimizes the squared error and needs loss=mse, not {type(self.loss).__name__}"
-            )
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        require_squared_error(loss, "a closed-form readout minimizes")
 
     @classmethod
     def check_trainer(cls, trainer: Mapping[str, Any]) -> None:

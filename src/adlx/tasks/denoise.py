@@ -4,10 +4,11 @@ Shapes: B batch, C channels, H x W pixels.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from adlx.models.diffusion.denoiser import Denoiser
 from adlx.models.diffusion.features import Features
 from adlx.models.diffusion.process import image_of, noisy, rates
 from adlx.models.diffusion.samplers import DDIM, SamplerName, make_sampler
+from adlx.ranges import PositiveInt, ShareBelowOne
 from adlx.specs import ImageSpec, SampleBatches
 from adlx.tasks import extractors
 from adlx.tasks.averaging import Averaged
@@ -38,7 +40,7 @@ class Denoise(Averaged, Task):
     """Arguments as `Task`, and:
 
     Args:
-        ema: decay of the moving average of the weights; samples and scores use the average.
+        ema: decay of the moving average of the weights, 0 for no average; samples and scores use the average.
         kid_features: the network for the kernel inception distance (KID), see `extractors.KidFeatures`.
         kid_images: number of real and of generated images that KID compares.
         kid_steps: number of sampler steps for the images of KID.
@@ -59,19 +61,13 @@ class Denoise(Averaged, Task):
         optimization: Optimization,
         data: Any,
         seed: int = 0,
-        ema: float = 0.999,
+        ema: ShareBelowOne = 0.999,
         kid_features: KidFeatures = "auto",
-        kid_images: int = 256,
-        kid_steps: int = 5,
+        kid_images: Annotated[int, Ge(2)] = 256,
+        kid_steps: PositiveInt = 5,
         sampler: SamplerName = "ddim",
     ) -> None:
         super().__init__(model, loss, optimization, data, seed)
-        if not 0 <= ema < 1:
-            raise ValueError(f"task.ema={ema}: must be at least 0 (no averaging) and below 1")
-        if kid_images < 2 or kid_steps < 1:
-            raise ValueError(
-                f"task.kid_images={kid_images}, task.kid_steps={kid_steps}: must be at least 2 images and 1 step"
-            )
         self.decay = ema
         self.kid_images, self.kid_steps = kid_images, kid_steps
         self.sampler_name: SamplerName = sampler

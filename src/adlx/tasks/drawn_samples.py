@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from adlx.paths import PathText
+from adlx.ranges import PositiveInt
 from adlx.tasks.denoise import Denoise
 
 
@@ -22,20 +23,23 @@ class DrawnSamples(pl.Callback):
         steps: number of steps of the sampler.
     """
 
-    def __init__(self, dirpath: PathText, every_n_epochs: int = 10, count: int = 36, steps: int = 20) -> None:
-        if min(every_n_epochs, count, steps) < 1:
-            raise ValueError(f"every_n_epochs={every_n_epochs}, count={count}, steps={steps}: must be at least 1")
+    def __init__(
+        self, dirpath: PathText, every_n_epochs: PositiveInt = 10, count: PositiveInt = 36, steps: PositiveInt = 20
+    ) -> None:
         self.folder = Path(dirpath).with_name("figures")
         self.every_n_epochs, self.count, self.steps = every_n_epochs, count, steps
+
+    @classmethod
+    def check_task(cls, task: type[pl.LightningModule]) -> None:
+        """Raises TypeError for a task that does not generate images."""
+        if not issubclass(task, Denoise):
+            raise TypeError(f"only diffusion models generate images, and the task is {task.__name__}")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if trainer.state.fn != "fit" or epoch % self.every_n_epochs or not trainer.is_global_zero:
             return
-        if not isinstance(pl_module, Denoise):
-            raise TypeError(
-                f"callbacks.samples is for diffusion models, and {type(pl_module).__name__} does not generate images"
-            )
+        assert isinstance(pl_module, Denoise)
         from adlx.figures.denoising import grid
         from adlx.figures.style import save
 

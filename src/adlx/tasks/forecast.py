@@ -21,6 +21,7 @@ from adlx.metrics.months import by_month
 from adlx.metrics.quantiles import intervals
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
+from adlx.tasks.losses import require_difference
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.quantiles import Spread
 from adlx.tasks.task import Task
@@ -61,6 +62,11 @@ class Forecast(Task):
         self.scaler.fit(data.training())
         if self.levels is not None:
             self.fit_spreads(data)
+
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        if levels_of(loss) is None:
+            require_difference(loss)
 
     @classmethod
     def model_spec(cls, spec: SeriesSpec, loss: nn.Module) -> SeriesSpec:

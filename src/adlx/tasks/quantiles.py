@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from adlx.metrics.quantiles import crps
+from adlx.ranges import Probability
 
 SOFTPLUS_ONE = 0.5413248546129181  # softplus(SOFTPLUS_ONE) = 1
 MIN_GAP = 1e-3  # share of the whole spread; repeated errors give gaps of zero, which no factor can widen
@@ -25,7 +26,7 @@ class Pinball(nn.Module):
 
     level_values: Tensor
 
-    def __init__(self, levels: list[float]) -> None:
+    def __init__(self, levels: list[Probability]) -> None:
         super().__init__()
         increasing = all(low < high for low, high in zip([0.0, *levels], [*levels, 1.0], strict=True))
         if not increasing or 0.5 not in levels or len(levels) < 2:

@@ -13,6 +13,7 @@ from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
 from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
+from adlx.tasks.losses import require_squared_error
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
@@ -37,6 +38,10 @@ class ReconstructFields(Task):
         self.register_buffer("mean_frame", torch.zeros(spec.cells, len(spec.fields)))
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
+
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        require_squared_error(loss, "the autoencoders of physical fields minimize")
 
     def fit_statistics(self, data: Any) -> None:
         """Fits the scale of each field, and the mean frame, the baseline."""

@@ -25,6 +25,7 @@ from adlx.tasks.field_errors import (
     volume_fraction,
     vrmse,
 )
+from adlx.tasks.losses import require_squared_error
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
@@ -47,6 +48,10 @@ class Rollout(Task):
         self.prepared_frames: dict[int, Tensor] = {}  # by trajectory
         self.errors: list[tuple[Tensor, ...]] = []
         self.result: FieldResult | None = None
+
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        require_squared_error(loss, "the models of physical fields minimize")
 
     def fit_statistics(self, data: Any) -> None:
         """Fits scales, or the whole model if it has a closed-form solution, on the training part."""

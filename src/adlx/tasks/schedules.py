@@ -5,6 +5,8 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from adlx.ranges import Share
+
 
 class Cosine(LambdaLR):
     """Linear warm-up, then half a cosine down to `floor` times the rate (Loshchilov & Hutter 2017, one cycle).
@@ -16,7 +18,7 @@ class Cosine(LambdaLR):
         floor: the last rate, as a share of the full rate.
     """
 
-    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.02, floor: float = 0.0) -> None:
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: Share = 0.02, floor: Share = 0.0) -> None:
         warmup_steps = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:

@@ -20,6 +20,7 @@ from adlx.metrics.result import Result
 from adlx.metrics.training import size_scores
 from adlx.specs import Spec
 from adlx.tasks.lightning_internals import CURRENT_HOOK, batches_done
+from adlx.tasks.losses import require_difference
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.seeding import SEED_STRIDE, seed_generators
 
@@ -92,6 +93,11 @@ class Task(pl.LightningModule):
         Raises:
             UserError or ValueError: the training part is not suitable.
         """
+
+    @classmethod
+    def check_loss(cls, loss: nn.Module) -> None:
+        """Raises ValueError for a loss that cannot train the task. Here: one that does not measure differences."""
+        require_difference(loss)
 
     @classmethod
     def check_trainer(cls, trainer: Mapping[str, Any]) -> None:
