@@ -12,7 +12,7 @@ from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.reconstruction import ReconstructionResult
-from adlx.reporting.terminal import brief, console, frame_table, print_scores, report, verdict, verdicts
+from adlx.reporting.terminal import brief, console, text_table, print_scores, report, verdict, verdicts
 from adlx.runs.folder import RunFolder
 
 NAN = math.nan
@@ -120,7 +120,7 @@ def test_quantiles_are_told_by_a_skill_of_their_own(tmp_path, capsys):
 
 def test_a_frame_for_a_terminal(capsys):
     frame = pd.DataFrame({"month": ["2024-01"], "windows": [720], "crps_skill": [-0.01234], "mase": [0.123456]})
-    console().print(frame_table(frame, "by month"))
+    console().print(text_table(frame, "by month"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]

@@ -1,7 +1,7 @@
 """The numbers that stand beside a metric when runs are compared by it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,13 +56,28 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequenc
     return pd.DataFrame([rows[place] for place in order])
 
 
-def shown(column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder]) -> bool:
-    """Whether a column says something of these runs."""
+def missing(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequence[Metric]) -> frozenset[tuple[str, str]]:
+    """Label and column of each score that no run of a configuration has; NaN elsewhere is a score that a run has."""
+    keys = {one.name: one.key for one in beside if one.format != "pvalue"} | {BASELINE.name: metric.baseline}
+    return frozenset(
+        (label, name)
+        for label, runs in groups.items()
+        for name, key in keys.items()
+        if not any(key in run.metrics for run in runs)
+    )
+
+
+def shown(
+    column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder], absent: Collection[tuple[str, str]]
+) -> bool:
+    """Whether a column says something of these runs; `absent` is what `missing` returns."""
     if column is BASELINE and metric.is_skill:  # which is 0 by definition
         return False
     if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
         return False
-    return bool(np.isfinite(table[column.name]).any())
+    if column.format == "pvalue":
+        return bool(np.isfinite(table[column.name]).any())
+    return any((label, column.name) not in absent for label in table["label"])
 
 
 def _differ(scores: dict[str, float], first: str, second: str) -> bool:
@@ -79,5 +94,5 @@ def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> float:
 
 
 def _mean(scores: list[dict[str, float]], key: str | None) -> float:
-    values = [value for one in scores if key and (value := one.get(key)) is not None and not np.isnan(value)]
+    values = [value for one in scores if key and (value := one.get(key)) is not None]
     return float(np.mean(values)) if values else float("nan")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.comparison.columns import CONFIDENCE, columns, shown, tabulate
+from adlx.comparison.columns import CONFIDENCE, columns, missing, shown, tabulate
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.evidence import Evidence
 from adlx.comparison.labels import grouped
@@ -62,9 +62,10 @@ def compare(
         seeds = {label: [run.config["seed"] for run in group] for label, group in groups.items()}
         details["reduction"] = reductions(evidence, labels, chosen, base, seeds)
     curve = None if against is None else trace(runs, chosen.key, against)
-    visible = tuple(column for column in beside if shown(column, table, chosen, runs))
+    absent = missing(groups, chosen, beside)
+    visible = tuple(column for column in beside if shown(column, table, chosen, runs, absent))
     unfinished = tuple(run.path for run in selection.unfinished)
-    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve, unfinished)
+    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve, unfinished, absent)
 
 
 def common_headline(runs: list[RunFolder]) -> Metric:

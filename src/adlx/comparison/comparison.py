@@ -11,7 +11,7 @@ from adlx.comparison.evidence import Evidence
 from adlx.comparison.writing import check_suffix, markdown, write_csv, write_figures, write_texts
 from adlx.metrics.declaration import Metric
 from adlx.metrics.html import notebook_html
-from adlx.metrics.tables import readable
+from adlx.metrics.tables import DataTable, text_frame
 
 MCS_SIZE = 0.10
 """p-value of the model confidence set from which a configuration may be the best."""
@@ -28,10 +28,11 @@ class Comparison:
             model confidence set, NaN where the runs do not share their test samples), and means of further metrics.
         columns: those of the table beside the metric that say something, in order; each is called by its `name`.
         evidence: the test predictions of each configuration's runs, where they are of the same samples.
-        details: what they say beside the metric, by name: a row a configuration, mean over seeds, and deviation where
-            there is a column `NAME_std`; `reduction` is what `adlx.comparison.reduction.reductions` makes.
+        detail_tables: further tables by name: a row a configuration, mean over seeds, and deviation where there is a
+            column `NAME_std`; `reduction` is what `adlx.comparison.reduction.reductions` makes.
         curve: the metric against some number, see `adlx.comparison.compare.trace`.
         unfinished: runs that a given folder holds and that are left out, since they have not finished.
+        missing: label and column of each number that no run of a configuration has.
     """
 
     metric: Metric
@@ -39,9 +40,10 @@ class Comparison:
     table: pd.DataFrame
     columns: tuple[Metric, ...]
     evidence: Evidence | None
-    details: dict[str, pd.DataFrame]
+    detail_tables: dict[str, DataTable]
     curve: pd.DataFrame | None = None
     unfinished: tuple[Path, ...] = ()
+    missing: frozenset[tuple[str, str]] = frozenset()
 
     def __repr__(self) -> str:
         return f"Comparison({self.title})"
@@ -56,6 +58,11 @@ class Comparison:
         return f"{self.metric.key} on {self.where}, {count} run{'s' if count > 1 else ''}"
 
     @property
+    def details(self) -> dict[str, pd.DataFrame]:
+        """The further tables by name, as numbers."""
+        return {name: table.frame for name, table in self.detail_tables.items()}
+
+    @property
     def labels(self) -> list[str]:
         """The configurations, best first."""
         return list(self.table["label"])
@@ -64,12 +71,15 @@ class Comparison:
     def texts(self) -> pd.DataFrame:
         """The table as a person reads it, under headings."""
         table = self.table
-        pairs = zip(table["mean"], table["std"], strict=True)
-        texts = {"run": self.labels, "seeds": [str(count) for count in table["n"]]}
-        texts[self.metric.label] = [self.metric.write_mean(mean, spread) for mean, spread in pairs]
+        headings = ["run", "seeds", self.metric.label]
+        texts = [self.labels, [str(count) for count in table["n"]]]
+        texts.append(self.metric.format_means(table["mean"].tolist(), table["std"].tolist()))
         for column in self.columns:
-            texts[column.label] = [column.write(value) for value in table[column.name]]
-        return pd.DataFrame(texts)
+            cells = zip(self.labels, table[column.name].tolist(), strict=True)
+            values = [None if (label, column.name) in self.missing else value for label, value in cells]
+            headings.append(column.label)
+            texts.append(column.format_column(values))
+        return text_frame(headings, texts)
 
     @property
     def confidence_note(self) -> str | None:
@@ -92,7 +102,7 @@ class Comparison:
         return [note for note in (self.confidence_note, left_out) if note]
 
     def markdown(self) -> str:
-        return markdown([self.texts, *(readable(frame) for frame in self.details.values())])
+        return markdown([self.texts, *(table.texts for table in self.detail_tables.values())])
 
     def write(self, out: str | Path) -> list[Path]:
         """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).

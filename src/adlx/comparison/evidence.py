@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result, load_all
 from adlx.metrics.significance import confidence_set
+from adlx.metrics.tables import DataTable
 from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
 
@@ -74,7 +74,7 @@ class Evidence:
         first = next(iter(self.results.values()))[0]
         return confidence_set(losses, block=first.block) if losses else {}
 
-    def tables(self, labels: Sequence[str], metric: Metric) -> dict[str, pd.DataFrame]:
+    def tables(self, labels: Sequence[str], metric: Metric) -> dict[str, DataTable]:
         """Further tables by name, a row a configuration, in the order of `labels`."""
         return self.kind.comparison_tables(self.results, labels, metric)
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from adlx.comparison.evidence import Evidence
 from adlx.errors import UserError
 from adlx.metrics.declaration import Metric
-from adlx.metrics.tables import means_and_deviations
+from adlx.metrics.tables import DataTable, means_and_deviations
 
 
 def named(labels: Sequence[str], text: str) -> str:
@@ -31,7 +30,7 @@ def named(labels: Sequence[str], text: str) -> str:
 
 def reductions(
     evidence: Evidence | None, labels: Sequence[str], metric: Metric, reference: str, seeds: dict[str, list[Any]]
-) -> pd.DataFrame:
+) -> DataTable:
     """1 - error / error of the reference, a row for each other label; columns `NAME_reduction`, and `_std` over runs.
 
     Runs are paired by seed where both have the same seeds, each once; else each is compared with the mean of the
@@ -64,4 +63,4 @@ def reductions(
         else:
             base = errors[reference].mean(axis=0)
         lower[label] = 1 - errors[label] / np.where(np.isfinite(base) & (base > 0), base, np.nan)
-    return means_and_deviations(f"error lower than {reference}", lower, [f"{name}_reduction" for name in names])
+    return means_and_deviations(f"error lower than {reference}", lower, names, "share", "_reduction")

@@ -23,7 +23,8 @@ def markdown(frames: Iterable[pd.DataFrame]) -> str:
     tables = []
     for frame in frames:
         lines = (list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist())
-        tables.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
+        cells = ([" ".join(cell.split("\n")).replace("|", r"\|") for cell in line] for line in lines)
+        tables.append("".join(f"| {' | '.join(line)} |\n" for line in cells))
     return "\n".join(tables)
 
 

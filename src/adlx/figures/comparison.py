@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adlx.figures import style
-from adlx.metrics.text import mean_and_deviation, significant
+from adlx.metrics.text import format_means, significant, with_minus
 
 
 @style.styled()
@@ -35,7 +35,7 @@ def comparison(table: pd.DataFrame, metric: str, title: str) -> Figure:
     panel.xaxis.set_major_formatter(style.NumberFormatter())
     values = panel.twinx()  # only for its tick labels, which show the numbers in a column
     values.set_ylim(panel.get_ylim())
-    values.set_yticks(rows, [_value(*row) for row in zip(mean, std, table["n"], strict=True)])
+    values.set_yticks(rows, _values(mean, std, table["n"].to_numpy()))
     values.tick_params(length=0)
     values.grid(visible=False)
     return figure
@@ -90,7 +90,7 @@ def _draw_baseline(panel: Axes, baseline: np.ndarray) -> None:
     panel.legend(loc="lower left", bbox_to_anchor=(0, 1))
 
 
-def _value(mean: float, std: float, count: float) -> str:
-    if not np.isfinite(mean):
-        return "no value"
-    return mean_and_deviation(mean, std) + (f"  (n={count:.0f})" if count > 1 else "")
+def _values(mean: np.ndarray, std: np.ndarray, count: np.ndarray) -> list[str]:
+    texts = zip(format_means(mean.tolist(), std.tolist()), count, strict=True)
+    texts = [with_minus(text) + (f"  (n={runs:.0f})" if runs > 1 else "") for text, runs in texts]
+    return [text if known else "no value" for text, known in zip(texts, np.isfinite(mean), strict=True)]

@@ -18,7 +18,7 @@ from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 from adlx.metrics.significance import diebold_mariano, mcnemar
 from adlx.metrics.skill import error_rate_skill
-from adlx.metrics.tables import means
+from adlx.metrics.tables import Column, DataTable, means
 
 NAMES = {"class_scores": "scores", "label": "label", "index": "index", "classes": "classes", "majority": "majority"}
 """What each part is called in the file."""
@@ -183,7 +183,7 @@ class ClassResult(Result):
     @classmethod
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
-    ) -> dict[str, pd.DataFrame]:
+    ) -> dict[str, DataTable]:
         rows = {label: np.mean([recalls(one) for one in results[label]], axis=0) for label in labels}
         return {"classes": means("recall by class", rows, results[labels[0]][0].classes)}
 
@@ -200,6 +200,14 @@ def recalls(result: ClassResult) -> np.ndarray:
     counts = confusion_counts(result)
     samples = counts.sum(axis=1)
     return np.divide(np.diag(counts), samples, out=np.full(len(counts), np.nan), where=samples > 0)
+
+
+def class_table(result: ClassResult) -> DataTable:
+    """See `by_class`."""
+    shares = (Column(name) for name in ("precision", "recall", "f1"))
+    return DataTable(
+        by_class(result), (Column("class", None), Column("samples", "count"), *shares, Column("taken for", None))
+    )
 
 
 def by_class(result: ClassResult) -> pd.DataFrame:

@@ -79,12 +79,15 @@ class Metric:
             return -value
         return abs(value - self.better) if isinstance(self.better, int | float) else value
 
-    def write(self, value: float | None) -> str:
-        return text.write(value, self.format)
+    def format_value(self, value: float | None) -> str:
+        """One value in a sentence; see `adlx.metrics.text`."""
+        return text.format_value(value, self.format)
 
-    def write_mean(self, mean: float, deviation: float) -> str:
-        """The mean over runs and its deviation; NaN: there is none."""
-        return text.write_mean(mean, deviation, self.format)
+    def format_column(self, values: Sequence[float | None]) -> list[str]:
+        return text.format_column(values, self.format)
+
+    def format_means(self, means: Sequence[float], deviations: Sequence[float]) -> list[str]:
+        return text.format_means(means, deviations, self.format)
 
     def of_part(self, part: str) -> "Metric":
         """The metric of one part alone. The losses, the test and the verdict are of the whole, so it has none."""

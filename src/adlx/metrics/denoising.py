@@ -14,7 +14,7 @@ from adlx.metrics.archive import reading, write
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 from adlx.metrics.skill import skill
-from adlx.metrics.text import number
+from adlx.metrics.text import format_value
 
 
 def noise_errors(result: "DenoisingResult") -> np.ndarray:
@@ -145,7 +145,7 @@ class DenoisingResult(Result):
         lines = []
         if "test/kid" in scores:
             kid, floor, noise = (
-                number(scores[key]) for key in ("test/kid", "baseline/kid_floor", "baseline/kid_noise")
+                format_value(scores[key]) for key in ("test/kid", "baseline/kid_floor", "baseline/kid_noise")
             )
             lines.append(f"KID {kid}: real images come to {floor}, noise to {noise}")
         if "kid" in notes:

@@ -17,7 +17,7 @@ from adlx.metrics.declaration import Metric
 from adlx.metrics.field_errors import SPANS, over_time, spans, vrmse
 from adlx.metrics.result import Result
 from adlx.metrics.skill import skill
-from adlx.metrics.tables import means_and_deviations
+from adlx.metrics.tables import DataTable, means_and_deviations
 
 
 def losses(result: "FieldResult") -> np.ndarray:
@@ -215,7 +215,7 @@ class FieldResult(Result):
     @classmethod
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
-    ) -> dict[str, pd.DataFrame]:
+    ) -> dict[str, DataTable]:
         names = results[labels[0]][0].names
         return {"fields": means_and_deviations("VRMSE by field", by_field(results, labels), names)}
 

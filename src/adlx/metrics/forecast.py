@@ -30,8 +30,8 @@ from adlx.metrics.quantiles import intervals
 from adlx.metrics.result import Result
 from adlx.metrics.significance import block_length, diebold_mariano
 from adlx.metrics.skill import skill
-from adlx.metrics.tables import means
-from adlx.metrics.text import number, signed
+from adlx.metrics.tables import DataTable, means
+from adlx.metrics.text import format_value
 
 _NAIVE = "the naive forecast"
 _IN_SAMPLE = ("insample/mse", "in-sample, so it says nothing of data the model has not seen")
@@ -189,17 +189,19 @@ class ForecastResult(Forecasts, Result):
         """What an in-sample score is worth, and the honest one beside it."""
         lines = []
         if "insample/mse" in scores:
-            forced, own, naive = (number(scores[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
+            forced, own, naive = (format_value(scores[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
             fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
             lines.append(
                 "in-sample: trained and scored on the same window. MSE in the model's units: "
                 f"{own if own == forced else fed}; {naive} naive"
             )
         if "unseen/skill" in scores:
+            windows = format_value(scores["unseen/windows"], "count")
+            gain = format_value(scores["unseen/skill"], "skill")
+            mase, naive = (format_value(scores[f"unseen/{of}"]) for of in ("mase", "naive_mase"))
             lines.append(
-                f"honest: on the {scores['unseen/windows']:,.0f} windows before it, which it has not seen, the skill "
-                f"is {signed(scores['unseen/skill'])} (MASE {number(scores['unseen/mase'])}, naive "
-                f"{number(scores['unseen/naive_mase'])})"
+                f"honest: on the {windows} windows before it, which it has not seen, the skill is {gain} "
+                f"(MASE {mase}, naive {naive})"
             )
         return lines
 
@@ -223,7 +225,7 @@ class ForecastResult(Forecasts, Result):
     @classmethod
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
-    ) -> dict[str, pd.DataFrame]:
+    ) -> dict[str, DataTable]:
         """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive last.
 
         CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.

@@ -16,7 +16,7 @@ def notebook_html(title: str, texts: pd.DataFrame | None, lines: Iterable[str] =
     """
     parts = [f"<p><b>{html.escape(title)}</b></p>"]
     if texts is not None and len(texts):
-        with pd.option_context("display.max_colwidth", None):
+        with pd.option_context("display.max_colwidth", None, "display.html.use_mathjax", False):  # `$` is in names
             table = texts.to_html(index=False, max_rows=MOST_ROWS)
         parts.append(f'<div style="overflow-x: auto">{table}</div>')
     parts += [f"<p>{html.escape(line)}</p>" for line in lines]

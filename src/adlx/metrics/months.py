@@ -15,6 +15,26 @@ from adlx.metrics.forecast_errors import (
 )
 from adlx.metrics.quantiles import intervals
 from adlx.metrics.skill import skill
+from adlx.metrics.tables import Column, DataTable
+
+COLUMNS = {
+    "month": Column("month", None),
+    "windows": Column("windows", "count"),
+    "mase": Column("MASE"),
+    "naive_mase": Column("naive MASE"),
+    "skill": Column("skill", "skill"),
+    "crps": Column("CRPS"),
+    "naive_crps": Column("naive CRPS"),
+    "crps_skill": Column("CRPS skill", "skill"),
+    "coverage_80": Column("coverage 80"),
+}
+"""How the columns of `by_month` are shown."""
+
+
+def month_table(result: Forecasts) -> DataTable:
+    """See `by_month`."""
+    frame = by_month(result)
+    return DataTable(frame, tuple(COLUMNS[name] for name in frame))
 
 
 def by_month(result: Forecasts) -> pd.DataFrame:

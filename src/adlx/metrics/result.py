@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from adlx.metrics.declaration import Metric
+from adlx.metrics.tables import DataTable
 
 
 class Result:
@@ -99,7 +100,7 @@ class Result:
     @classmethod
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
-    ) -> dict[str, pd.DataFrame]:
+    ) -> dict[str, DataTable]:
         """Further tables of a comparison by name, a row a configuration, in the order of `labels`."""
         return {}
 

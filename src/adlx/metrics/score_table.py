@@ -6,7 +6,8 @@ import pandas as pd
 
 from adlx.metrics.declaration import ROW, Metric, find
 from adlx.metrics.result import Result
-from adlx.metrics.text import signed
+from adlx.metrics.tables import text_frame
+from adlx.metrics.text import format_column, format_value
 
 Row = tuple[Metric, float, float | None, float | None]
 """A metric and the scores of the model, of the baseline, and the skill; None where there is none."""
@@ -26,11 +27,16 @@ def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
 
 def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
     """The same for a person to read, with few digits."""
-    rows = [
-        (metric.name, metric.write(model), metric.write(baseline), "" if skill is None else signed(skill))
-        for metric, model, baseline, skill in score_rows(scores, kind)
-    ]
-    return pd.DataFrame(rows, columns=list(ROW))
+    rows = list(score_rows(scores, kind))
+    models, baselines = [""] * len(rows), [""] * len(rows)
+    for format in {metric.format for metric, *_ in rows}:  # all numbers of one format have one notation
+        places = [place for place, (metric, *_) in enumerate(rows) if metric.format == format]
+        texts = iter(format_column([rows[place][column] for column in (1, 2) for place in places], format))
+        for cells in (models, baselines):
+            for place in places:
+                cells[place] = next(texts)
+    skills = ["" if skill is None else format_value(skill, "skill") for *_, skill in rows]
+    return text_frame(ROW, [[metric.name for metric, *_ in rows], models, baselines, skills])
 
 
 def score_rows(scores: dict[str, float], kind: type[Result]) -> Iterator[Row]:

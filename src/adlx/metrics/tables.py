@@ -1,56 +1,102 @@
-"""Tables with a row for each configuration: means over its runs, their deviations, and how both read."""
+"""Tables of numbers that declare how each of their columns is written, so that no name of a column decides it."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.text import mean_and_deviation, number, percent, signed
+from adlx.metrics.text import Format, format_column, format_means
 
 
-def means(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
-    """Rows (columns,) by label as a frame whose first column, `heading`, holds the labels."""
+@dataclass(frozen=True)
+class Column:
+    """How a column of a frame is shown.
+
+    Args:
+        heading: the text above it.
+        format: of its numbers; None: it is text.
+        has_deviation: the next column of the frame holds its standard deviations; the two are shown as one.
+    """
+
+    heading: str
+    format: Format | None = "number"
+    has_deviation: bool = False
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """A frame and how its columns are shown.
+
+    Args:
+        frame: the values; its columns may have any names, even equal ones.
+        columns: in the order of the frame.
+    """
+
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        expected = sum(1 + column.has_deviation for column in self.columns)
+        if expected != self.frame.shape[1]:
+            raise ValueError(f"the frame has {self.frame.shape[1]} columns, {expected} are declared")
+
+    @property
+    def texts(self) -> pd.DataFrame:
+        """The table as a person reads it, under its headings."""
+        values = [self.frame.iloc[:, place].tolist() for place in range(self.frame.shape[1])]
+        texts, place = [], 0
+        for column in self.columns:
+            if column.format is None:
+                texts.append([str(value) for value in values[place]])
+            elif column.has_deviation:
+                texts.append(format_means(values[place], values[place + 1], column.format))
+            else:
+                texts.append(format_column(values[place], column.format))
+            place += 1 + column.has_deviation
+        return text_frame([column.heading for column in self.columns], texts)
+
+
+def text_frame(headings: Sequence[str], columns: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Columns of text under headings, which may be equal."""
+    return pd.DataFrame(list(zip(*columns, strict=True)), columns=list(headings), dtype=object)
+
+
+def means(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> DataTable:
+    """Rows (columns,) by label; the first column has the name `heading` and holds the labels."""
     frame = pd.DataFrame(list(rows.values()), columns=list(columns))
-    frame.insert(0, heading, list(rows))
-    return frame
+    frame.insert(0, heading, list(rows), allow_duplicates=True)
+    return DataTable(frame, (Column(heading, None), *map(Column, columns)))
 
 
-def means_and_deviations(heading: str, rows: dict[str, np.ndarray], columns: Sequence[str]) -> pd.DataFrame:
-    """Rows (runs, columns) by label as columns `NAME` and `NAME_std`: mean and deviation over runs."""
-    frame = pd.DataFrame({heading: list(rows)})
+def means_and_deviations(
+    heading: str, rows: dict[str, np.ndarray], columns: Sequence[str], format: Format = "number", suffix: str = ""
+) -> DataTable:
+    """Rows (runs, columns) by label as columns `NAME` and `NAME_std`: mean and deviation over runs.
+
+    Args:
+        heading: the name of the first column, which holds the labels.
+        rows: the numbers.
+        columns: their names.
+        format: of the numbers.
+        suffix: text behind each name in the frame, not in the headings.
+    """
+    names, values = [heading], [list(rows)]
     for place, name in enumerate(columns):
-        values = [by_run[:, place] for by_run in rows.values()]
-        frame[name] = [float(column.mean()) for column in values]
-        frame[f"{name}_std"] = [deviation(column) for column in values]
-    return frame
+        by_row = [by_run[:, place] for by_run in rows.values()]
+        names += [f"{name}{suffix}", _free_name(f"{name}{suffix}_std", columns)]
+        values += [[float(runs.mean()) for runs in by_row], [deviation(runs) for runs in by_row]]
+    frame = pd.DataFrame(list(zip(*values, strict=True)), columns=names)
+    return DataTable(frame, (Column(heading, None), *(Column(name, format, has_deviation=True) for name in columns)))
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    """The name, or one with more underscores at its end where a user's name is equal."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def deviation(values: np.ndarray) -> float:
     """Standard deviation over runs; NaN of one run, and of values that are not all finite."""
     return float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else float("nan")
-
-
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as text: text and counts as they are, skills with their sign, else a few digits.
-
-    Where each column NAME but the first is followed by its deviation NAME_std, the two are one: `0.263 ± 0.012`. Of
-    such, NAME_reduction is a share, written in percent as NAME.
-    """
-    first, *names = (str(name) for name in frame.columns)
-    averaged = names[::2]
-    if not names or names[1::2] != [f"{name}_std" for name in averaged]:
-        columns = {name: [_cell(name, value) for value in frame[name]] for name in (first, *names)}
-        return pd.DataFrame(columns)
-    texts = {first: [str(value) for value in frame[first]]}
-    for name in averaged:
-        write_pair = percent if name.endswith("_reduction") else mean_and_deviation
-        pairs = zip(frame[name], frame[f"{name}_std"], strict=True)
-        texts[name.removesuffix("_reduction")] = [write_pair(mean, spread) for mean, spread in pairs]
-    return pd.DataFrame(texts)
-
-
-def _cell(name: str, value: Any) -> str:
-    if isinstance(value, float):
-        return signed(value) if name.endswith("skill") else number(value)
-    return str(value)

@@ -1,85 +1,112 @@
-"""Numbers as a person writes them, in tables, sentences and figures."""
+"""Numbers as text, in tables, sentences and figures: at most five significant digits, one notation for each column."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+Format = Literal["number", "skill", "share", "pvalue", "count", "seconds"]
+"""`number`: four significant digits; `skill`: with its sign; `share`: in percent, with its sign; `pvalue`: four
+decimals, `<0.0001` below; `count`: whole, thousands separated; `seconds`: one decimal."""
+
 MINUS = "\N{MINUS SIGN}"
+MISSING = "-"
+DIGITS, MOST_DIGITS = 4, 5
+SMALLEST, LARGEST = 1e-7, 1e9
+"""A column with a smaller number (0 excepted) or a larger one is in scientific notation."""
 
-Format = Literal["number", "skill", "pvalue", "count", "seconds"]
-"""`number`, a few significant digits; `skill`, with its sign, since around 0 that is what matters; `pvalue`, two
-digits; `count`, whole, thousands separated; `seconds`, to a tenth."""
+
+def format_value(value: float | None, format: Format = "number") -> str:
+    """One value in a sentence; a `number` has no trailing zeros: 0.5, 0.1235, 132,670, 9.9e-08."""
+    (text,) = format_column([value], format)
+    mantissa, e, exponent = text.partition("e")
+    if format != "number" or "." not in mantissa:
+        return text
+    return mantissa.rstrip("0").rstrip(".") + e + exponent
 
 
-def write(value: float | None, format: Format = "number") -> str:
-    """A value in its format; `-` where there is none."""
-    if value is None or math.isnan(value):
-        return "-"
-    if format == "skill":
-        return signed(value)
+def format_column(values: Sequence[float | None], format: Format = "number") -> list[str]:
+    """The values of a column; `-` for None, which means that there is no value.
+
+    If the largest number is less than about ten times the smallest, all have the same number of decimals.
+    """
+    write = _writer([value for value in values if value is not None], format)
+    return [MISSING if value is None else write(value) for value in values]
+
+
+def format_means(means: Sequence[float], deviations: Sequence[float], format: Format = "number") -> list[str]:
+    """Means over runs as a column, each with its deviation unless that is NaN: `0.2634 ± 0.0123`."""
+    texts = []
+    for text, deviation in zip(format_column(means, format), deviations, strict=True):
+        if not math.isfinite(deviation) or not any(map(str.isdigit, text)):
+            texts.append(text)
+        elif "e" in text:
+            texts.append(f"{text} ± {deviation:.{DIGITS - 1}e}")
+        else:
+            number, unit, _ = text.partition(" %")
+            decimals = len(number.partition(".")[2])
+            texts.append(f"{number} ± {_fixed(100 * deviation if unit else deviation, decimals)}{unit}")
+    return texts
+
+
+def _writer(values: Sequence[float], format: Format) -> Callable[[float], str]:
+    """The function that writes each value of a column."""
+    if format == "pvalue":
+        return _pvalue
     if format == "count":
-        return f"{value:,.0f}"
+        return lambda value: f"{value:,.0f}"
+    if format == "share":
+        return lambda value: f"{_fixed(100 * value, 1, '+')} %" if math.isfinite(value) else str(value)
+    sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
+    sign = "+" if format == "skill" else ""
+    if any(size >= LARGEST or (size < SMALLEST and format == "number") for size in sizes):
+        return lambda value: f"{value:{sign}.{DIGITS - 1}e}"
+    if format == "skill":
+        return lambda value: _fixed(value, 4, "+")
     if format == "seconds":
-        return f"{value:.1f}"
-    return number(value, 2 if format == "pvalue" else 4)
+        return lambda value: _fixed(value, 1 if max(sizes, default=0.0) < 1e4 else 0)
+    orders = [_order(size) for size in sizes] or [0]
+    if max(orders) - min(orders) <= 1:
+        return lambda value: _fixed(value, DIGITS - 1 - min(orders))
+    return lambda value: _fixed(value, DIGITS - 1 - _order(value)) if value else "0"
 
 
-def write_mean(mean: float, deviation: float, format: Format = "number") -> str:
-    """A mean over runs, with its deviation where there is one (NaN: there is none)."""
-    if format == "skill":  # always around 0, so always to the same digits
-        return signed(mean) + ("" if math.isnan(deviation) else f" ± {deviation:.4f}")
-    if format != "number" and math.isnan(deviation):
-        return write(mean, format)
-    return mean_and_deviation(mean, deviation)
+def _fixed(value: float, decimals: int, sign: str = "") -> str:
+    """The value with so many decimals, or fewer if it would have more than five significant digits."""
+    if not math.isfinite(value):
+        return str(value)
+    decimals = min(max(decimals, 0), MOST_DIGITS - 1 - _order(value))
+    return f"{round(value, decimals):{sign},.{max(decimals, 0)}f}"
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A few significant digits for a table or a sentence, without trailing zeros: 0.5, 0.1235, 9.90e-04, 123,457."""
-    if value is None or math.isnan(value):
-        return "-"
-    if value == 0:
-        return "0"
-    if abs(value) < 1e-3:
-        return f"{value:.2e}"
-    text = f"{value:.{digits}g}"
-    return f"{value:,.0f}" if "e" in text else text  # `g` writes 31,520 as 3.152e+04
+def _pvalue(value: float) -> str:
+    if math.isnan(value):  # nothing could be tested
+        return MISSING
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.4f}"
-
-
-def percent(share: float, deviation: float) -> str:
-    """`+12.3 ± 2.1 %` of a share of 0.123; NaN is no deviation."""
-    if math.isnan(share):
-        return "-"
-    return f"{100 * share:+,.1f}" + ("" if math.isnan(deviation) else f" ± {100 * deviation:,.1f}") + " %"
+def _order(value: float) -> int:
+    """The order of magnitude of a rounded value: 0 from 1 to 10; 0 for 0 and for what is not finite."""
+    return int(f"{value:.{MOST_DIGITS - 1}e}".partition("e")[2]) if math.isfinite(value) else 0
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """Just so many significant digits, zeros too, for values side by side: 64,321, 0.5000, 1.235 G, 1.200e-6."""
+    """A value in a figure, with just so many significant digits: 64,321, 0.5000, 1.235 G, 1.200e-6."""
     if not math.isfinite(value):
-        return "\N{EN DASH}"
+        return str(value)
     if value == 0:
         return "0"
     factor, unit = unit_of(abs(value))
     whole = math.floor(math.log10(abs(value) / factor)) + 1
-    return f"{value / factor:,.{max(0, digits - whole)}f}{unit}".replace("-", MINUS, 1 if value < 0 else 0)
+    return with_minus(f"{value / factor:,.{max(0, digits - whole)}f}") + unit
 
 
-def mean_and_deviation(mean: float, deviation: float) -> str:
-    """`0.0225 ± 0.0054`: the mean to the decimals of the deviation's second digit; NaN is no deviation."""
-    if not math.isfinite(deviation) or not math.isfinite(mean):
-        return significant(mean)
-    if deviation < 1e-12 * abs(mean):  # rounding, of equal values
-        deviation = 0.0
-    if not 1e-6 < deviation < 1e4 or abs(mean) >= 1e5:
-        return f"{significant(mean)} ± {significant(deviation, 2)}"
-    decimals = max(0, 1 - math.floor(math.log10(deviation)))
-    return f"{mean:,.{decimals}f} ± {deviation:.{decimals}f}".replace("-", MINUS, 1 if mean < 0 else 0)
+def with_minus(text: str) -> str:
+    """The text of a number with the minus sign that matplotlib draws on axes."""
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
 
 
 def unit_of(size: float) -> tuple[float, str]:
-    """The factor that a number of this size is divided by, and its unit: 1e6 and ` M`."""
+    """The factor that a number of this size is divided by in a figure, and its unit: 1e6 and ` M`."""
     for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
         if size >= factor:
             return factor, unit

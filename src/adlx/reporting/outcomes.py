@@ -5,7 +5,7 @@ from typing import Any
 
 from adlx.comparison.comparison import Comparison
 from adlx.reporting.comparison import comparison_tables
-from adlx.reporting.terminal import console, frame_table, print_scores
+from adlx.reporting.terminal import console, print_scores, text_table
 from adlx.runs.evaluate import Evaluation
 from adlx.runs.predict import Prediction
 
@@ -14,8 +14,8 @@ def report_evaluation(evaluation: Evaluation) -> None:
     """Prints the scores and tables of a test; the last line is `evaluation: <folder>`."""
     out = console()
     print_scores(evaluation.metrics, evaluation.result, evaluation.notes, evaluation.title, out)
-    for name, frame in evaluation.tables.items():
-        out.print(frame_table(frame, f"{evaluation.title}: {name}"))
+    for name, table in evaluation.tables.items():
+        out.print(text_table(table.texts, f"{evaluation.title}: {name}"))
     out.print(evaluation.tested)
     if evaluation.simulated:
         out.print("data: simulated")

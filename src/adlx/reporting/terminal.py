@@ -12,7 +12,8 @@ from rich.table import Table
 from adlx.metrics.declaration import Metric, find
 from adlx.metrics.result import Result
 from adlx.metrics.score_table import score_texts
-from adlx.metrics.tables import readable
+from adlx.metrics.tables import text_frame
+from adlx.metrics.text import format_value
 from adlx.metrics.training import TRAINING
 from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
@@ -35,10 +36,9 @@ def blank_table(title: str, headings: Sequence[str]) -> Table:
     return table
 
 
-def frame_table(frame: pd.DataFrame, title: str) -> Table:
-    """A frame for a terminal, see `readable`."""
-    texts = readable(frame)
-    table = blank_table(title, [name.replace("_", " ") for name in texts.columns])
+def text_table(texts: pd.DataFrame, title: str) -> Table:
+    """A frame of text for a terminal."""
+    table = blank_table(title, list(texts.columns))
     for row in texts.itertuples(index=False):
         table.add_row(*row)
     return table
@@ -46,11 +46,7 @@ def frame_table(frame: pd.DataFrame, title: str) -> Table:
 
 def results_table(scores: dict[str, float], kind: type[Result], title: str) -> Table:
     """A row for each metric that is declared to have one, see `score_rows`."""
-    texts = score_texts(scores, kind)
-    table = blank_table(title, list(texts.columns))
-    for row in texts.itertuples(index=False):
-        table.add_row(*row)
-    return table
+    return text_table(score_texts(scores, kind), title)
 
 
 def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> list[Table]:
@@ -58,19 +54,18 @@ def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> lis
     tables = []
     for parts in kind.tables_by:
         metrics = [metric for metric in (*kind.metrics, *TRAINING) if metric.parts == parts]
-        rows: dict[str, dict[str, str]] = {}
+        rows: dict[str, dict[str, float]] = {}
         for key, value in scores.items():
             declared = find(metrics, key)
             if declared is not None and declared[1]:
                 metric, part = declared
-                rows.setdefault(part, {})[metric.label] = metric.write(value)
+                rows.setdefault(part, {})[metric.key] = value
         if len(rows) < 2:
             continue
-        headings = [metric.label for metric in metrics if any(metric.label in row for row in rows.values())]
-        table = blank_table(f"{title}: by {parts}", [parts, *headings])
-        for part, row in rows.items():
-            table.add_row(part, *(row.get(heading, "-") for heading in headings))
-        tables.append(table)
+        columns = [metric for metric in metrics if any(metric.key in row for row in rows.values())]
+        texts = [metric.format_column([row.get(metric.key) for row in rows.values()]) for metric in columns]
+        headings = [parts, *(metric.label for metric in columns)]
+        tables.append(text_table(text_frame(headings, [list(rows), *texts]), f"{title}: by {parts}"))
     return tables
 
 
@@ -78,7 +73,7 @@ def brief(run: RunFolder) -> str:
     """One line for a job of a sweep."""
     scores = run.metrics
     headlines = [metric for metric in result_kind(run).metrics if metric.headline and metric.key in scores]
-    words = ", ".join(f"{metric.name} {metric.write(scores[metric.key])}" for metric in headlines)
+    words = ", ".join(f"{metric.name} {metric.format_value(scores[metric.key])}" for metric in headlines)
     return f"{run.title}, seed {run.info['seed']}: {words}; run: {run.path}"
 
 
@@ -115,7 +110,7 @@ def verdicts(scores: dict[str, float], metrics: Sequence[Metric]) -> list[str]:
     for skill in metrics:
         of = next((metric for metric in metrics if metric.skill == skill.key and metric.key in scores), None)
         if skill.headline and skill.key in scores and of is not None:
-            lines.append(f"{skill.label} {skill.write(scores[skill.key])}: {verdict(scores, of)}")
+            lines.append(f"{skill.label} {skill.format_value(scores[skill.key])}: {verdict(scores, of)}")
     return lines
 
 
@@ -128,7 +123,9 @@ def verdict(scores: dict[str, float], metric: Metric) -> str:
     pvalue = scores.get(metric.pvalue, math.nan)
     if math.isnan(pvalue):
         return "too few test samples to tell it from the baseline"
+    text = format_value(pvalue, "pvalue")
+    shown = f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
     if pvalue >= SIGNIFICANT:
-        return f"no significant difference from the baseline (p = {pvalue:.2g})"
+        return f"no significant difference from the baseline ({shown})"
     side = "better" if metric.skill and scores[metric.skill] > 0 else "worse"
-    return f"{side} than the baseline (p = {pvalue:.2g})"
+    return f"{side} than the baseline ({shown})"

@@ -11,6 +11,7 @@ from adlx.atomic import replacing
 from adlx.metrics.html import notebook_html
 from adlx.metrics.result import Result
 from adlx.metrics.score_table import score_table, score_texts
+from adlx.metrics.tables import DataTable
 from adlx.runs.folder import RunFolder, new_folder_in_run, write_json, write_yaml
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
@@ -36,7 +37,7 @@ class Evaluation:
     title: str
     result: type[Result]
     notes: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
+    tables: dict[str, DataTable]
     tested: str
     simulated: bool
 
@@ -78,9 +79,9 @@ def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
     write_yaml(path / "config.yaml", trained.config.plain)
     task.save_predictions(path / "predictions.npz")
     tables = task.tables()
-    for name, frame in tables.items():
+    for name, table in tables.items():
         with replacing(path / f"{name}.csv") as file:
-            file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+            file.write(table.frame.to_csv(index=False, lineterminator="\n").encode())
     return Evaluation(
         metrics=task.results,
         path=path,

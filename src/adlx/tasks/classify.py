@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
-from adlx.metrics.classification import ClassResult, by_class
+from adlx.metrics.classification import ClassResult, class_table
+from adlx.metrics.tables import DataTable
 from adlx.models.classification.classifier import Classifier
 from adlx.specs import CodeSpec, ImageSpec
 from adlx.tasks.losses import require_class_loss
@@ -89,9 +90,9 @@ class Classify(Task):
                 "with the same VQ-VAE run"
             )
 
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> dict[str, DataTable]:
         assert self.result is not None
-        return {"classes": by_class(self.result)}
+        return {"classes": class_table(self.result)}
 
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures import classification as draw

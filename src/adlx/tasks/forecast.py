@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from adlx.atomic import replacing
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import Quantiles
-from adlx.metrics.months import by_month
+from adlx.metrics.months import month_table
 from adlx.metrics.quantiles import intervals
+from adlx.metrics.tables import DataTable
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.tasks.losses import require_difference
@@ -212,9 +213,9 @@ class Forecast(Task):
         values, naive = (torch.cat(parts).numpy() for parts in zip(*self.quantiles, strict=True))
         return Quantiles(np.array(self.levels), values, naive)
 
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> dict[str, DataTable]:
         assert self.result is not None
-        return {"months": by_month(self.result)}
+        return {"months": month_table(self.result)}
 
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures import forecast as draw

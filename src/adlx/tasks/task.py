@@ -8,7 +8,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from adlx.errors import RunFailed
 from adlx.metrics.result import Result
+from adlx.metrics.tables import DataTable
 from adlx.metrics.training import size_scores
 from adlx.specs import Spec
 from adlx.tasks.lightning_internals import CURRENT_HOOK, batches_done
@@ -122,7 +122,7 @@ class Task(pl.LightningModule):
         """The films of the last test by file name; each is a list of frames (H, W, 3) uint8."""
         return {}
 
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> dict[str, DataTable]:
         """The tables of the last test, by file name."""
         return {}
 
