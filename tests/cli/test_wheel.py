@@ -47,5 +47,5 @@ def test_the_wheel_trains_elsewhere(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("data: ecb, ")
-    assert "skill +0.0000: no significant difference from the baseline (p = 1)" in lines
+    assert "skill +0.0000: no significant difference from the baseline (p = 1.0000)" in lines
     assert (empty / lines[-1].removeprefix("run: ") / "metrics.json").is_file()

@@ -121,7 +121,7 @@ def test_by_crps(folder):
     assert comparison.markdown().splitlines()[0] == (
         "| run | seeds | CRPS skill | skill | coverage 80 | DM p | MCS p | parameters | seconds |"
     )
-    assert comparison.markdown().splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8 | 0.03 |")
+    assert comparison.markdown().splitlines()[2].startswith("| a | 1 | +0.3000 | +0.5000 | 0.8000 | 0.0300 |")
     point = folder("point", "c", metrics={"test/crps_skill": 0.0, "test/mase": 1.0})
     mixed = compare([*runs, point], "test/crps_skill")
     assert mixed.table["mcs_pvalue"].isna().all()

@@ -9,6 +9,7 @@ import pytest
 
 from adlx.comparison.compare import compare
 from adlx.errors import UserError
+from adlx.metrics.text import format_value
 from adlx.reporting.comparison import MOST_COLUMNS, comparison_tables, few_columns
 from adlx.reporting.terminal import console
 
@@ -30,12 +31,12 @@ def test_files(folder, tmp_path):
         pd.testing.assert_frame_equal(pd.read_csv(tmp_path / f"t_{name}.csv"), frame, rtol=1e-12)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), comparison.table, rtol=1e-12)
     comparison.write(tmp_path / "t.md")
-    pvalue = f"{comparison.table.loc[1, 'mcs_pvalue']:.2g}"
+    pvalue = format_value(comparison.table.loc[1, "mcs_pvalue"], "pvalue")
     assert (tmp_path / "t.md").read_text() == comparison.markdown()
     assert comparison.markdown().splitlines()[:4] == [
         "| run | seeds | skill | MCS p | parameters | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
-        "| a | 1 | +0.5000 | 1 | 7 | 2.0 |",
+        "| a | 1 | +0.5000 | 1.0000 | 7 | 2.0 |",
         f"| b | 2 | -0.1000 ± 0.1414 | {pvalue} | 7 | 2.5 |",
     ]
     written = comparison.write(tmp_path / "t.png")
@@ -50,7 +51,10 @@ def test_the_table_for_a_terminal(folder, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "test/mase on csv, 2 runs"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    assert [row[:5] for row in cells] == [["a", "1", "0.5000", "1", "+0.5000"], ["b", "1", "1.000", "1", "+0.0000"]]
+    assert [row[:5] for row in cells] == [
+        ["a", "1", "0.5000", "1.000", "+0.5000"],
+        ["b", "1", "1.0000", "1.000", "+0.0000"],
+    ]
 
 
 def test_comparing_imports_no_torch():

@@ -55,7 +55,7 @@ def told(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFr
     """`reductions` of results by label and seed."""
     evidence = Evidence(FieldResult, {label: list(group.values()) for label, group in groups.items()})
     seeds = {label: list(group) for label, group in groups.items()}
-    return reductions(evidence, list(groups), ROLLOUT, reference, seeds)
+    return reductions(evidence, list(groups), ROLLOUT, reference, seeds).frame
 
 
 def test_runs_are_paired_by_seed():
@@ -77,7 +77,7 @@ def test_other_seeds_are_held_against_the_mean(seeds):
     none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
     errors = [0.3, 0.6, 0.9][: len(seeds)]
     evidence = Evidence(FieldResult, {"none": list(none.values()), "sea": [rolled(error, 1.2) for error in errors]})
-    frame = reductions(evidence, ["none", "sea"], ROLLOUT, "none", {"none": list(none), "sea": list(seeds)})
+    frame = reductions(evidence, ["none", "sea"], ROLLOUT, "none", {"none": list(none), "sea": list(seeds)}).frame
     each = 1 - np.array(errors) / 0.6
     assert frame.loc[0, ["u_reduction", "u_reduction_std"]].tolist() == pytest.approx([each.mean(), each.std(ddof=1)])
     assert frame.loc[0, ["p_reduction", "p_reduction_std"]].tolist() == pytest.approx([0.2, 0])
@@ -87,7 +87,7 @@ def test_a_reference_with_a_seed_twice_is_a_mean():
     evidence = Evidence(
         FieldResult, {"none": [rolled(u, 1.0) for u in (0.4, 0.8, 1.2)], "sea": [rolled(0.4, 1.0), rolled(0.2, 1.0)]}
     )
-    frame = reductions(evidence, ["sea", "none"], ROLLOUT, "none", {"none": [0, 1, 1], "sea": [0, 1]})
+    frame = reductions(evidence, ["sea", "none"], ROLLOUT, "none", {"none": [0, 1, 1], "sea": [0, 1]}).frame
     assert frame.loc[0, "u_reduction"] == pytest.approx((0.5 + 0.75) / 2)
 
 
@@ -149,7 +149,7 @@ def test_other_kinds_have_all_of_their_loss():
     evidence = Evidence(ClassResult, {"elm": [classified(2), classified(0)], "mlp": [classified(4), classified(2)]})
     frame = reductions(
         evidence, ["elm", "mlp"], metric_of(ClassResult, "test/accuracy"), "mlp", {"elm": [0, 1], "mlp": [1, 0]}
-    )
+    ).frame
     assert frame.columns.tolist() == ["error lower than mlp", "all_reduction", "all_reduction_std"]
     assert frame.iloc[0, 1:].tolist() == pytest.approx([0.5, np.sqrt(0.5)])  # 1 - 2 / 2 and 1 - 0 / 4
 
@@ -162,7 +162,7 @@ def test_errors_that_do_not_compare():
     one = DenoisingResult(five, five, five, five, five, drawn, drawn, np.ones(1), np.ones(1), np.ones((3, 2)))
     noise, kid = (metric_of(DenoisingResult, key) for key in ("test/noise_mae", "test/kid"))
     evidence = Evidence(DenoisingResult, {"a": [one], "b": [replace(one, noise_error=five / 4)]})
-    assert reductions(evidence, ["b", "a"], noise, "a", seeds).loc[0, "all_reduction"] == 0.75
+    assert reductions(evidence, ["b", "a"], noise, "a", seeds).frame.loc[0, "all_reduction"] == 0.75
     with pytest.raises(UserError, match=r"^--reference a: test/kid gives no loss of single samples that runs share$"):
         reductions(evidence, ["b", "a"], kid, "a", seeds)
 
@@ -205,9 +205,9 @@ def test_the_table_of_a_comparison(study):
     assert text.splitlines()[5:] == [
         "| VRMSE by field | u | p |",
         "| --- | --- | --- |",
-        "| sea exchange=sea | 0.40 ± 0.28 | 0.950 ± 0.071 |",
-        "| sea exchange=none | 0.60 ± 0.28 | 1.50 ± 0.71 |",
-        "| frozen | 2.000 | 2.000 |",
+        "| sea exchange=sea | 0.4000 ± 0.2828 | 0.9500 ± 0.0707 |",
+        "| sea exchange=none | 0.6000 ± 0.2828 | 1.5000 ± 0.7071 |",
+        "| frozen | 2.0000 | 2.0000 |",
         "",
         "| error lower than sea exchange=none | u | p | all |",
         "| --- | --- | --- | --- |",

@@ -33,9 +33,9 @@ def test_rows_have_the_order_of_the_table(table, drawn):
     assert panel.get_ylim()[0] > panel.get_ylim()[1]
     assert [label.get_text() for label in panel.get_yticklabels()] == list(table["label"])
     assert [label.get_text() for label in values.get_yticklabels()] == [
-        "0.910 ± 0.010  (n=5)",
+        "0.9100 ± 0.0100  (n=5)",
         "0.9500",
-        "1.020 ± 0.030  (n=3)",
+        "1.0200 ± 0.0300  (n=3)",
     ]
     assert panel.get_xlabel() == "test/mase"
 

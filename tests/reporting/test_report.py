@@ -12,7 +12,7 @@ from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.reconstruction import ReconstructionResult
-from adlx.reporting.terminal import brief, console, text_table, print_scores, report, verdict, verdicts
+from adlx.reporting.terminal import brief, console, print_scores, report, text_table, verdict, verdicts
 from adlx.runs.folder import RunFolder
 
 NAN = math.nan
@@ -22,9 +22,10 @@ NAN = math.nan
     ("metrics", "words"),
     [
         ({"test/skill": 0.2, "test/dm_pvalue": 0.001234}, "better than the baseline (p = 0.0012)"),
-        ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.05)"),
-        ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.05)"),
-        ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.61)"),
+        ({"test/skill": 0.2, "test/dm_pvalue": 1e-9}, "better than the baseline (p < 0.0001)"),
+        ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.0499)"),
+        ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.0500)"),
+        ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.6100)"),
         ({"test/skill": 0.9}, "too few test samples to tell it from the baseline"),
         ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to tell it from the baseline"),
         (
@@ -68,8 +69,8 @@ def test_report(tmp_path, capsys):
     lines = told(capsys)
     assert lines[0] == "naive on crypto: test"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    assert cells == [["mase", "1.5", "2", "+0.2500"], ["mae/BTC", "100", "400", "+0.7500"]]
-    assert lines[-1] == "skill +0.2500: no significant difference from the baseline (p = 0.5)"
+    assert cells == [["mase", "1.500", "2.000", "+0.2500"], ["mae/BTC", "100.0", "400.0", "+0.7500"]]
+    assert lines[-1] == "skill +0.2500: no significant difference from the baseline (p = 0.5000)"
 
 
 def test_simulated_data_are_never_silent(tmp_path, capsys):
@@ -109,22 +110,22 @@ def test_quantiles_are_told_by_a_skill_of_their_own(tmp_path, capsys):
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
     assert rows == [
-        ["mase", "1.5", "2", "+0.2500"],
-        ["crps", "0.4", "0.5", "+0.2000"],
-        ["coverage_80", "0.79", "0.9", ""],
-        ["mae/BTC", "100", "400", "+0.7500"],
+        ["mase", "1.500", "2.000", "+0.2500"],
+        ["crps", "0.4000", "0.5000", "+0.2000"],
+        ["coverage_80", "0.7900", "0.9000", ""],
+        ["mae/BTC", "100.0", "400.0", "+0.7500"],
     ]
-    assert "CRPS skill +0.2000: better than the baseline (p = 0.01)\n" in out
+    assert "CRPS skill +0.2000: better than the baseline (p = 0.0100)\n" in out
     assert "skill +0.2500, crps_skill +0.2000, mase 1.5" in brief(run)
 
 
 def test_a_frame_for_a_terminal(capsys):
-    frame = pd.DataFrame({"month": ["2024-01"], "windows": [720], "crps_skill": [-0.01234], "mase": [0.123456]})
+    frame = pd.DataFrame({"month": ["2024-01"], ":smile: a_b [red]": ["[/]"]})
     console().print(text_table(frame, "by month"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "by month"
-    assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", "windows", "crps skill", "mase"]
-    assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "720", "-0.0123", "0.1235"]
+    assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", ":smile: a_b [red]"]
+    assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "[/]"]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_a_frame_for_a_terminal(capsys):
         (DenoisingResult, "test/noise_mae", "1 is perfect, 0 is finding no noise"),
         (FieldResult, "test/rollout_vrmse", "1 is perfect, 0 is the frozen last seed frame"),
         (FieldResult, "test/vrmse", "1 is perfect, 0 is the mean frame of the training part"),
-        (ClassResult, "test/accuracy", "better than the baseline (p = 0.01)"),
+        (ClassResult, "test/accuracy", "better than the baseline (p = 0.0100)"),
     ],
 )
 def test_verdicts_of_other_tasks(kind, key, words):
@@ -146,7 +147,7 @@ def test_names_of_parts_change_nothing(tmp_path, capsys):
     """A series may be called like a metric, a field like a distance, and with slashes."""
     report(made(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told(capsys) if line.startswith("│")]
-    assert rows == [["mase", "1.5", "2", "+0.2500"], ["mae/f1_macro/kid_skill", "100", "400", "+0.7500"]]
+    assert rows == [["mase", "1.500", "2.000", "+0.2500"], ["mae/f1_macro/kid_skill", "100.0", "400.0", "+0.7500"]]
 
 
 def test_readouts_have_a_table_of_their_own(capsys):
@@ -165,10 +166,10 @@ def test_readouts_have_a_table_of_their_own(capsys):
     lines = told(capsys)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert rows == [
-        ["accuracy", "0.5", "0.25", "+0.3333"],
-        ["recall/happy", "0.75", "-", ""],
-        ["ridge", "0.5", "0.5", "0.01", "12,345"],
-        ["a/b", "0.5", "0.5", "-", "-"],
+        ["accuracy", "0.5000", "0.2500", "+0.3333"],
+        ["recall/happy", "0.7500", "-", ""],
+        ["ridge", "0.5000", "0.5000", "0.01000", "12,345"],
+        ["a/b", "0.5000", "0.5000", "-", "-"],
     ]
     (heading,) = [line for line in lines if "non-zeros" in line]
     assert [cell.strip() for cell in heading.split("┃")[1:-1]] == [

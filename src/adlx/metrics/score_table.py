@@ -7,7 +7,7 @@ import pandas as pd
 from adlx.metrics.declaration import ROW, Metric, find
 from adlx.metrics.result import Result
 from adlx.metrics.tables import text_frame
-from adlx.metrics.text import format_column, format_value
+from adlx.metrics.text import format_column
 
 Row = tuple[Metric, float, float | None, float | None]
 """A metric and the scores of the model, of the baseline, and the skill; None where there is none."""
@@ -28,14 +28,15 @@ def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
 def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
     """The same for a person to read, with few digits."""
     rows = list(score_rows(scores, kind))
+    cells = [[model, baseline] for _, model, baseline, _ in rows]
     models, baselines = [""] * len(rows), [""] * len(rows)
-    for format in {metric.format for metric, *_ in rows}:  # all numbers of one format have one notation
-        places = [place for place, (metric, *_) in enumerate(rows) if metric.format == format]
-        texts = iter(format_column([rows[place][column] for column in (1, 2) for place in places], format))
-        for cells in (models, baselines):
-            for place in places:
-                cells[place] = next(texts)
-    skills = ["" if skill is None else format_value(skill, "skill") for *_, skill in rows]
+    for one in {metric.format: metric for metric, *_ in rows}.values():  # the numbers of a format have one notation
+        places = [place for place, (metric, *_) in enumerate(rows) if metric.format == one.format]
+        texts = one.format_column([value for place in places for value in cells[place]])
+        for place, model, baseline in zip(places, texts[::2], texts[1::2], strict=True):
+            models[place], baselines[place] = model, baseline
+    values = [skill for *_, skill in rows]
+    skills = ["" if value is None else text for value, text in zip(values, format_column(values, "skill"), strict=True)]
     return text_frame(ROW, [[metric.name for metric, *_ in rows], models, baselines, skills])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,13 @@ class DataTable:
         expected = sum(1 + column.has_deviation for column in self.columns)
         if expected != self.frame.shape[1]:
             raise ValueError(f"the frame has {self.frame.shape[1]} columns, {expected} are declared")
+
+    @classmethod
+    def of_data(cls, frame: pd.DataFrame) -> Self:
+        """A table of data in their own units: what is not a float is shown as it is."""
+        is_float = [dtype.kind == "f" for dtype in frame.dtypes]
+        headings = zip(frame.columns, is_float, strict=True)
+        return cls(frame, tuple(Column(str(name), "value" if number else None) for name, number in headings))
 
     @property
     def texts(self) -> pd.DataFrame:

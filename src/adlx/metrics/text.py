@@ -4,9 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-Format = Literal["number", "skill", "share", "pvalue", "count", "seconds"]
-"""`number`: four significant digits; `skill`: with its sign; `share`: in percent, with its sign; `pvalue`: four
-decimals, `<0.0001` below; `count`: whole, thousands separated; `seconds`: one decimal."""
+Format = Literal["number", "value", "skill", "share", "pvalue", "count", "seconds"]
+"""
+- `number`: four significant digits
+- `value`: five significant digits, for data in their own units
+- `skill`: four decimals, with its sign
+- `share`: in percent, with its sign
+- `pvalue`: four decimals, `<0.0001` below
+- `count`: whole, thousands separated
+- `seconds`: one decimal
+"""
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "-"
@@ -58,16 +65,18 @@ def _writer(values: Sequence[float], format: Format) -> Callable[[float], str]:
         return lambda value: f"{_fixed(100 * value, 1, '+')} %" if math.isfinite(value) else str(value)
     sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
     sign = "+" if format == "skill" else ""
-    if any(size >= LARGEST or (size < SMALLEST and format == "number") for size in sizes):
+    if any(size >= LARGEST or (size < SMALLEST and format in ("number", "value")) for size in sizes):
         return lambda value: f"{value:{sign}.{DIGITS - 1}e}"
     if format == "skill":
         return lambda value: _fixed(value, 4, "+")
     if format == "seconds":
         return lambda value: _fixed(value, 1 if max(sizes, default=0.0) < 1e4 else 0)
     orders = [_order(size) for size in sizes] or [0]
+    digits = MOST_DIGITS if format == "value" else DIGITS
     if max(orders) - min(orders) <= 1:
-        return lambda value: _fixed(value, DIGITS - 1 - min(orders))
-    return lambda value: _fixed(value, DIGITS - 1 - _order(value)) if value else "0"
+        decimals = MOST_DIGITS - 1 - max(orders) if format == "value" else DIGITS - 1 - min(orders)
+        return lambda value: _fixed(value, decimals)
+    return lambda value: _fixed(value, digits - 1 - _order(value)) if value else "0"
 
 
 def _fixed(value: float, decimals: int, sign: str = "") -> str:

@@ -13,7 +13,7 @@ from adlx.config.nearest import nearest
 from adlx.config.values import describe, fits
 from adlx.errors import UserError
 from adlx.metrics.html import notebook_html
-from adlx.metrics.tables import readable
+from adlx.metrics.tables import DataTable
 from adlx.runs.folder import RunFolder, new_folder_in_run
 from adlx.runs.trained import open_trained
 from adlx.tasks.task import Task
@@ -55,7 +55,7 @@ class Prediction:
         lines = [f"predict: {self.path}"]
         if self.simulated:
             lines.insert(0, "data: simulated")
-        return notebook_html("prediction", readable(frame), lines)
+        return notebook_html("prediction", DataTable.of_data(frame).texts, lines)
 
 
 def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:

@@ -20,6 +20,7 @@ from adlx.metrics.forecast_errors import Quantiles
 from adlx.metrics.months import month_table
 from adlx.metrics.quantiles import intervals
 from adlx.metrics.tables import DataTable
+from adlx.metrics.text import format_column
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
 from adlx.tasks.losses import require_difference
@@ -263,17 +264,14 @@ class Forecast(Task):
         names = list(self.scaler.names)
         bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
         if bounds is None or self.levels is None:
-            return product.loc[:, names].to_string(float_format=lambda value: f"{value:.6g}")
+            return DataTable.of_data(product.loc[:, names]).texts.set_index(product.index).to_string()
         low, high = (f"{self.levels[index]:g}" for index in bounds)
-        columns = {
-            name: [
-                f"{point:.6g} [{lower:.6g}, {upper:.6g}]"
-                for point, lower, upper in zip(
-                    product[name], product[f"{name}/{low}"], product[f"{name}/{high}"], strict=True
-                )
-            ]
-            for name in names
-        }
+        columns = {}
+        for name in names:
+            values = [product[column].tolist() for column in (name, f"{name}/{low}", f"{name}/{high}")]
+            texts = iter(format_column([value for column in values for value in column], "value"))
+            points, lower, upper = ([next(texts) for _ in column] for column in values)
+            columns[name] = [f"{point} [{a}, {b}]" for point, a, b in zip(points, lower, upper, strict=True)]
         return f"{pd.DataFrame(columns, index=product.index).to_string()}\nin brackets: quantiles {low} and {high}"
 
 
