@@ -32,7 +32,9 @@ def result_kinds() -> list[type[Result]]:
 def keys_of(metric: Metric) -> set[str]:
     """All keys of `metrics.json` that a declaration names."""
     caveat = metric.caveat[0] if metric.caveat else None
-    return {key for key in (metric.key, metric.baseline, metric.skill, metric.pvalue, caveat) if key}
+    return {
+        key for key in (metric.key, metric.baseline, metric.skill, metric.pvalue, metric.pvalue_of_means, caveat) if key
+    }
 
 
 SCORED = {key for kind in result_kinds() for metric in kind.metrics for key in keys_of(metric)}

@@ -1,6 +1,7 @@
 """One p-value for several seeds: the test of their mean losses, not the mean of their p-values."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -91,3 +92,44 @@ def test_of_classes_the_exact_test_for_one_run_and_the_paired_t_test_for_several
     wrong, constant = np.array([0.0] * 5 + [1.0] * 3), np.array([1.0] * 5 + [0.0] * 3)
     assert result.baseline_pvalue(wrong, constant) == mcnemar(wrong, constant)
     assert result.baseline_pvalue(wrong / 2, constant) == diebold_mariano(wrong / 2, constant, 1)[1]
+
+
+@pytest.fixture
+def classified(folder):
+    """Writes a run that classifies 40 samples, and is wrong on those of its seed."""
+
+    def write(name: str, model: str, seed=0, wrong=lambda seed: [seed, seed + 10]):
+        path, label = folder(name, model, seed), np.arange(40) % 3
+        guess = label.copy()
+        guess[wrong(seed)] = (guess[wrong(seed)] + 1) % 3
+        result = ClassResult(np.eye(3)[guess], label, np.arange(40), ("a", "b", "c"), 0)
+        result.save(path / "predictions.npz")
+        (path / "metrics.json").write_text(json.dumps(result.scores()))
+        facts = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({**facts, "result": "adlx.metrics.classification.ClassResult"}))
+        return path
+
+    return write
+
+
+def test_the_heading_names_the_test_that_was_used(classified):
+    one, several = classified("a", "one"), [classified(f"b{seed}", "several", seed) for seed in (0, 1)]
+    comparison = compare([one, *several])
+    texts = comparison.texts.set_index("run")
+    assert [heading for heading in texts if heading.endswith(" p")] == ["McNemar p", "paired t p", "MCS p"]
+    assert texts.loc["one", ["McNemar p", "paired t p"]].tolist() == ["<0.0001", "-"]
+    assert texts.loc["several", ["McNemar p", "paired t p"]].tolist() == ["-", "<0.0001"]
+    losses = np.mean(
+        [ClassResult.load(path / "predictions.npz").prediction != np.arange(40) % 3 for path in several], 0
+    )
+    constant = (np.arange(40) % 3 != 0).astype(float)
+    assert (
+        comparison.table.set_index("label").loc["several", "paired_t_pvalue"] == diebold_mariano(losses, constant, 1)[1]
+    )
+    assert [heading for heading in compare([one]).texts if heading.endswith(" p")] == ["McNemar p", "MCS p"]
+    assert [heading for heading in compare(several).texts if heading.endswith(" p")] == ["paired t p", "MCS p"]
+
+
+def test_seeds_that_agree_on_every_sample_are_tested_exactly(classified):
+    runs = [classified(f"a{seed}", "a", seed, lambda _: [1, 2]) for seed in (0, 1)]
+    assert [heading for heading in compare(runs).texts if heading.endswith(" p")] == ["McNemar p", "MCS p"]

@@ -126,7 +126,7 @@ def test_what_a_metric_refers_to_exists(kind):
     stated = {"insample/mse_naive", "unseen/naive_mase"}  # by the task
     for metric in kind.metrics:
         assert metric.skill is None or metric.skill in keys
-        assert metric.pvalue is None or metric.pvalue in keys
+        assert {metric.pvalue, metric.pvalue_of_means} - {None} <= keys
         assert metric.caveat is None or metric.caveat[0] in keys
         intervals = metric.name.startswith(("coverage_", "width_"))  # of the levels that a result has
         if metric.baseline is not None and not intervals:

@@ -27,10 +27,10 @@ def columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
     kinds = list(dict.fromkeys(result_kind(run) for run in runs))
     declared = [one for kind in kinds for one in kind.metrics]
     scores = [one for one in declared if one.in_comparison]
-    test = declaration(declared, metric.pvalue) if metric.pvalue else None
+    tests = [declaration(declared, key) for key in _test_keys(metric)]
     sizes = [declaration([*declared, *TRAINING], key) for kind in kinds for key in kind.sizes]
     costs = [one for one in TRAINING if one.in_comparison]
-    ordered = [one for one in (BASELINE, *scores, test, CONFIDENCE, *sizes, *costs) if one is not None]
+    ordered = [one for one in (BASELINE, *scores, *tests, CONFIDENCE, *sizes, *costs) if one is not None]
     return list({one.key: one for one in ordered if one.key != metric.key}.values())
 
 
@@ -47,9 +47,10 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequenc
         baseline = 0.0 if metric.is_skill else _mean(scores, metric.baseline)
         row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
         others = {one.name: _mean(scores, one.key) for one in beside}
-        tests = [one for one in beside if one.key == metric.pvalue]
-        if len(runs) > 1 and tests and all(tests[0].key in one for one in scores):
-            others[tests[0].name] = _pvalue(label, runs, metric)
+        if len(runs) > 1:
+            tested = all(metric.pvalue in one for one in scores)
+            pvalues = _pvalue(label, runs, metric) if tested else {}
+            others |= {one.name: pvalues.get(one.key, math.nan) for one in beside if one.key in _test_keys(metric)}
         rows.append({**row, **others, BASELINE.name: baseline})
     badness = [metric.badness(row["mean"]) for row in rows]
     order = np.argsort(badness, kind="stable")
@@ -84,13 +85,21 @@ def _differ(scores: dict[str, float], first: str, second: str) -> bool:
     return first in scores and second in scores and scores[first] != scores[second]
 
 
-def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> float:
-    """Of several seeds together; NaN where their test samples are not the same, or cannot be read."""
+def _test_keys(metric: Metric) -> list[str]:
+    """Of the tests against the baseline: each has a column of its own, whose heading names the test."""
+    return [key for key in (metric.pvalue, metric.pvalue_of_means) if key is not None]
+
+
+def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> dict[str, float]:
+    """The p-value of several seeds together, under the key of the test.
+
+    Empty if the test samples of the seeds are not the same, or cannot be read.
+    """
     try:
         evidence = Evidence.of({label: runs})
     except UserError:  # `compare` reports it once
-        return math.nan
-    return math.nan if evidence is None else evidence.baseline_pvalue(metric)
+        return {}
+    return {} if evidence is None else evidence.baseline_pvalue(metric)
 
 
 def _mean(scores: list[dict[str, float]], key: str | None) -> float:

@@ -1,6 +1,5 @@
 """What a comparison rests on beside final numbers: the test predictions of each run, if all are of the same samples."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -46,15 +45,18 @@ class Evidence:
         results = load_all(kind, paths)
         return None if results is None else cls(kind, results)
 
-    def baseline_pvalue(self, metric: Metric) -> float:
-        """p-value of the one configuration against its baseline, by its losses averaged over seeds; NaN without them.
+    def baseline_pvalue(self, metric: Metric) -> dict[str, float]:
+        """The p-value of the one configuration against its baseline, under the key of the test; empty without losses.
 
-        An average of the p-values of the seeds would be no p-value.
+        It tests the losses averaged over seeds: an average of the p-values of the seeds would be no p-value.
         """
         losses = list(self.losses(metric).values())
         first = next(iter(self.results.values()))[0]
         baseline = None if metric.baseline_loss is None else metric.baseline_loss(first)
-        return first.baseline_pvalue(losses[0], baseline) if losses and baseline is not None else math.nan
+        if not losses or baseline is None or metric.pvalue is None:
+            return {}
+        key = metric.pvalue_of_means if first.tests_means(losses[0]) else metric.pvalue
+        return {key or metric.pvalue: first.baseline_pvalue(losses[0], baseline)}
 
     def losses(self, metric: Metric) -> dict[str, np.ndarray]:
         """(N,) loss of each sample by configuration, the mean over its seeds; empty where there are no finite ones."""

@@ -36,7 +36,12 @@ def baseline_errors(result: "ClassResult") -> np.ndarray:
     return (result.label != result.majority).astype(float)
 
 
-_WRONG: dict[str, Any] = {"pvalue": "test/mcnemar_pvalue", "loss": errors, "baseline_loss": baseline_errors}
+_WRONG: dict[str, Any] = {
+    "pvalue": "test/mcnemar_pvalue",
+    "pvalue_of_means": "comparison/paired_t_pvalue",
+    "loss": errors,
+    "baseline_loss": baseline_errors,
+}
 
 METRICS = (
     Metric(
@@ -61,6 +66,7 @@ METRICS = (
     Metric("test/f1_macro", "macro F1", "up", baseline="baseline/f1_macro", parts="readout", in_comparison=True),
     Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, **_WRONG),
     Metric("test/mcnemar_pvalue", "McNemar p", None, "pvalue", in_table=False),
+    Metric("comparison/paired_t_pvalue", "paired t p", None, "pvalue", in_table=False),
     Metric("test/recall", "recall", "up", parts="class"),
     Metric("model/alpha", "alpha", None, parts="readout", in_table=False),
 )
@@ -176,9 +182,12 @@ class ClassResult(Result):
 
     def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
         """McNemar's exact test; for errors averaged over runs, which are not 0 or 1, the paired t test."""
-        if np.isin(losses, (0.0, 1.0)).all():
-            return mcnemar(losses, baseline)
-        return diebold_mariano(losses, baseline, horizon=1)[1]  # without overlap this is the paired t test
+        if self.tests_means(losses):
+            return diebold_mariano(losses, baseline, horizon=1)[1]  # without overlap this is the paired t test
+        return mcnemar(losses, baseline)
+
+    def tests_means(self, losses: np.ndarray) -> bool:
+        return not np.isin(losses, (0.0, 1.0)).all()
 
     @classmethod
     def comparison_tables(

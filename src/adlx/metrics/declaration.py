@@ -31,6 +31,8 @@ class Metric:
         skill: key of the skill that puts the score beside its baseline; None: there is none.
         zero: what has a skill of 0: `the mean image of the training part`.
         pvalue: key of the p-value of its significance test against the baseline; None: there is no such test.
+        pvalue_of_means: key of the p-value of the test for losses averaged over runs; None: it is the same test. No
+            `metrics.json` has it, a comparison computes it.
         loss: from a result to (N,) losses of its samples, whose mean the metric is or follows from; runs are tested
             against each other on them. It returns None for a result without them. None: no single sample has one.
         baseline_loss: the same of the baseline; a metric with a `pvalue` has it.
@@ -51,6 +53,7 @@ class Metric:
     skill: str | None = None
     zero: str = ""
     pvalue: str | None = None
+    pvalue_of_means: str | None = None
     loss: Callable[[Any], np.ndarray | None] | None = None
     baseline_loss: Callable[[Any], np.ndarray | None] | None = None
     parts: str = ""
@@ -96,6 +99,7 @@ class Metric:
             "loss": None,
             "baseline_loss": None,
             "pvalue": None,
+            "pvalue_of_means": None,
             "parts": "",
             "headline": False,
             "in_comparison": False,

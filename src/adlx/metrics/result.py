@@ -84,13 +84,17 @@ class Result:
         return 1
 
     def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
-        """p-value of the test that the baseline has the same expected loss; NaN where nothing can be tested.
+        """p-value of the test that the baseline has the same expected loss; NaN if nothing can be tested.
 
         Args:
-            losses: (N,) of the samples of this result, maybe averaged over runs.
+            losses: (N,) of the samples of this result, or their averages over runs; see `tests_means`.
             baseline: (N,) of the baseline on the same samples.
         """
         return math.nan
+
+    def tests_means(self, losses: np.ndarray) -> bool:
+        """Whether `baseline_pvalue` uses the test whose p-value is `Metric.pvalue_of_means` for these losses."""
+        return False
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
         """The mean loss that goes with a metric: of `all`, and by name of its parts; empty where there is none."""
