@@ -3,7 +3,7 @@
 Functions that train or load data have an argument `progress`: True prints what they do, line by line, on stdout.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +13,9 @@ import pandas as pd
 from adlx.api_output import called, import_lightning
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.selection import is_multirun, is_run, open_runs, search
+from adlx.config.config_dirs import FLAGS as CONFIG_DIR_FLAGS
+from adlx.config.hydra_command import MULTIRUN_FLAGS
+from adlx.config.hydra_internals import flags
 from adlx.errors import UserError
 from adlx.metrics.html import notebook_html
 from adlx.metrics.score_table import score_table, score_texts
@@ -107,8 +110,6 @@ def train(words: Words, progress: bool = False) -> "Run | Sweep":
         RunFailed: the run could not go on; its folder says why. A failed job of a sweep raises nothing.
         KeyboardInterrupt: the user stopped it. A checkpoint is saved, and the message says how to go on.
     """
-    from adlx.config.hydra_command import MULTIRUN_FLAGS
-
     words = listed(words)
     with called(progress):
         import_lightning()
@@ -165,12 +166,12 @@ def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool =
 
 
 def open_run(path: str | Path) -> Run:
-    """Opens a run folder.
+    """Opens a run folder. The run needs no finish: its `status` is running, finished, failed or interrupted.
 
     Raises:
         UserError: there is none, or its `run.json` cannot be read.
     """
-    return Run.open(path)
+    return opened(path)
 
 
 def find_runs(folder: str | Path = "outputs") -> list[Run]:
@@ -211,7 +212,10 @@ def compare(
     with called():
         from adlx.comparison.compare import compare as compare_runs
 
-        return compare_runs(list(paths_of(runs)), metric, against, reference)
+        paths = list(paths_of(runs))
+        if not paths:
+            raise UserError("there are no runs to compare: the list is empty")
+        return compare_runs(paths, metric, against, reference)
 
 
 def paths_of(runs: Any) -> Iterator[Path]:
@@ -226,17 +230,19 @@ def paths_of(runs: Any) -> Iterator[Path]:
         if runs.comparison is None:
             raise UserError(f"{runs.path}: none of its {len(runs.runs)} runs has finished")
         yield from (run.path for run in runs.runs if run.status == "finished")
-    else:
+    elif isinstance(runs, Iterable):
         for one in runs:
             yield from paths_of(one)
+    else:
+        raise UserError(f"{runs!r} is no run, sweep or path of a folder, nor a list of these")
 
 
 def as_run(run: RunFolder) -> Run:
     return Run(absolute(run.path), run.info)
 
 
-def opened(run: str | Path | RunFolder) -> RunFolder:
-    return run if isinstance(run, RunFolder) else Run.open(run)
+def opened(run: str | Path | RunFolder) -> Run:
+    return as_run(run) if isinstance(run, RunFolder) else Run.open(run)
 
 
 def absolute(path: str | Path) -> Path:
@@ -247,8 +253,19 @@ def listed(words: Words) -> list[str]:
     """The words as a list of strings.
 
     Raises:
-        UserError: one string, which Python would read letter by letter.
+        UserError: they are no list, such as one string, which Python would read letter by letter; or a word is a flag
+            that only a command has.
     """
     if isinstance(words, str):
         raise UserError(f"{words!r} is one string; write a list of words: {words.split()}")
-    return [str(word) for word in words]
+    if isinstance(words, Mapping) or not isinstance(words, Iterable):
+        raise UserError(f"{words!r} is no list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']")
+    given = list(words)
+    if wrong := [word for word in given if not isinstance(word, str)]:
+        raise UserError(f"{wrong[0]!r} is no word; write a list of strings such as 'KEY=VALUE'")
+    command_only = flags().keys() - {*MULTIRUN_FLAGS, *CONFIG_DIR_FLAGS}
+    if wrong := [word for word in given if word.partition("=")[0] in command_only]:
+        raise UserError(
+            f"{wrong[0]}: only the command has this flag; Python accepts KEY=VALUE, -m and --config-dir DIR"
+        )
+    return given

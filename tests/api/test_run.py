@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pandas as pd
-import pytest
 from user_errors import user_error_of
 
 import adlx
@@ -97,11 +96,3 @@ def test_runs_are_found_in_the_order_in_which_they_began(finished, copied, tmp_p
     assert adlx.find_runs(copied.path)[0].path == copied.path
     assert user_error_of(adlx.find_runs, tmp_path / "none") == f"no folder {tmp_path / 'none'}"
     assert adlx.find_runs(copied.path / "checkpoints") == []
-
-
-@pytest.mark.parametrize("call", [adlx.train, lambda words: adlx.evaluate("run", words)])
-def test_one_string_is_no_list_of_words(call, finished, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    os.symlink(finished.path, "run")
-    message = user_error_of(call, "model=nlinear data=csv")
-    assert message == "'model=nlinear data=csv' is one string; write a list of words: ['model=nlinear', 'data=csv']"

@@ -35,13 +35,6 @@ def test_nothing_is_printed(small, capfd, caplog, recwarn):
     assert [str(one.message) for one in shown] == []
 
 
-def test_a_sweep_with_a_failed_job_prints_nothing(small, small_words, tmp_path, capfd, caplog):
-    sweep = small("-m", "trainer.max_epochs=1", "data.horizon=2,80")
-    assert len(sweep.runs) == 1
-    assert list(sweep.failed) == [1]
-    assert printed(capfd, caplog) == []
-
-
 def test_progress_is_printed_on_request(small_words, tmp_path, capfd, caplog):
     words = [*small_words, "trainer.max_epochs=1", f"output_dir={tmp_path}"]
     run = adlx.train(words, progress=True)
