@@ -10,6 +10,7 @@ import yaml
 from user_errors import user_error_of
 
 import adlx
+from adlx.comparison.compare import compare
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.export import export_merged
 from adlx.runs.folder import RunFolder
@@ -243,7 +244,7 @@ def test_damaged_predictions_leave_a_table_without_tests(name, value, copied, fi
         value = np.zeros(2)
     arrays.pop(name) if value is None else arrays.update({name: value})
     np.savez(path, **arrays)
-    assert len(adlx.compare([copied.path, finished.path]).table) == 1
+    assert len(compare([copied.path, finished.path]).table) == 1
     (line,) = caplog.messages
     assert line.startswith(f"{path} holds no forecast result (")
     assert line.endswith("without it the comparison has no tests of significance and no figures")
