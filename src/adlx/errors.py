@@ -56,3 +56,7 @@ class InterruptedByKeyboard(Interrupted, KeyboardInterrupt):
         super().__init__(signal.SIGINT, advice)
         if advice:
             self.add_note(advice)  # Python prints it under a traceback
+
+
+class WriteFailed(RunFailed, OSError):
+    """A file could not be written, such as on a full disk."""

@@ -28,7 +28,7 @@ def test_losses_are_drawn_at_their_steps(lines, drawn):
 
 def test_the_best_validation_is_marked(lines):
     panel = training_curves(logged(), "run").axes[0]
-    np.testing.assert_array_equal(lines(panel)["best 0.5000 at step 19, epoch 0"], [[19], [0.5]])
+    np.testing.assert_array_equal(lines(panel)["best 0.5000 at step 19, epoch 1"], [[19], [0.5]])
 
 
 def test_the_scale_is_logarithmic_when_losses_span_decades(drawn):

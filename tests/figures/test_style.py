@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from adlx.figures import style
 
@@ -33,6 +35,45 @@ def test_style_does_not_change_the_settings_of_the_user():
             assert matplotlib.rcParams["font.size"] == 9.0
         assert matplotlib.rcParams["axes.spines.top"] is True
         assert matplotlib.rcParams["font.size"] == 17.0
+
+
+@pytest.mark.parametrize("name", ["$", "a$b_c^d$", r"\frac{1}{2} $\nothing$", "US$ 5 and US$ 6", "_tax^2", "$$", "%"])
+def test_names_are_drawn_as_they_are(name, tmp_path):
+    with style.styled():
+        figure = style.blank(name, 2.0)
+        panel = figure.add_subplot(title=name, xlabel=name, ylabel=name)
+        panel.set_xticks([0, 1], [name, name])
+        panel.text(0, 0, name)
+        texts = [text for text in figure.findobj(Text) if text.get_text() == name]
+    assert len(texts) >= 6
+    assert not any(text.get_parse_math() for text in texts)
+    style.save(figure, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["日本株", "🚀", "नमस्ते", "a\tb", "\u202eabc"])
+def test_characters_that_the_font_lacks_give_no_warning(name, tmp_path):
+    with style.styled():
+        figure = style.blank(name, 2.0)
+        figure.add_subplot(title=name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        style.save(figure, tmp_path / "a.png")
+
+
+def test_ticks_of_a_logarithmic_axis_are_plain_text():
+    with style.styled():
+        figure = style.blank("t", 2.0)
+        panel = figure.add_subplot(xlim=(0.0002, 3000), ylim=(2, 9))
+        for axis in (panel.xaxis, panel.yaxis):
+            style.set_logarithmic(axis)
+        figure.draw_without_rendering()
+        wide, narrow = (
+            [label.get_text() for minor in (False, True) for label in axis.get_ticklabels(minor=minor)]
+            for axis in (panel.xaxis, panel.yaxis)
+        )
+    assert {"10⁻³", "10⁰", "10³"} <= {*wide}
+    assert {"2×10⁰", "6×10⁰"} <= {*narrow}
+    assert not any(mark in text for text in (*wide, *narrow) for mark in "$\\{}")
 
 
 def test_save_writes_a_png_of_150_dpi_and_no_other_file(tmp_path):

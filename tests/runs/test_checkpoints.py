@@ -1,12 +1,14 @@
 """Checkpoints: whole at any instant, data and not code, and with nothing of the place where they were written."""
 
+import re
+import resource
 import shutil
 
 import pytest
 import torch
 
 import adlx
-from adlx.errors import UserError
+from adlx.errors import UserError, WriteFailed
 from adlx.runs.checkpoints import AtomicCheckpointIO, Checkpoint, load_checkpoint
 from adlx.runs.loggers import read_curves
 
@@ -30,6 +32,21 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path):
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
     assert torch.equal(writer.load_checkpoint(path)["weights"], torch.arange(5.0))
+
+
+@pytest.mark.parametrize("limit", [200, 2000, 4000])
+def test_a_full_disk_ends_a_run_in_one_line(limit, small, tmp_path):
+    """Here no file may become longer than some bytes: the config, `run.json` and a checkpoint are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        with pytest.raises(WriteFailed) as caught:
+            small()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert re.fullmatch(rf"{tmp_path}/outputs/\S+ cannot be written: File too large.*", str(caught.value))
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not [path for path in (tmp_path / "outputs").glob("*/*") if not (path / "run.json").is_file()]
 
 
 @pytest.mark.parametrize("at", ["fsync", "replace"])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import torch
 
-from adlx.runs.progress import PlainProgress
+from adlx.runs.progress import PlainProgress, ProgressBar
 
 
 def lines(caplog, seconds: float, every: int = 1) -> list[str]:
@@ -42,3 +42,15 @@ def test_what_was_validated_stands_beside_its_own_epoch_alone(caplog):
 
 def test_of_epochs_that_follow_fast_the_first_and_the_last_are_told(caplog):
     assert [line.split("  ")[0] for line in lines(caplog, 60.0)] == ["epoch 1/4", "epoch 4/4"]
+
+
+def test_the_bar_counts_epochs_from_one():
+    bar = ProgressBar()
+    for number, max_epochs, text in [
+        (0, 10, "Epoch 1/10"),
+        (9, 10, "Epoch 10/10"),
+        (4, -1, "Epoch 5"),
+        (0, None, "Epoch 1"),
+    ]:
+        bar._trainer = SimpleNamespace(max_epochs=max_epochs)  # type: ignore[assignment]
+        assert bar._get_train_description(number).rstrip() == text

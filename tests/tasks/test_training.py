@@ -91,11 +91,11 @@ def test_a_nan_loss_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
         train(walk_frame(240), "trainer.max_epochs=3", "data.horizon=3")  # 142 windows, 5 steps an epoch
     run = only_run(tmp_path)
     assert str(caught.value) == (
-        "the loss became nan at step 9 (epoch 1): try a lower optimizer.lr or trainer.gradient_clip_val=1; "
+        "the loss became nan at step 9 (epoch 2): try a lower optimizer.lr or trainer.gradient_clip_val=1; "
         f"last good checkpoint: {run.last}"
     )
     assert run.status == "failed"
-    assert run.info["reason"].startswith("Diverged: the loss became nan at step 9 (epoch 1)")
+    assert run.info["reason"].startswith("Diverged: the loss became nan at step 9 (epoch 2)")
     last = torch.load(run.last, weights_only=True)
     assert last["adlx"]["steps"] == 5  # of the end of the first epoch
     assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
@@ -110,7 +110,7 @@ def test_a_nan_loss_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
 
 
 def test_an_infinite_loss_at_the_first_steps_stops_the_run(train, tmp_path):
-    with pytest.raises(Diverged, match=r"^the loss became inf at step 1 \(epoch 0\).*no checkpoint had been written$"):
+    with pytest.raises(Diverged, match=r"^the loss became inf at step 1 \(epoch 1\).*no checkpoint had been written$"):
         train(
             walk_frame(),
             "optimizer=sgd",
@@ -128,7 +128,7 @@ def test_a_nan_validation_loss_stops_the_run(train, tmp_path, monkeypatch):
         Forecast, "batch_loss", lambda task, batch: honest(task, batch) * (1.0 if task.training else math.nan)
     )
     with pytest.raises(
-        Diverged, match=r"^the validation loss became nan after epoch 0; no checkpoint had been written$"
+        Diverged, match=r"^the validation loss became nan after epoch 1; no checkpoint had been written$"
     ):
         train(walk_frame(), "trainer.max_epochs=2", "data.horizon=3")
     assert only_run(tmp_path).status == "failed"

@@ -64,7 +64,7 @@ def against(curve: pd.DataFrame, metric: str, key: str, title: str, baseline: np
         panel.axhline(known[0], label=f"baseline {significant(known[0])}", **looks)
     values = curve["x"].to_numpy(dtype=float)
     if values.min() > 0 and values.max() > 20 * values.min():
-        panel.set_xscale("log")
+        style.set_logarithmic(panel.xaxis)
         if len(ticks := np.unique(values)) <= 10:
             panel.set_xticks(ticks, [f"{tick:,.6g}" for tick in ticks])
             panel.set_xticks([], minor=True)

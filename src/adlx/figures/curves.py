@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterMathtext, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from adlx.figures import style
 from adlx.metrics.text import significant
@@ -60,8 +60,7 @@ def _losses(panel: Axes, table: pd.DataFrame) -> None:
         _mark_best(panel, curves["val/loss"], table)
     values = np.concatenate([curve.to_numpy() for curve in curves.values()])
     if values.min() > 0 and values.max() / values.min() > LOG_RATIO:
-        panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(LogFormatterMathtext())
+        style.set_logarithmic(panel.yaxis)
     else:
         panel.yaxis.set_major_formatter(style.NumberFormatter())
     panel.legend(loc="best")
@@ -74,7 +73,7 @@ def _mark_best(panel: Axes, curve: pd.Series, table: pd.DataFrame) -> None:
     label = f"best {significant(value)} at step {at:,.0f}"
     if "epoch" in table:
         epoch = table.loc[(table["step"] == at) & table["val/loss"].notna(), "epoch"].dropna()
-        label += f", epoch {epoch.iloc[0]:.0f}" if len(epoch) else ""
+        label += f", epoch {epoch.iloc[0] + 1:.0f}" if len(epoch) else ""
     panel.plot([at], [value], color=style.ACTUAL, marker="*", markersize=12, linestyle="", label=label, zorder=5)
 
 

@@ -157,7 +157,7 @@ def errors_by_field(errors: dict[str, np.ndarray], names: Sequence[str], title: 
     means = np.stack([runs.mean(axis=0) for runs in errors.values()])
     known = means[np.isfinite(means)]
     if is_wide := len(known) > 0 and 0 < 10 * known.min() < known.max():
-        panel.set_yscale("log")
+        style.set_logarithmic(panel.yaxis)
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.yaxis.set_minor_formatter("")
     looks = {"colors": style.NAIVE, "linestyles": "--", "linewidth": 1.3}

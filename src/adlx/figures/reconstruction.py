@@ -78,7 +78,7 @@ def code_usage(codes: np.ndarray, codebook: int, title: str) -> Figure:
     if used < codebook:
         looks = {"color": style.WORSE, "alpha": 0.15, "linewidth": 0, "zorder": 0}
         panel.axvspan(edges[used], edges[-1], label=f"{codebook - used:,} codes never used", **looks)
-    panel.set_yscale("log")
+    style.set_logarithmic(panel.yaxis)
     low, high = min(shares[used - 1], 1 / codebook), max(shares[0], 1 / codebook)
     # whole decades, with some space above the highest line
     panel.set_ylim(10.0 ** math.floor(math.log10(low)), 1.2 * 10.0 ** math.ceil(math.log10(high)))

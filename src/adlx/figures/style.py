@@ -6,7 +6,9 @@ and can be made in threads and notebooks. The colors are distinguishable for col
 """
 
 import math
+import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -15,8 +17,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter
+from matplotlib.ticker import Formatter, LogFormatterSciNotation
 
 from adlx.atomic import replacing
 from adlx.metrics.text import MINUS, unit_of
@@ -55,13 +58,19 @@ _LOOKS: dict[Any, Any] = {
     "lines.linewidth": 1.3,
     "lines.solid_capstyle": "round",
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # names of series and classes are drawn as they are, with their $, _, ^ and \\
+    "text.usetex": False,
 }
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Context manager or decorator for making and drawing figures. Does not change the user's rcParams."""
-    with matplotlib.rc_context(_LOOKS):
+    """Context manager or decorator for making and drawing figures. Does not change the user's rcParams.
+
+    Characters that the font lacks are drawn as boxes, without matplotlib's warning for each.
+    """
+    with matplotlib.rc_context(_LOOKS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
         yield
 
 
@@ -118,6 +127,25 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 def model_looks(index: int) -> tuple[str, str]:
     """Color and line style of the n-th model; when all colors are used, the next line style begins."""
     return MODELS[index % len(MODELS)], DASHES[index // len(MODELS) % len(DASHES)]
+
+
+def set_logarithmic(axis: Axis) -> None:
+    """Makes an axis logarithmic, with plain text at its ticks: matplotlib's own labels are formulas."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(PowerFormatter())
+    axis.set_minor_formatter(PowerFormatter(labelOnlyBase=False))
+
+
+class PowerFormatter(LogFormatterSciNotation):
+    """Labels of a logarithmic axis as plain text, such as 10⁻² or 2×10³; empty where matplotlib leaves ticks out."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        formula = super().__call__(x, pos)  # such as $\mathdefault{2\times10^{3}}$
+        text = formula.removeprefix(r"$\mathdefault{").removesuffix("}$").replace(r"\times", "×")
+        return re.sub(r"\^\{(-?\d+)\}", lambda power: power[1].translate(_SUPERSCRIPTS), text)
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class NumberFormatter(Formatter):

@@ -12,11 +12,10 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from adlx.atomic import replacing
 from adlx.config.stored import check_stored_config
-from adlx.errors import UserError
+from adlx.errors import RunFailed, UserError
 from adlx.paths import PathText
 from adlx.ranges import NonNegativeInt
 from adlx.tasks.lightning_internals import batches_done, is_last_batch
-from adlx.tasks.task import Diverged
 
 log = logging.getLogger("adlx")
 
@@ -158,7 +157,11 @@ class Checkpoint(callbacks.Checkpoint):
         trainer.save_checkpoint(self.folder / "last.ckpt")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Diverged | UserError) or trainer.state.fn != "fit" or trainer.train_dataloader is None:
+        if (
+            isinstance(exception, RunFailed | UserError)
+            or trainer.state.fn != "fit"
+            or trainer.train_dataloader is None
+        ):
             return
         if trainer.world_size > 1:  # saving would wait for the other processes; the last epoch's end is kept
             return

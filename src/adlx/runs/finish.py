@@ -1,6 +1,8 @@
 """The end of a run: the best checkpoint is tested; numbers, predictions and figures are written."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +16,8 @@ from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
 from adlx.runs.progress import peak_memory_mb
 from adlx.runs.score import score
 from adlx.tasks.task import Task
+
+log = logging.getLogger("adlx")
 
 
 def finish(
@@ -55,15 +59,33 @@ def finish(
 
 
 def draw(run: RunFolder, task: Task) -> dict[str, Any]:
-    """Writes the figures of the last test, and of the training. Returns them by name."""
+    """Writes the figures of the last test, and of the training. Returns those that could be drawn, by name."""
     from adlx.figures.curves import training_curves  # matplotlib, when the scores are there
     from adlx.figures.style import save, save_film
 
-    figures = task.figures(run.title)
-    if (run.path / "metrics.csv").is_file():
-        figures["training_curves"] = training_curves(read_curves(run.path / "metrics.csv"), run.title)
+    curves, folder = run.path / "metrics.csv", run.path / "figures"
+    figures: dict[str, Any] = {}
+    with reported("the figures"):
+        figures |= task.figures(run.title)
+    if curves.is_file():
+        with reported("the figure training_curves"):
+            figures["training_curves"] = training_curves(read_curves(curves), run.title)
+    drawn = {}
     for name, figure in figures.items():
-        save(figure, run.path / "figures" / f"{name}.png")
-    for name, frames in task.animations(run.title).items():
-        save_film(frames, run.path / "figures" / f"{name}.gif")
-    return figures
+        with reported(f"the figure {name}"):
+            save(figure, folder / f"{name}.png")
+            drawn[name] = figure
+    with reported("the films"):
+        for name, frames in task.animations(run.title).items():
+            save_film(frames, folder / f"{name}.gif")
+    return drawn
+
+
+@contextmanager
+def reported(name: str) -> Iterator[None]:
+    """A figure that cannot be drawn is one line: the run has its scores, and goes on."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        log.warning(f"{name} could not be drawn ({reason}); the scores are not affected")

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from adlx.atomic import replacing
 from adlx.config.stored import check_stored_config
-from adlx.errors import UserError
+from adlx.errors import UserError, WriteFailed
 from adlx.runs.info import check_info, check_metrics
 from adlx.runs.provenance import git_commit, machine, versions
 
@@ -65,8 +65,12 @@ class RunFolder:
             "config_folders": [str(folder) for folder in composition.user_folders],
         }
         run = cls(path, info)
-        run.store(config)
-        run.update()
+        try:
+            run.store(config)
+            run.update()
+        except WriteFailed:
+            run.discard()
+            raise
         return run
 
     @classmethod

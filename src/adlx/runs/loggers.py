@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from adlx.atomic import replacing
+from adlx.errors import WriteFailed
 from adlx.metrics.training import TRAINING
 from adlx.runs.curves import read_curves
 from adlx.runs.declarations import result_kind
@@ -64,8 +65,11 @@ class Curves(Logger):
             self._rewrite(table.reindex(columns=self.columns))
         line = io.StringIO()
         csv.DictWriter(line, self.columns).writerow({key: _short(value) for key, value in row.items()})
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(line.getvalue())
+        try:
+            with open(self.path, "a", encoding="utf-8", newline="") as file:
+                file.write(line.getvalue())
+        except OSError as error:
+            raise WriteFailed(f"{self.path} cannot be written: {error.strerror}") from error
 
     def _rewrite(self, table: pd.DataFrame) -> None:
         with replacing(self.path) as file:
@@ -99,14 +103,17 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def log_run(self, run: RunFolder, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
         """Adds what a finished run has to show: its config as text, choices and final metrics as hparams, figures."""
+        from adlx.figures.style import styled  # matplotlib takes 0.3 s to import
+
         writer = self.experiment
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
         # One number a metric: those of single series and of the baseline would bury the curves under one-point charts.
         declared = {metric.key for metric in (*result_kind(run).metrics, *TRAINING_HEADLINES)}
         wholes = {key: value for key, value in metrics.items() if key in declared}
         self.log_hyperparams(hyperparameters(run), wholes, step)
-        for name, figure in figures.items():
-            writer.add_figure(name, figure, global_step=step, close=False)
+        with styled():
+            for name, figure in figures.items():
+                writer.add_figure(name, figure, global_step=step, close=False)
         self.save()
 
 

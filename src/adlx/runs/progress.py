@@ -56,10 +56,20 @@ class Unprofiled(PassThroughProfiler):
         return self.nothing
 
 
+class ProgressBar(RichProgressBar):
+    """Lightning's bar, with epochs from 1 as in all other lines; Lightning counts them from 0."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        description = f"Epoch {current_epoch + 1}"
+        if self.trainer.max_epochs not in (None, -1):
+            description += f"/{self.trainer.max_epochs}"
+        return f"{description:{len(self.validation_description)}}"
+
+
 def progress() -> pl.Callback:
     """A bar on a terminal, unless the lines of the `adlx` logger are not shown either."""
     is_shown = sys.stdout.isatty() and log.isEnabledFor(logging.INFO)
-    return RichProgressBar(refresh_rate=20, leave=False) if is_shown else PlainProgress()
+    return ProgressBar(refresh_rate=20, leave=False) if is_shown else PlainProgress()
 
 
 def quiet_lightning() -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from adlx.config.compose import Composition, compose
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
-from adlx.errors import Interrupted, RunFailed, UserError
+from adlx.errors import Interrupted, RunFailed, UserError, WriteFailed
 from adlx.runs.build import build_data, check_pair
 from adlx.runs.check_settings import check_settings
 from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
@@ -165,7 +165,8 @@ def recorded(run: RunFolder) -> Iterator[None]:
         log.info(stop.line)
         raise
     except BaseException as error:
-        run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
+        with suppress(WriteFailed):  # the disk may be full: what is raised says so
+            run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
         if isinstance(error, RunFailed):
             kept = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
             raise type(error)(f"{error}; {kept}") from None

@@ -166,7 +166,7 @@ class Task(pl.LightningModule):
             value = loss.item()
             if not math.isfinite(value):
                 raise Diverged(
-                    f"the loss became {value} at step {step} (epoch {self.current_epoch}): "
+                    f"the loss became {value} at step {step} (epoch {self.current_epoch + 1}): "
                     "try a lower optimizer.lr or trainer.gradient_clip_val=1"
                 )
             if is_due:
@@ -217,7 +217,9 @@ class Task(pl.LightningModule):
     def log_validation(self, means: dict[str, Tensor], count: int) -> None:
         """Sends the means over `count` samples, with `val/loss` among them, to callbacks and loggers."""
         if not torch.isfinite(means["val/loss"]):
-            raise Diverged(f"the validation loss became {means['val/loss'].item()} after epoch {self.current_epoch}")
+            raise Diverged(
+                f"the validation loss became {means['val/loss'].item()} after epoch {self.current_epoch + 1}"
+            )
         # self.log is for callbacks such as early stopping; the loggers get the values below, with their step.
         for name, mean in means.items():
             self.log(name, mean, prog_bar=name == "val/loss", logger=False, sync_dist=True, batch_size=count)
