@@ -82,7 +82,8 @@ def test_comparison(classifiers, tmp_path):
     assert table["mcs_pvalue"].to_dict() == pytest.approx(confidence_set(losses, block=1))
 
     heading = comparison.markdown().splitlines()[0]
-    columns = ["run", "seeds", "accuracy", "baseline", "balanced", "macro F1", "skill", "McNemar p", "MCS p"]
+    columns = ["run", "seeds", "accuracy", "baseline", "balanced", "macro F1", "skill"]
+    columns += ["McNemar p", "paired t p", "MCS p"]  # of one seed, of several
     assert heading == f"| {' | '.join([*columns, 'parameters', 'non-zeros', 'model kB', 'seconds'])} |"
     written = comparison.write(tmp_path / "c.png")
     assert [path.name for path in written] == ["c.png", "c_confusion.png"]
