@@ -199,7 +199,7 @@ def test_brightness_and_contrast_do_not_tell_the_class(faces):
 def test_a_linear_model_is_not_enough(faces):
     pixels = faces.values.reshape(len(faces), -1).astype(np.float32)
     pixels = (pixels - pixels[:3000].mean(axis=0)) / pixels[:3000].std(axis=0)
-    model = LogisticRegression(C=1e-2, max_iter=1000).fit(pixels[:3000], faces.labels[:3000])
+    model = LogisticRegression(C=1e-2, max_iter=1000, tol=1e-2).fit(pixels[:3000], faces.labels[:3000])
     assert 0.45 < model.score(pixels[3000:], faces.labels[3000:]) < 0.80
 
 
@@ -214,10 +214,10 @@ def test_a_small_cnn_is_enough(faces):
         torch.set_num_threads(threads)
 
 
-def _cnn_accuracy(images: torch.Tensor, labels: torch.Tensor, train: int = 2500, epochs: int = 4) -> float:
+def _cnn_accuracy(images: torch.Tensor, labels: torch.Tensor, train: int = 2500, epochs: int = 5) -> float:
     layers: list[nn.Module] = [nn.BatchNorm2d(1)]
-    for before, after in ((1, 16), (16, 32), (32, 64)):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+    for convolution in (nn.Conv2d(1, 32, 5, stride=2, padding=2), nn.Conv2d(32, 64, 3, padding=1)):
+        layers += [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(convolution.out_channels), nn.ReLU()]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 6 * 6, 128), nn.ReLU(), nn.Linear(128, 7))
     optimizer = torch.optim.Adam(net.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * -(-train // 32))
