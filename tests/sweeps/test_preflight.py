@@ -1,5 +1,7 @@
 """A sweep is checked before it starts: a mistake is one line, and no folder is left. And the sweep from Python."""
 
+import logging
+
 import pandas as pd
 import pytest
 from user_errors import user_error_of
@@ -40,12 +42,16 @@ def test_a_mistake_is_one_line_before_any_folder(grid, line, words, tmp_path, ca
 @pytest.fixture
 def call_quietly(capsys, monkeypatch):
     monkeypatch.delenv("ADLX_DEBUG", raising=False)
+    logger = logging.getLogger("adlx")
+    before = logger.handlers[:], logger.level, logger.propagate
 
     def call(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         return run(list(words)), *capsys.readouterr()
 
-    return call
+    yield call
+    logger.handlers[:], _, logger.propagate = before
+    logger.setLevel(before[1])
 
 
 def test_a_sweep_from_python_returns_its_runs_and_its_table(words, tmp_path, capsys):

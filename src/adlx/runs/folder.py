@@ -56,7 +56,7 @@ class RunFolder:
             "command": composition.command,
             "choices": composition.choices,
             "seed": config["seed"],
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": datetime.now(UTC).isoformat(),  # to the microsecond: runs of a sweep begin within one second
             "git_commit": git_commit(),
             "versions": versions(),
             "machine": machine(),

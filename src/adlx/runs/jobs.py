@@ -23,5 +23,5 @@ def entries(folder: Path) -> dict[int, dict[str, Any]]:
     jobs: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem)):
         entry = json.loads(path.read_text(encoding="utf-8"))
-        jobs[int(path.stem)] = {**entry, "run": str(folder / entry["run"]) if entry["run"] else None}
+        jobs[int(path.stem)] = {**entry, "run": os.path.normpath(folder / entry["run"]) if entry["run"] else None}
     return jobs
