@@ -42,7 +42,7 @@ def refusal(*words: str) -> str:
         ),
         (
             ["optimizer.learning_rate=3"],
-            "unknown key optimizer.learning_rate on the command line (optimizer.learning_rate=3)",
+            "unknown key optimizer.learning_rate on the command line (optimizer.learning_rate=3); did you mean lr?",
         ),
         (
             ["trainer.callbacks=3"],
@@ -109,7 +109,9 @@ def test_what_a_class_needs_and_a_config_lacks():
     with pytest.raises(UserError, match=r"^data\.path is required: add data\.path=VALUE$"):
         checked(composition.config, composition.origin)
     composition.config["data"] = "fx"
-    with pytest.raises(UserError, match=r"^data on the command line \(data=fx\) is 'fx': it must be a choice or"):
+    with pytest.raises(
+        UserError, match=r"^data on the command line \(data=fx\) is 'fx': it must be keys with values; write data=NAME"
+    ):
         checked(composition.config, composition.origin)
 
 

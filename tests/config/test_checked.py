@@ -8,6 +8,7 @@ from pytorch_lightning.profilers import SimpleProfiler
 from torch import nn
 from user_errors import user_error_of
 
+from adlx.config.catalog import options
 from adlx.config.check import check, check_node
 from adlx.config.compose import compose
 from adlx.config.nodes import CheckedConfig, Group, Node, Part
@@ -217,14 +218,17 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
             lambda c: c["optimizer"]["schedule"].update(total_steps=9),
             "unknown key optimizer.schedule.total_steps at optimizer.schedule.total_steps",
         ),
-        (lambda c: c.update(loss=3), "loss at loss is 3: it must be a choice or keys of one"),
+        (
+            lambda c: c.update(loss=3),
+            f"loss at loss is 3: it must be keys with values; write loss=NAME for one of {', '.join(options('loss'))}",
+        ),
         (
             lambda c: c.update(task={"_target_": "adlx.models.forecasting.baselines.Naive"}),
             "task._target_=adlx.models.forecasting.baselines.Naive is refused: task must be a Task",
         ),
         (
             lambda c: c["callbacks"].update(mine={"patience": 3}),
-            "callbacks.mine._target_ is None: give the dotted path of a class",
+            "callbacks.mine at callbacks.mine has no _target_",
         ),
         (
             lambda c: c.update(finetune={"run": "x"}),

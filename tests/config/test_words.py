@@ -6,6 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from user_errors import user_error_of
 
+from adlx.config.catalog import options
 from adlx.config.compose import apply, compose, for_hydra
 from adlx.config.paths import absolute, is_path
 from adlx.config.words import quote, settings, unquote
@@ -129,6 +130,39 @@ def test_hydra_reads_a_quoted_text_unchanged(text):
         (["--epochs", "3"], "--epochs 3: settings are written without dashes: trainer.max_epochs=3"),
         (["seed=-1"], "seed=-1 on the command line (seed=-1) must be int (0 to 4294967295)"),
         (["seed=4294967296"], "seed=4294967296 on the command line (seed=4294967296) must be int (0 to 4294967295)"),
+        (["wd=1"], "unknown key wd on the command line (wd=1); did you mean optimizer.weight_decay?"),
+        (
+            ["trainer.epochs=3"],
+            "unknown key trainer.epochs on the command line (trainer.epochs=3); did you mean max_epochs?",
+        ),
+        (
+            ["trainer.nested.key=3"],
+            "unknown key trainer.nested on the command line (trainer.nested.key=3)",
+        ),
+        (
+            ["callbacks.early_stoping.patience=3"],
+            "callbacks.early_stoping on the command line (callbacks.early_stoping.patience=3) has no _target_; did you "
+            "mean early_stopping?",
+        ),
+        (
+            ["callbacks.early_stopping=null"],
+            "callbacks.early_stopping on the command line (callbacks.early_stopping=null) is None: it must be keys "
+            "with values; to leave it out write ~callbacks.early_stopping",
+        ),
+        (
+            ["optimizer.schedule=cosine"],
+            "optimizer.schedule on the command line (optimizer.schedule=cosine) is 'cosine': it must be keys with "
+            f"values; write optimizer/schedule=NAME for one of {', '.join(options('optimizer/schedule'))}",
+        ),
+        (["--seed=3"], "--seed=3: settings are written without dashes: seed=3"),
+        (["=3"], "=3: cannot be read; write key=value without spaces around ="),
+        (["loss=3"], f"loss=3: must be one of {', '.join(options('loss'))}"),
+        (["callbacks=null"], f"callbacks=null: must be one of {', '.join(options('callbacks'))}"),
+        (["~nothing"], "~nothing: there is no such key or choice to leave out"),
+        (["~modle"], "~modle: there is no such key or choice to leave out; did you mean model?"),
+        (["model@foo=seq2seq"], "unknown key model@foo on the command line (model@foo=seq2seq); did you mean model?"),
+        (["data.context=${nope}"], "data.context: Interpolation key 'nope' not found"),
+        (["allow=3"], "allow=3: must be a list of package names, as in allow=[my_package]"),
         (["output_dir=a${b}"], "output_dir=a${b}: a path must not contain ${"),
     ],
 )

@@ -6,12 +6,14 @@ each value against its annotation. Out come the classes with typed arguments.
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from adlx.config.nearest import did_you_mean, nearest
+from adlx.config.catalog import GROUPS as CHOICES
+from adlx.config.catalog import options
+from adlx.config.nearest import did_you_mean, nearest, nearest_argument
 from adlx.config.nodes import CheckedConfig, Group, Node, Origin, Part
 from adlx.config.paths import with_absolute_paths
 from adlx.config.targets import parameters, resolve
@@ -55,6 +57,10 @@ def _checked_nodes(config: dict[str, Any], groups: Mapping[str, Group], origin: 
 
     def named_nodes(group: str) -> dict[str, Node]:
         items = config[group].items()
+        for name, value in items:
+            if isinstance(value, dict) and "_target_" not in value:
+                path = f"{group}.{name}"
+                raise UserError(f"{path} {origin(path)} has no _target_{nearest(name, config[group].keys() - {name})}")
         return {name: check_node(value, groups[group], f"{group}.{name}", origin) for name, value in items}
 
     if config["finetune"] and "_target_" not in config["finetune"]:
@@ -77,7 +83,7 @@ def _checked_nodes(config: dict[str, Any], groups: Mapping[str, Group], origin: 
 def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
     """One node: its class, and its arguments with their types."""
     if not isinstance(node, dict):
-        raise UserError(f"{where} {origin(where)} is {node!r}: it must be a choice or keys of one")
+        raise UserError(f"{where} {origin(where)} is {node!r}: {_node_words(where)}")
     target = group.fixed or resolve(node.get("_target_"), group.kind, where)
     accepted = parameters(target)
     hidden = {*group.given, *group.forbidden}
@@ -85,7 +91,7 @@ def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
     # Lightning's Trainer accepts some nested nodes as plain values, too; other classes do not have these arguments.
     hints |= group.extra | {name: Any if name in accepted else None for name in group.nested}
     values = {key: value for key, value in node.items() if key != "_target_"}
-    arguments = {key: _argument(key, value, hints, group, where, origin) for key, value in values.items()}
+    arguments = {key: _argument(key, value, hints, group, where, origin, values) for key, value in values.items()}
     required = [name for name, (_, default) in accepted.items() if default is inspect.Parameter.empty]
     for name in required if group.fixed is None else ():
         if name not in {*hidden, *group.offered, *arguments}:
@@ -93,21 +99,32 @@ def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
     return Node(where, target, arguments, frozenset(accepted))
 
 
-def _argument(key: str, value: Any, hints: dict[str, Any], group: Group, where: str, origin: Origin) -> Any:
+def _argument(
+    key: str, value: Any, hints: dict[str, Any], group: Group, where: str, origin: Origin, listed: Collection[str]
+) -> Any:
     path = f"{where}.{key}"
     if key not in hints:
-        close = nearest(key, hints)
+        close = nearest_argument(key, hints, listed)
         raise (UserError if close else UnknownKey)(f"unknown key {path} {origin(path)}{close}")
     if key in group.nested and isinstance(value, dict):
         return check_node(value, group.nested[key], path, origin) if value else None
     if hints[key] is None and value is not None:
-        raise UserError(f"{path} {origin(path)} is {value!r}: it must be a choice or keys of one")
+        raise UserError(f"{path} {origin(path)} is {value!r}: {_node_words(path)}")
     hint = hints[key]
     if inspect.isclass(hint) and issubclass(hint, group.kind):
         return _part(value, hint, group, path, origin)
     if key in group.ranges:
         _typed(value, group.ranges[key], path, origin)
     return _typed(value, hint, path, origin)
+
+
+def _node_words(where: str) -> str:
+    """What a node must be, and how it is chosen or left out."""
+    path = where.replace(".", "/")
+    if path in CHOICES:
+        return f"it must be keys with values; write {path}=NAME for one of {', '.join(options(path))}"
+    leave_out = f"; to leave it out write ~{where}" if "." in where else ""
+    return f"it must be keys with values{leave_out}"
 
 
 def _typed(value: Any, annotation: Any, path: str, origin: Origin) -> Any:

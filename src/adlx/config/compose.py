@@ -26,7 +26,17 @@ from adlx.config.hydra_internals import flags, flags_error, grid_jobs
 from adlx.config.nearest import did_you_mean, nearest_key
 from adlx.config.origin import file_that_sets
 from adlx.config.paths import path_keys
-from adlx.config.words import as_typed, is_choice, is_setting, needs_reading, quote, refuse_sweeps, settings, split
+from adlx.config.words import (
+    as_typed,
+    check_word,
+    is_choice,
+    is_setting,
+    needs_reading,
+    quote,
+    refuse_sweeps,
+    settings,
+    split,
+)
 from adlx.errors import UserError
 
 
@@ -43,9 +53,9 @@ class Config:
     trainer: dict[str, Any] = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    seed: Any = 0  # `check` refuses what is no seed, in words of its own
+    seed: Any = 0  # `check` reads this and `composition` reads `allow`, with messages of adlx instead of OmegaConf
     output_dir: str = "outputs"
-    allow: list[str] = field(default_factory=list)
+    allow: Any = field(default_factory=list)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -92,7 +102,7 @@ class Composition:
         """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
         for word in reversed(self.overrides):  # the last one counts
             _, name, value = split(word)
-            if name == key or (key.startswith(f"{name}.") and value.startswith("{")):
+            if name == key or name.startswith(f"{key}.") or (key.startswith(f"{name}.") and value.startswith("{")):
                 return f"on the command line ({word})"
         path = file_that_sets(key, self.choices, self.folders)
         group = key.split(".")[0]
@@ -117,6 +127,8 @@ def for_hydra(words: Sequence[str], folders: Sequence[Path] = (), multirun: bool
         UserError: a word that is no setting, or several values without `-m`.
     """
     refuse_flags(words, folders)
+    for word in words:
+        check_word(word)
     paths = {"output_dir"}
     if any(needs_reading(word) for word in words):
         paths = _paths_of_choices(_choices(words), folders)
@@ -140,7 +152,8 @@ def refuse_flags(words: Sequence[str], folders: Sequence[Path] = ()) -> None:
         key = name.lstrip("-")
         if not is_choice(key):
             for config in _configs_of_choices(_choices(words), folders)[:1]:
-                key = nearest_key(key, {name: config[name] for name in ROOT_KEYS}) or key
+                root = {name: config[name] for name in ROOT_KEYS}
+                key = key if key.split(".")[0] in root else nearest_key(key, root) or key
         raise UserError(f"{word}: settings are written without dashes: {key}={value or 'VALUE'}")
     if error := flags_error([word for word in words if word[:1] == "-" or ("=" not in word and word[:1] != "~")]):
         raise UserError(error)
@@ -206,6 +219,10 @@ def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composit
             names = sorted(OmegaConf.missing_keys(value))
             missing += [name if name.startswith(f"{key}.") else f"{key}.{name}" for name in names]
         tree[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if isinstance(tree["allow"], str):
+        tree["allow"] = [tree["allow"]]
+    if not isinstance(tree["allow"], list) or not all(isinstance(package, str) for package in tree["allow"]):
+        raise UserError(f"allow={tree['allow']}: must be a list of package names, as in allow=[my_package]")
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     if words is None:
         words = [as_typed(word) for word in hydra.overrides.task]

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from adlx.config.catalog import config_folder, extensions
-from adlx.config.compose import for_hydra, refuse_flags, search_path
+from adlx.config.compose import compose, for_hydra, refuse_flags, search_path
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.hydra_errors import readable_errors
 
@@ -34,6 +34,8 @@ def run_hydra(words: Sequence[str], job: Callable[[DictConfig], Any], more: Sequ
     refuse_flags(others, folders)
     with readable_errors(words, folders):
         ready = for_hydra(overrides, folders, multirun=bool({*MULTIRUN_FLAGS} & set(flags)))
+        if not flags:  # Hydra prints lines of its own on mistakes that it meets in a job
+            compose([*config_dir_words(folders), *overrides])
     program, before = sys.argv[0], (sys.argv, os.environ.get("HYDRA_FULL_ERROR"))
 
     def call(cfg: DictConfig) -> Any:

@@ -42,7 +42,9 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     if match := re.search(r"You must specify '([\w/]+)'", text):
         group = match[1]
         return f"{group} is not chosen: add {group}=NAME, one of {', '.join(options(group))}"
-    if match := re.search(r"Key '(\w+)' (?:not in|is not in)", text) or re.search(r"override '([\w./]+)'", text):
+    if match := re.search(r"Could not delete from config\. '([^']+)'", text):
+        return f"~{match[1]}: there is no such key or choice to leave out{nearest(match[1], [*ROOT_KEYS, *GROUPS])}"
+    if match := re.search(r"Key '(\w+)' (?:not in|is not in)", text) or re.search(r"override '([\w./@]+)'", text):
         key = match[1]
         where = next((f"on the command line ({word})" for word in words if key in word), "")
         full = getattr(error.__cause__ or error, "full_key", None) or key

@@ -1,14 +1,24 @@
 """The hint that ends a message about a name that does not exist."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
+_SHORTEST_WORD = 3  # letters; a shorter word, such as `n`, is part of too many names
+
 
 def nearest(name: str, valid: Iterable[object]) -> str:
-    """`; did you mean X?` for the closest of the valid names, or nothing."""
-    close = get_close_matches(name, [str(v) for v in valid], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    """`; did you mean X?` for the closest of the valid names, capitals or not, or nothing."""
+    known = {str(v).lower(): str(v) for v in valid}
+    close = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean {known[close[0]]}?" if close else ""
+
+
+def nearest_argument(name: str, accepted: Iterable[str], listed: Collection[str]) -> str:
+    """`; did you mean X?` for the closest argument of a class; of equally close ones, one that its config lists."""
+    scored = [(round(_closeness(name, known), 6), known in listed, known) for known in accepted]
+    best = max(scored, default=(0.0, False, ""), key=lambda entry: entry[:2])
+    return f"; did you mean {best[2]}?" if best[0] >= 0.65 else ""
 
 
 def nearest_key(key: str, config: Mapping[str, Any]) -> str | None:
@@ -26,11 +36,14 @@ def did_you_mean(key: str, config: Mapping[str, Any]) -> str:
 
 
 def _closeness(key: str, known: str) -> float:
-    """From 0 to 1: 1 where the last parts are equal, 0.95 where the words of one are among those of the other."""
-    last, known_last = key.rpartition(".")[2], known.rpartition(".")[2]
+    """From 0 to 1: 1 where the last parts are equal, 0.95 where the words of one are among those of the other.
+
+    `lr` and `learning_rate` are as close, too: one is the initials of the other.
+    """
+    last, known_last = key.rpartition(".")[2].lower(), known.rpartition(".")[2].lower()
     if last == known_last:
         closeness = 1.0
-    elif set(last.split("_")) < set(known_last.split("_")):
+    elif _is_part(last, known_last) or last == _initials(known_last) or _initials(last) == known_last:
         closeness = 0.95
     else:
         closeness = 0.9 * SequenceMatcher(None, last, known_last).ratio()
@@ -38,6 +51,16 @@ def _closeness(key: str, known: str) -> float:
         groups = key.rpartition(".")[0], known.rpartition(".")[0]
         closeness = 0.7 * closeness + 0.3 * SequenceMatcher(None, *groups).ratio()
     return closeness + 0.1 * ("." not in known)
+
+
+def _is_part(name: str, known: str) -> bool:
+    words = set(name.split("_"))
+    return words < set(known.split("_")) and any(len(word) >= _SHORTEST_WORD for word in words)
+
+
+def _initials(name: str) -> str:
+    words = name.split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else ""
 
 
 def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

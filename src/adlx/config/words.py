@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from adlx.config.catalog import GROUPS
+from adlx.config.catalog import GROUPS, options
 from adlx.errors import UserError
 
 _SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)$")
@@ -38,6 +38,20 @@ def is_setting(word: str) -> bool:
     """Whether a word sets a key of the config: no flag, no choice, no deletion (`~key`), nothing of Hydra's own."""
     key = split(word)[1]
     return "=" in word and word[:1] not in "-~" and not is_choice(key) and key.split(".")[0] != "hydra"
+
+
+def check_word(word: str) -> None:
+    """Raises UserError for a word without a key, and for a choice that is no name."""
+    key = split(word)[1]
+    if not key or key != key.strip():
+        raise UserError(f"{word}: cannot be read; write key=value without spaces around =")
+    if "=" in word and key in GROUPS:
+        try:
+            names = OverridesParser.create().parse_override(word).value()
+        except HydraException:  # it says so itself when it composes
+            return
+        if isinstance(names, int | float | None):
+            raise UserError(f"{word}: must be one of {', '.join(options(key))}")
 
 
 def quote(text: str) -> str:
