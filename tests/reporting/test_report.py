@@ -12,7 +12,7 @@ from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.reconstruction import ReconstructionResult
-from adlx.reporting.terminal import brief, console, print_scores, report, text_table, verdict, verdicts
+from adlx.reporting.terminal import brief, console, print_scores, print_table, report, text_table, verdict, verdicts
 from adlx.runs.folder import RunFolder
 
 NAN = math.nan
@@ -126,6 +126,20 @@ def test_a_frame_for_a_terminal(capsys):
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", ":smile: a_b [red]"]
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "[/]"]
+
+
+@pytest.mark.parametrize("width", [20, 60, 1000])
+def test_no_name_and_no_number_is_cut_off(width, capsys):
+    names = ["run", "a_very_long_name_of_a_series", "another_long_name"]
+    frame = pd.DataFrame([["a label of many words " * 3, "0.1234 ± 0.0123", "-123.45"]], columns=names)
+    out = console()
+    out.width = width
+    print_table(text_table(frame, "title"), out)
+    printed = capsys.readouterr().out
+    for text in (*names, "0.1234 ± 0.0123", "-123.45"):
+        assert f" {text} " in printed
+    assert "…" not in printed
+    assert out.width == width
 
 
 @pytest.mark.parametrize(

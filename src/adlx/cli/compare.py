@@ -33,12 +33,12 @@ def main(words: list[str]) -> None:
     from adlx.comparison.compare import compare
     from adlx.comparison.writing import check_suffix
     from adlx.reporting.comparison import comparison_tables
-    from adlx.reporting.terminal import console
+    from adlx.reporting.terminal import console, print_table
 
     if given.out:
         check_suffix(Path(given.out))
     comparison = compare(split_allow(given.runs), given.metric, given.against, given.reference)
     for table in comparison_tables(comparison):
-        console().print(table)
+        print_table(table, console())
     for path in comparison.write(given.out) if given.out else ():
         print(f"wrote {path}")

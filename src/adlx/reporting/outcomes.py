@@ -5,7 +5,7 @@ from typing import Any
 
 from adlx.comparison.comparison import Comparison
 from adlx.reporting.comparison import comparison_tables
-from adlx.reporting.terminal import console, print_scores, text_table
+from adlx.reporting.terminal import console, print_scores, print_table, text_table
 from adlx.runs.evaluate import Evaluation
 from adlx.runs.predict import Prediction
 
@@ -15,7 +15,7 @@ def report_evaluation(evaluation: Evaluation) -> None:
     out = console()
     print_scores(evaluation.metrics, evaluation.result, evaluation.notes, evaluation.title, out)
     for name, table in evaluation.tables.items():
-        out.print(text_table(table.texts, f"{evaluation.title}: {name}"))
+        print_table(text_table(table.texts, f"{evaluation.title}: {name}"), out)
     out.print(evaluation.tested)
     if evaluation.simulated:
         out.print("data: simulated")
@@ -36,7 +36,7 @@ def report_sweep(path: Path, comparison: Comparison | None, failed: dict[int, di
     """Prints the table of a sweep and the jobs that failed; the last line is `multirun: <folder>`."""
     out = console()
     if comparison is not None:
-        out.print(comparison_tables(comparison)[0])
+        print_table(comparison_tables(comparison)[0], out)
     for number, entry in failed.items():
         out.print(f"job {number} ({' '.join(entry['overrides'])}) failed: {entry['error']}")
     out.print(f"multirun: {path}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from adlx.metrics.declaration import Metric, find
@@ -21,11 +22,23 @@ from adlx.runs.folder import RunFolder
 SIGNIFICANT = 0.05
 
 
+PIPE_WIDTH = 1000
+"""Characters in a line of a table that goes to a file or a pipe: cells stay on one line."""
+
+
 def console() -> Console:
-    """A terminal as wide as it is; a pipe wide enough that no table breaks its cells."""
-    return Console(
-        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160
-    )
+    """Prints to stdout; text is printed as it is."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+
+
+def print_table(table: Table, out: Console) -> None:
+    """Prints a table. If it is wider than the terminal, lines are long, but no name or number is cut off."""
+    width = out.width
+    needed = Measurement.get(out, out.options.update(max_width=sys.maxsize), table).minimum
+    out.width = max(width, needed)
+    out.print(table)
+    out.width = width
 
 
 def blank_table(title: str, headings: Sequence[str]) -> Table:
@@ -87,9 +100,9 @@ def print_scores(scores: dict[str, float], kind: type[Result], notes: dict[str, 
         title: names model and data.
         out: where it is printed.
     """
-    out.print(results_table(scores, kind, f"{title}: test"))
+    print_table(results_table(scores, kind, f"{title}: test"), out)
     for table in part_tables(scores, kind, title):
-        out.print(table)
+        print_table(table, out)
     for remark in kind.remarks(scores, notes):
         out.print(remark)
 
