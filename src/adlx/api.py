@@ -1,6 +1,6 @@
-"""The same as the commands, from Python: they return what the commands print, and print nothing themselves.
+"""The commands as Python functions: they return what a command prints, and print nothing.
 
-Functions that train or load data have an argument `progress`: True prints what they do, line by line, on stdout.
+Functions that train or load data have an argument `progress`: with True, they print what they do, line by line.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from adlx.runs.predict import Prediction
     from adlx.sweeps.multirun import Sweep
 
-# The bodies import late: opening a run and reading its numbers needs no torch.
+# Functions import torch when they are called, since opening a run and reading its numbers needs no torch.
 
 Words = Sequence[str]
 """Settings as on the command line, one string each, such as `data.horizon=5`."""
 
 
 class Run(RunFolder):
-    """A run folder with the verbs of the command line. Its path is absolute, so it survives a change of folder."""
+    """A run folder with the commands as methods. Its path is absolute, so the program may change its folder."""
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -70,7 +70,7 @@ class Run(RunFolder):
         return result_kind(self).load(self.path / "predictions.npz").frame()
 
     def _repr_html_(self) -> str:
-        """The scores in a notebook, or the status of a run without scores."""
+        """What a notebook shows: the scores, or the status of a run without scores."""
         lines = [f"run: {self.path}"]
         try:
             kind = result_kind(self)
@@ -82,7 +82,7 @@ class Run(RunFolder):
         return notebook_html(f"{self.title}: {self.status}", texts, lines)
 
     def resume(self, overrides: Words = (), progress: bool = False) -> Self:
-        """Goes on with a run that was stopped; see `adlx.runs.resume.resume`."""
+        """Continues a run that was stopped, as `adlx resume RUN` does; see `adlx.runs.resume.resume`."""
         with called(progress):
             import_lightning()
             from adlx.runs.resume import resume
@@ -100,14 +100,19 @@ class Run(RunFolder):
 
 
 def train(words: Words, progress: bool = False) -> "Run | Sweep":
-    """Fits and tests what `adlx train WORDS...` would: `train(["model=seq2seq", "data=crypto"])`.
+    """Trains and tests a model, as `adlx train WORDS...` does: `train(["model=seq2seq", "data=crypto"])`.
+
+    Args:
+        words: settings, and maybe `-m` or `--config-dir DIR`.
+        progress: print a line for each epoch.
 
     Returns:
         the run; with `-m` among the words, the sweep: its `runs`, their `table`, and the jobs that `failed`.
 
     Raises:
-        UserError: a word, a file or the data are not as they must be; nothing was written.
-        RunFailed: the run could not go on; its folder says why. A failed job of a sweep raises nothing.
+        UserError: there is a mistake in a word, a file or the data. Nothing was written.
+        RunFailed: the run could not go on; `run.json` in its folder has the reason. A failed job of a sweep does not
+            raise.
         KeyboardInterrupt: the user stopped it. A checkpoint is saved, and the message says how to go on.
     """
     words = listed(words)
@@ -166,7 +171,7 @@ def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool =
 
 
 def open_run(path: str | Path) -> Run:
-    """Opens a run folder. The run needs no finish: its `status` is running, finished, failed or interrupted.
+    """Opens a run folder. The `status` of the run is running, finished, failed or interrupted.
 
     Raises:
         UserError: there is none, or its `run.json` cannot be read.
@@ -175,7 +180,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def find_runs(folder: str | Path = "outputs") -> list[Run]:
-    """All runs in a folder, searched two levels deep, in the order in which they began; the latest is `[-1]`.
+    """All runs in a folder, in the order in which they started; the latest is `[-1]`. The search goes two levels deep.
 
     Args:
         folder: of runs, such as `outputs` or `outputs/<model>-<data>`; or of one run, or of a sweep.
@@ -228,13 +233,13 @@ def paths_of(runs: Any) -> Iterator[Path]:
         yield runs.path
     elif isinstance(runs, Sweep):
         if runs.comparison is None:
-            raise UserError(f"{runs.path}: none of its {len(runs.runs)} runs has finished")
+            raise UserError(f"{runs.path}: no run of this sweep has finished")
         yield from (run.path for run in runs.runs if run.status == "finished")
     elif isinstance(runs, Iterable):
         for one in runs:
             yield from paths_of(one)
     else:
-        raise UserError(f"{runs!r} is no run, sweep or path of a folder, nor a list of these")
+        raise UserError(f"{runs!r} is not a run, a sweep, the path of a folder, or a list of these")
 
 
 def as_run(run: RunFolder) -> Run:
@@ -253,16 +258,15 @@ def listed(words: Words) -> list[str]:
     """The words as a list of strings.
 
     Raises:
-        UserError: they are no list, such as one string, which Python would read letter by letter; or a word is a flag
-            that only a command has.
+        UserError: this is not a list of strings, or a word is a flag that only the command has.
     """
     if isinstance(words, str):
         raise UserError(f"{words!r} is one string; write a list of words: {words.split()}")
     if isinstance(words, Mapping) or not isinstance(words, Iterable):
-        raise UserError(f"{words!r} is no list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']")
+        raise UserError(f"{words!r} is not a list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']")
     given = list(words)
     if wrong := [word for word in given if not isinstance(word, str)]:
-        raise UserError(f"{wrong[0]!r} is no word; write a list of strings such as 'KEY=VALUE'")
+        raise UserError(f"{wrong[0]!r} is not a word; write a list of strings such as 'KEY=VALUE'")
     command_only = flags().keys() - {*MULTIRUN_FLAGS, *CONFIG_DIR_FLAGS}
     if wrong := [word for word in given if word.partition("=")[0] in command_only]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a call of the Python API prints: nothing, or lines on what it does."""
+"""The output of the Python functions: nothing, or lines that show the progress."""
 
 import logging
 import signal
@@ -14,7 +14,7 @@ NOTHING = logging.CRITICAL + 1
 
 
 def import_lightning() -> None:
-    """Imports Lightning without a warning of tqdm, whose bar for notebooks a package may load, and adlx never uses."""
+    """Imports Lightning without tqdm's warning on its bar for notebooks, which adlx does not use."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")
         import pytorch_lightning  # noqa: F401
@@ -22,7 +22,9 @@ def import_lightning() -> None:
 
 @contextmanager
 def called(progress: bool = False) -> Iterator[None]:
-    """Within it, adlx prints nothing; with `progress`, the lines of its logger go to stdout, as in a command.
+    """In this context adlx prints nothing, or with `progress`, the lines of its logger, as a command does.
+
+    A level that the caller has set for the logger `adlx` stays, so that the caller can still collect its lines.
 
     Raises:
         KeyboardInterrupt: training was stopped by SIGINT.
@@ -30,10 +32,10 @@ def called(progress: bool = False) -> Iterator[None]:
     loggers = {name: logging.getLogger(name) for name in ("adlx", "hydra")}
     before = {name: (logger.level, logger.propagate) for name, logger in loggers.items()}
     shown = loggers["adlx"]
-    handler = logging.StreamHandler(sys.stdout) if progress else logging.NullHandler()  # none: Python would print
+    handler = logging.StreamHandler(sys.stdout) if progress else logging.NullHandler()
     shown.addHandler(handler)
     for logger in loggers.values():
-        if logger.level == logging.NOTSET:  # the level of the root logger is for the loggers of the caller
+        if logger.level == logging.NOTSET:  # else the level of the root logger decides
             logger.setLevel(NOTHING)
     if progress:
         shown.setLevel(logging.INFO)

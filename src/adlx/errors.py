@@ -1,4 +1,4 @@
-"""What a user did wrong or a run could not do, in one line each; commands turn these into exit codes."""
+"""Errors with a message of one line. A command prints the message and exits with the `exit_code` of the error."""
 
 import os
 import signal
@@ -12,31 +12,32 @@ class OneLineError(BaseException):
     def _render_traceback_(self) -> Callable[[], list[str]]:
         """IPython's hook: a function that returns the lines to show."""
         if os.environ.get("ADLX_DEBUG") == "1":
-            raise AttributeError("ADLX_DEBUG=1 asks for the traceback")  # so IPython finds no hook
+            raise AttributeError("ADLX_DEBUG=1 asks for the traceback")  # then IPython sees no hook
         return lambda: [self.line]
 
     @property
     def line(self) -> str:
+        """The type and the message in one line."""
         return f"{type(self).__name__}: {' '.join(str(self).split())}"
 
 
 class UserError(OneLineError, Exception):
-    """A mistake the user can mend: one line that says what, where, and what to do instead."""
+    """A mistake that the user can correct. The message says what is wrong, where, and what to do instead."""
 
     exit_code = 2
 
 
 class RunFailed(OneLineError, Exception):
-    """A run that started well and could not go on (a diverging loss, a failed download), in one line."""
+    """A run that started and could not go on, because of a diverging loss or a failed download for example."""
 
     exit_code = 1
 
 
 class Interrupted(OneLineError):
-    """A signal asked the run to stop. Not an Exception: nothing between here and the command should catch it.
+    """A signal stopped the run. This is no Exception, so that only a command or a function of `adlx.api` catches it.
 
     Attributes:
-        advice: how to go on, once the run knows.
+        advice: how to continue the run; empty until the run folder is known.
     """
 
     def __init__(self, signum: int, advice: str = "") -> None:
@@ -50,7 +51,10 @@ class Interrupted(OneLineError):
 
 
 class InterruptedByKeyboard(Interrupted, KeyboardInterrupt):
-    """SIGINT, as Python programs expect it. Raised only after training: Lightning catches a KeyboardInterrupt."""
+    """SIGINT as the KeyboardInterrupt that Python programs expect.
+
+    It is raised only after training has ended, because Lightning catches a KeyboardInterrupt.
+    """
 
     def __init__(self, advice: str) -> None:
         super().__init__(signal.SIGINT, advice)

@@ -29,11 +29,13 @@ def test_of_a_sweep_the_finished_runs_are_compared(finished, copied):
     sweep = Sweep(finished.path.parent, [copied, finished], adlx.compare(finished), {0: {}})
     assert adlx.compare(sweep).table["n"].tolist() == [1]
     empty = Sweep(copied.path, [copied], None, {0: {}})
-    assert user_error_of(adlx.compare, empty) == f"{copied.path}: none of its 1 runs has finished"
+    assert user_error_of(adlx.compare, empty) == f"{copied.path}: no run of this sweep has finished"
 
 
-@pytest.mark.parametrize(("runs", "word"), [([], "the list is empty"), (3, "3 is no run"), ([None], "None is no run")])
-def test_compare_refuses_what_is_no_run(runs, word):
+@pytest.mark.parametrize(
+    ("runs", "word"), [([], "the list is empty"), (3, "3 is not a run"), ([None], "None is not a run")]
+)
+def test_compare_refuses_what_is_not_a_run(runs, word):
     assert word in user_error_of(adlx.compare, runs)
 
 
@@ -41,9 +43,9 @@ def test_compare_refuses_what_is_no_run(runs, word):
     ("words", "message"),
     [
         ("model=a data=b", "'model=a data=b' is one string; write a list of words: ['model=a', 'data=b']"),
-        ({"model": "a"}, "{'model': 'a'} is no list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']"),
-        (None, "None is no list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']"),
-        ([["model=a"]], "['model=a'] is no word; write a list of strings such as 'KEY=VALUE'"),
+        ({"model": "a"}, "{'model': 'a'} is not a list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']"),
+        (None, "None is not a list of words; write ['model=NAME', 'data=NAME', 'KEY=VALUE']"),
+        ([["model=a"]], "['model=a'] is not a word; write a list of strings such as 'KEY=VALUE'"),
         (
             ["model=a", "--cfg", "job"],
             "--cfg: only the command has this flag; Python accepts KEY=VALUE, -m and --config-dir DIR",
@@ -54,7 +56,7 @@ def test_compare_refuses_what_is_no_run(runs, word):
         ),
     ],
 )
-def test_what_is_no_list_of_words_is_refused(words, message, finished):
+def test_what_is_not_a_list_of_words_is_refused(words, message, finished):
     assert user_error_of(adlx.train, words) == message
     assert user_error_of(adlx.evaluate, finished, words) == message
     assert user_error_of(adlx.predict, finished, words) == message
@@ -69,7 +71,7 @@ def test_a_sweep_is_returned_and_shown_in_a_notebook(small, tmp_path, capfd, cap
     assert sweep.table["n"].tolist() == [1]
     assert list(sweep.failed) == [1]
     assert [run.path for run in adlx.find_runs(sweep.path)] == [sweep.runs[0].path]
-    assert repr(sweep) == f"Sweep('{sweep.path}', 1 runs, 1 failed)"
+    assert repr(sweep) == f"Sweep('{sweep.path}', 1 run, 1 failed)"
     page = sweep._repr_html_()
     assert "<table" in page
     assert "job 1 (" in page

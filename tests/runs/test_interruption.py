@@ -99,12 +99,12 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(small, tmp_path, monkeyp
         small()
     run = only_run(tmp_path)
     assert str(caught.value) == (
-        "the loss became inf at step 6 (epoch 1): try a lower optimizer.lr or trainer.gradient_clip_val=1; "
+        "the loss became inf at step 6 (epoch 2): try a lower optimizer.lr or trainer.gradient_clip_val=1; "
         f"last good checkpoint: {run.last}"
     )
     assert isinstance(caught.value, RunFailed)
     assert caught.value.exit_code == 1
     assert run.status == "failed"
-    assert run.info["reason"].startswith("Diverged: the loss became inf at step 6 (epoch 1)")
+    assert run.info["reason"].startswith("Diverged: the loss became inf at step 6 (epoch 2)")
     assert [run.best.read_bytes(), run.last.read_bytes()] == kept
     assert load_checkpoint(run.last)["adlx"]["steps"] == 4

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+MOST_ROWS = 40
+"""A longer table is shortened to its first and last rows."""
+
 
 def notebook_html(title: str, texts: pd.DataFrame | None, lines: Iterable[str] = ()) -> str:
     """A title, a table and lines of text as HTML; all text is escaped. A wide table scrolls.
@@ -21,7 +24,3 @@ def notebook_html(title: str, texts: pd.DataFrame | None, lines: Iterable[str] =
         parts.append(f'<div style="overflow-x: auto">{table}</div>')
     parts += [f"<p>{html.escape(line)}</p>" for line in lines]
     return "\n".join(parts)
-
-
-MOST_ROWS = 40
-"""Of a longer table, the first and the last rows are shown."""

@@ -65,7 +65,8 @@ class Sweep:
         return [f"job {number} ({' '.join(job['overrides'])}) failed: {job['error']}" for number, job in items]
 
     def __repr__(self) -> str:
-        return f"Sweep({str(self.path)!r}, {len(self.runs)} runs, {len(self.failed)} failed)"
+        count = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
+        return f"Sweep({str(self.path)!r}, {count}, {len(self.failed)} failed)"
 
     def _repr_html_(self) -> str:
         """The table in a notebook, and the jobs that failed."""
