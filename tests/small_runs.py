@@ -42,7 +42,7 @@ def small_words(table: Path) -> list[str]:
     ]
 
 
-UNPAINTED = {"config", "runs", "reporting"}
+UNPAINTED = {"config", "runs", "reporting", "tasks"}
 """Folders whose tests do not draw figures; tests of sweeps and comparison check figures."""
 
 

