@@ -12,7 +12,17 @@ from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.fields import FieldResult
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.reconstruction import ReconstructionResult
-from adlx.reporting.terminal import brief, console, print_scores, print_table, report, text_table, verdict, verdicts
+from adlx.reporting.terminal import (
+    brief,
+    console,
+    print_scores,
+    print_table,
+    report,
+    short_table,
+    text_table,
+    verdict,
+    verdicts,
+)
 from adlx.runs.folder import RunFolder
 
 NAN = math.nan
@@ -40,7 +50,7 @@ def test_verdict(metrics, words):
     assert verdict(metrics, mase) == words
 
 
-def made(tmp_path, metrics: dict, **data) -> RunFolder:
+def write_run(tmp_path, metrics: dict, **data) -> RunFolder:
     info = {"status": "finished", "seed": 4, "choices": {"model": "naive", "data": "crypto"}, "data": data}
     info["result"] = "adlx.metrics.forecast.ForecastResult"
     run = RunFolder(tmp_path, info)
@@ -60,13 +70,13 @@ METRICS = {
 }
 
 
-def told(capsys) -> list[str]:
+def printed_lines(capsys) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
 def test_report(tmp_path, capsys):
-    report(made(tmp_path, METRICS, simulated=False))
-    lines = told(capsys)
+    report(write_run(tmp_path, METRICS, simulated=False))
+    lines = printed_lines(capsys)
     assert lines[0] == "naive on crypto: test"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert cells == [["mase", "1.500", "2.000", "+0.2500"], ["mae/BTC", "100.0", "400.0", "+0.7500"]]
@@ -74,9 +84,9 @@ def test_report(tmp_path, capsys):
 
 
 def test_simulated_data_are_never_silent(tmp_path, capsys):
-    run = made(tmp_path, METRICS, simulated=True)
+    run = write_run(tmp_path, METRICS, simulated=True)
     report(run)
-    lines = told(capsys)
+    lines = printed_lines(capsys)
     assert lines[0] == "naive on crypto (simulated): test"
     assert lines[-1] == "data: simulated"
     assert brief(run) == f"naive on crypto (simulated), seed 4: skill +0.2500, mase 1.5; run: {tmp_path}"
@@ -84,17 +94,17 @@ def test_simulated_data_are_never_silent(tmp_path, capsys):
 
 def test_an_in_sample_score_says_so(tmp_path, capsys):
     scores = {"insample/mse": 0.0123456, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
-    report(made(tmp_path, {**METRICS, **scores}, simulated=False))
+    report(write_run(tmp_path, {**METRICS, **scores}, simulated=False))
     out = capsys.readouterr().out
     assert "in-sample: trained and scored on the same window." in out
     assert "0.01235 fed the truth at every step, as the notebook scored it; 0.5 fed its own output; 1.25 naive" in out
     assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out
 
 
-def test_the_honest_score_stands_beside_it(tmp_path, capsys):
+def test_the_score_on_unseen_windows_follows_the_in_sample_score(tmp_path, capsys):
     scores = {"insample/mse": 0.5, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
     unseen = {"unseen/skill": -8.5, "unseen/mase": 19.0, "unseen/naive_mase": 2.0, "unseen/windows": 1000}
-    report(made(tmp_path, {**METRICS, **scores, **unseen}, simulated=False))
+    report(write_run(tmp_path, {**METRICS, **scores, **unseen}, simulated=False))
     out = capsys.readouterr().out
     assert "MSE in the model's units: 0.5; 1.25 naive\n" in out
     assert (
@@ -103,9 +113,11 @@ def test_the_honest_score_stands_beside_it(tmp_path, capsys):
     )
 
 
-def test_quantiles_are_told_by_a_skill_of_their_own(tmp_path, capsys):
+def test_quantiles_have_a_skill_of_their_own(tmp_path, capsys):
     scores = {"test/crps": 0.4, "baseline/crps": 0.5, "test/crps_skill": 0.2, "test/crps_dm_pvalue": 0.01}
-    run = made(tmp_path, {**METRICS, **scores, "test/coverage_80": 0.79, "baseline/coverage_80": 0.9}, simulated=False)
+    run = write_run(
+        tmp_path, {**METRICS, **scores, "test/coverage_80": 0.79, "baseline/coverage_80": 0.9}, simulated=False
+    )
     report(run)
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
@@ -126,6 +138,24 @@ def test_a_frame_for_a_terminal(capsys):
     assert lines[0] == "by month"
     assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["month", ":smile: a_b [red]"]
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "[/]"]
+
+
+def test_of_many_series_the_first_are_printed(tmp_path, capsys):
+    many = {f"test/{metric}/s{number}": 1.0 for number in range(3000) for metric in ("mse", "mae")}
+    report(write_run(tmp_path, METRICS | many, simulated=False))
+    lines = printed_lines(capsys)
+    assert len(lines) < 80
+    assert any("mae/s28 " in line for line in lines)  # after BTC, the first
+    assert not any("mae/s29 " in line for line in lines)
+    assert any("series: the first 30 of 3,001; metrics.json holds all" in line for line in lines)
+
+
+def test_of_many_rows_the_first_are_printed(capsys):
+    frame = pd.DataFrame({"class": [str(number) for number in range(1000)]})
+    print_table(short_table(frame, "classes", "classes.csv"), console())
+    lines = printed_lines(capsys)
+    assert len(lines) < 70
+    assert lines[-1].strip() == "the first 60 of 1,000 rows; classes.csv holds all"
 
 
 @pytest.mark.parametrize("width", [20, 60, 1000])
@@ -159,8 +189,8 @@ def test_verdicts_of_other_tasks(kind, key, words):
 
 def test_names_of_parts_change_nothing(tmp_path, capsys):
     """A series may be called like a metric, a field like a distance, and with slashes."""
-    report(made(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told(capsys) if line.startswith("│")]
+    report(write_run(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed_lines(capsys) if line.startswith("│")]
     assert rows == [["mase", "1.500", "2.000", "+0.2500"], ["mae/f1_macro/kid_skill", "100.0", "400.0", "+0.7500"]]
 
 
@@ -177,7 +207,7 @@ def test_readouts_have_a_table_of_their_own(capsys):
         "model/nonzeros": 12345,
     }
     print_scores(scores, ClassResult, {}, "elm on faces", console())
-    lines = told(capsys)
+    lines = printed_lines(capsys)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert rows == [
         ["accuracy", "0.5000", "0.2500", "+0.3333"],
@@ -199,11 +229,11 @@ def test_readouts_have_a_table_of_their_own(capsys):
     assert "by readout" not in capsys.readouterr().out
 
 
-def test_a_kernel_inception_distance_has_its_scale_beside_it(capsys):
+def test_the_kernel_inception_distances_of_real_images_and_of_noise_are_printed(capsys):
     scores = {"test/kid": 0.11, "baseline/kid_floor": -0.02, "baseline/kid_noise": 1.5}
     notes = {"kid": {"features": "small network", "images": 1000, "steps": 5}}
     print_scores(scores, DenoisingResult, notes, "unet on digits", console())
-    assert told(capsys)[-2:] == [
+    assert printed_lines(capsys)[-2:] == [
         "KID 0.11: real images come to -0.02, noise to 1.5",
         "KID by the features of a small network, 1,000 images in 5 steps",
     ]

@@ -40,6 +40,28 @@ def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
     return text_frame(ROW, [[metric.name for metric, *_ in rows], models, baselines, skills])
 
 
+def first_parts(scores: dict[str, float], kind: type[Result], count: int) -> tuple[dict[str, float], list[str]]:
+    """The scores of the whole and of the first parts, and a sentence for each kind of parts that has more.
+
+    Args:
+        scores: what `metrics.json` holds.
+        kind: of the result that has these scores.
+        count: the most parts of each kind, such as series.
+    """
+    declared = {key: found for key in scores if (found := find(kind.metrics, key)) is not None and found[1]}
+    parts: dict[str, dict[str, None]] = {}
+    for metric, part in declared.values():
+        parts.setdefault(metric.parts, {})[part] = None
+    kept = {(kind_of_part, part) for kind_of_part, names in parts.items() for part in list(names)[:count]}
+    shown = {key: score for key, score in scores.items() if key not in declared or _part(declared[key]) in kept}
+    notes = [f"{name}: the first {count} of {len(names):,}" for name, names in parts.items() if len(names) > count]
+    return shown, notes
+
+
+def _part(declared: tuple[Metric, str]) -> tuple[str, str]:
+    return declared[0].parts, declared[1]
+
+
 def score_rows(scores: dict[str, float], kind: type[Result]) -> Iterator[Row]:
     """A row for each metric that is declared to have one; those of the whole come before those of parts.
 

@@ -65,14 +65,14 @@ def _writer(values: Sequence[float], format: Format) -> Callable[[float], str]:
         return lambda value: f"{_fixed(100 * value, 1, '+')} %" if math.isfinite(value) else str(value)
     sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
     sign = "+" if format == "skill" else ""
+    digits = MOST_DIGITS if format == "value" else DIGITS
     if any(size >= LARGEST or (size < SMALLEST and format in ("number", "value")) for size in sizes):
-        return lambda value: f"{value:{sign}.{DIGITS - 1}e}"
+        return lambda value: f"{value:{sign}.{digits - 1}e}"
     if format == "skill":
         return lambda value: _fixed(value, 4, "+")
     if format == "seconds":
         return lambda value: _fixed(value, 1 if max(sizes, default=0.0) < 1e4 else 0)
     orders = [_order(size) for size in sizes] or [0]
-    digits = MOST_DIGITS if format == "value" else DIGITS
     if max(orders) - min(orders) <= 1:
         decimals = MOST_DIGITS - 1 - max(orders) if format == "value" else DIGITS - 1 - min(orders)
         return lambda value: _fixed(value, decimals)

@@ -5,7 +5,7 @@ from typing import Any
 
 from adlx.comparison.comparison import Comparison
 from adlx.reporting.comparison import comparison_tables
-from adlx.reporting.terminal import console, print_scores, print_table, text_table
+from adlx.reporting.terminal import console, print_scores, print_table, short_table
 from adlx.runs.evaluate import Evaluation
 from adlx.runs.predict import Prediction
 
@@ -15,7 +15,7 @@ def report_evaluation(evaluation: Evaluation) -> None:
     out = console()
     print_scores(evaluation.metrics, evaluation.result, evaluation.notes, evaluation.title, out)
     for name, table in evaluation.tables.items():
-        print_table(text_table(table.texts, f"{evaluation.title}: {name}"), out)
+        print_table(short_table(table.texts, f"{evaluation.title}: {name}", f"{name}.csv"), out)
     out.print(evaluation.tested)
     if evaluation.simulated:
         out.print("data: simulated")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from adlx.metrics.declaration import Metric, find
 from adlx.metrics.result import Result
-from adlx.metrics.score_table import score_texts
+from adlx.metrics.score_table import first_parts, score_texts
 from adlx.metrics.tables import text_frame
 from adlx.metrics.text import format_value
 from adlx.metrics.training import TRAINING
@@ -20,6 +20,7 @@ from adlx.runs.declarations import result_kind
 from adlx.runs.folder import RunFolder
 
 SIGNIFICANT = 0.05
+MOST_PARTS, MOST_ROWS = 30, 60
 
 
 PIPE_WIDTH = 1000
@@ -52,14 +53,25 @@ def blank_table(title: str, headings: Sequence[str]) -> Table:
 def text_table(texts: pd.DataFrame, title: str) -> Table:
     """A frame of text for a terminal."""
     table = blank_table(title, list(texts.columns))
-    for row in texts.itertuples(index=False):
+    for row in texts.itertuples(index=False, name=None):
         table.add_row(*row)
     return table
 
 
+def short_table(texts: pd.DataFrame, title: str, file: str) -> Table:
+    """The first rows of a frame of text, with the name of the file that holds them all."""
+    table = text_table(texts.head(MOST_ROWS), title)
+    if len(texts) > MOST_ROWS:
+        table.caption = f"the first {MOST_ROWS} of {len(texts):,} rows; {file} holds all"
+    return table
+
+
 def results_table(scores: dict[str, float], kind: type[Result], title: str) -> Table:
-    """A row for each metric that is declared to have one, see `score_rows`."""
-    return text_table(score_texts(scores, kind), title)
+    """A row for each metric that is declared to have one, see `score_rows`; of many series or classes, the first."""
+    shown, notes = first_parts(scores, kind, MOST_PARTS)
+    table = text_table(score_texts(shown, kind), title)
+    table.caption = "; ".join([*notes, "metrics.json holds all"]) if notes else None
+    return table
 
 
 def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> list[Table]:

@@ -18,11 +18,10 @@ from adlx.atomic import replacing
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import Quantiles
 from adlx.metrics.months import month_table
-from adlx.metrics.quantiles import intervals
 from adlx.metrics.tables import DataTable
-from adlx.metrics.text import format_column
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
+from adlx.tasks.forecast_text import describe_forecasts
 from adlx.tasks.losses import require_difference
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.quantiles import Spread
@@ -261,18 +260,7 @@ class Forecast(Task):
 
     def describe_product(self, product: pd.DataFrame) -> str:
         """The forecasts, each with its widest interval if there are quantiles."""
-        names = list(self.scaler.names)
-        bounds = next(iter(intervals(np.array(self.levels or [])).values()), None)
-        if bounds is None or self.levels is None:
-            return DataTable.of_data(product.loc[:, names]).texts.set_index(product.index).to_string()
-        low, high = (f"{self.levels[index]:g}" for index in bounds)
-        columns = {}
-        for name in names:
-            values = [product[column].tolist() for column in (name, f"{name}/{low}", f"{name}/{high}")]
-            texts = iter(format_column([value for column in values for value in column], "value"))
-            points, lower, upper = ([next(texts) for _ in column] for column in values)
-            columns[name] = [f"{point} [{a}, {b}]" for point, a, b in zip(points, lower, upper, strict=True)]
-        return f"{pd.DataFrame(columns, index=product.index).to_string()}\nin brackets: quantiles {low} and {high}"
+        return describe_forecasts(product, self.scaler.names, self.levels)
 
 
 def levels_of(loss: nn.Module) -> list[float] | None:
