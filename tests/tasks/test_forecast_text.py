@@ -16,9 +16,8 @@ def test_each_series_has_one_notation_and_keeps_its_name():
 
 
 def test_the_widest_interval_is_in_brackets():
-    product = pd.DataFrame(
-        {"a": [1.0], "a/0.1": [0.5], "a/0.25": [0.7], "a/0.5": [1.0], "a/0.75": [1.2], "a/0.9": [9.5]}
-    )
+    quantiles = {0.1: 0.5, 0.25: 0.7, 0.5: 1.0, 0.75: 1.2, 0.9: 9.5}
+    product = pd.DataFrame({"a": [1.0]} | {f"a/{level}": [value] for level, value in quantiles.items()})
     lines = describe_forecasts(product, ["a"], list(quantiles)).splitlines()
     assert lines[1].split(maxsplit=1) == ["0", "1.0000 [0.5000, 9.5000]"]
     assert lines[-1] == "in brackets: quantiles 0.1 and 0.9"
