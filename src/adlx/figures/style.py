@@ -131,7 +131,7 @@ def model_looks(index: int) -> tuple[str, str]:
 
 def set_logarithmic(axis: Axis) -> None:
     """Makes an axis logarithmic, with plain text at its ticks: matplotlib's own labels are formulas."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     axis.set_major_formatter(PowerFormatter())
     axis.set_minor_formatter(PowerFormatter(labelOnlyBase=False))
 

@@ -1,26 +1,35 @@
 """The curves of a run: `metrics.csv`."""
 
-import io
+import csv
 from pathlib import Path
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from adlx.errors import UserError
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """Reads `metrics.csv`; a last line cut short by a kill is left out.
+    """Reads `metrics.csv` with all digits; a last line that a kill cut short is left out.
 
     Raises:
         UserError: the file is damaged.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        table = pd.read_csv(io.StringIO(whole), float_precision="round_trip")
-    except (OSError, ValueError) as error:  # pandas raises subclasses of ValueError
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    if list(table.columns[:2]) != ["step", "epoch"] or not (table.empty or all(map(is_numeric_dtype, table.dtypes))):
+        rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
+        columns = [_numbers(texts) for texts in zip(*rows[1:], strict=True)]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    names = rows[0] if rows else []
+    if names[:2] != ["step", "epoch"] or len(columns) not in (0, len(names)):
         raise UserError(f"{path} is damaged: it must have the columns step, epoch and one of numbers for each metric")
-    return table
+    return pd.DataFrame(dict(zip(names, columns, strict=True)) if columns else {name: [] for name in names})
+
+
+def _numbers(texts: tuple[str, ...]) -> list[float]:
+    """The numbers of a column: whole ones if all are; an empty text is NaN."""
+    if all(text.removeprefix("-").isdecimal() for text in texts):
+        return [int(text) for text in texts]
+    return [float(text or "nan") for text in texts]

@@ -196,8 +196,8 @@ def check_output_dir(path: str) -> None:
     """
     if not path:
         raise UserError("output_dir is empty: give the folder in which run folders are made, such as outputs")
+    folder = Path(path)
     try:
-        folder = Path(path)
         folder.lstat()
         existing = folder
     except (FileNotFoundError, NotADirectoryError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -278,7 +279,10 @@ class Series(DataModule):
         self.scaler.check_values(self.values)
         index = self.times
         recent = index[-max(self.context, 100) :]  # long enough to tell five days a week from seven
-        step = (pd.infer_freq(recent) if len(recent) > 2 else None) or pd.Series(recent).diff().mode().iloc[0]
+        with warnings.catch_warnings():  # pandas 3 announces another type for the result, which date_range accepts, too
+            warnings.simplefilter("ignore")
+            frequency = pd.infer_freq(recent) if len(recent) > 2 else None
+        step = frequency or pd.Series(recent).diff().mode().iloc[0]
         # A holiday hides the name of business days; where no row ever fell on a weekend, none will.
         if step == pd.Timedelta(days=1) and len(recent) > 7 and (recent.day_of_week < 5).all():
             step = "B"
