@@ -53,7 +53,10 @@ class Run(RunFolder):
 
     @property
     def curves(self) -> pd.DataFrame:
-        """What was logged in training: `step`, `epoch` and a column for each metric; NaN where it was not logged."""
+        """The curves of the training, as in `metrics.csv`: `step` and `epoch`, which count from 0, and the metrics.
+
+        A metric is NaN in the rows where it was not logged.
+        """
         path = self.path / "metrics.csv"
         return read_curves(path) if path.is_file() else pd.DataFrame({"step": [], "epoch": []})
 

@@ -32,12 +32,14 @@ def check_finished_forecast(run: Run) -> None:
 
 
 def check_finished(run: Run) -> None:
-    """A finished run of any task has all files, and its metrics are finite."""
+    """A finished run of any task has all files, finite metrics, predictions as a table and a table for a notebook."""
     assert run.status == "finished"
     for name in ("config.yaml", "run.json", "metrics.json", "predictions.npz"):
         assert (run.path / name).stat().st_size > 0, name
     assert {"test/skill", "fit/seconds", "model/parameters", "model/size_kb"} <= set(run.metrics)
     assert all(math.isfinite(value) for value in run.metrics.values())
+    assert len(run.predictions) > 0
+    assert "<table" in run._repr_html_()
 
 
 def is_trainable(run: Run) -> bool:
