@@ -1,4 +1,4 @@
-"""What a shell offers after TAB, and that it completes files where adlx has nothing to offer."""
+"""The words that a shell offers after TAB; without any, it completes files."""
 
 import json
 import subprocess
@@ -108,7 +108,7 @@ SEQ2SEQ = "adlx train model=seq2seq data=fx"
         (f"adlx compare {RUN} al", ["allow="]),
     ],
 )
-def test_offers(line, words, complete):
+def test_words_that_are_offered(line, words, complete):
     assert complete(line) == words
 
 
@@ -128,11 +128,11 @@ def test_offers(line, words, complete):
         "adlx train ser",
     ],
 )
-def test_nothing_is_offered_where_a_file_may_follow(line, complete):
+def test_no_word_is_offered_if_a_file_may_follow(line, complete):
     assert complete(line) == []
 
 
-def test_all_keys_of_train(complete):
+def test_train_offers_all_groups_and_the_keys_of_all_models(complete):
     offers = complete("adlx train ")
     assert {f"{group}=" for group in GROUPS} | {"seed=", "output_dir=", "allow=", "model.", "trainer."} <= set(offers)
     assert len(offers) == len(set(offers))
@@ -189,8 +189,8 @@ done
 """
 
 
-def test_in_a_real_bash(place):
-    """Where adlx offers nothing, `COMPREPLY` is empty and `-o default` makes bash complete files."""
+def test_bash_completes_words_of_adlx_and_files(place):
+    """If adlx offers no word, `COMPREPLY` is empty and `-o default` makes bash complete files."""
     lines = {
         "adlx train model=se": "4 sea sea_autoencoder seasonal_naive seq2seq",
         "adlx train data.path=fi": "0 ",

@@ -1,4 +1,4 @@
-"""The help of each verb: derived from the config files and the parsers, and ending in commands that run."""
+"""The help of each verb is derived from the config files and the parsers, and ends in commands that run."""
 
 import importlib
 import pkgutil
@@ -22,13 +22,13 @@ from adlx.runs.resume import resume
 
 
 def examples(help_text: str) -> list[list[str]]:
-    """The commands at the end of a help, as words."""
+    """The words of each command at the end of a help."""
     tail = help_text.partition("examples:\n")[2]
     lines = [line.partition("  #")[0].strip() for line in tail.splitlines()]
     return [shlex.split(line) for line in lines if line.startswith(("adlx ", "eval ", "tensorboard "))]
 
 
-def test_help(call):
+def test_help_lists_all_verbs_and_examples(call):
     ended = call("--help")
     assert ended.code == 0
     for verb, text in VERBS.items():
@@ -66,7 +66,7 @@ def test_examples_of_train_compose_and_pass(verb, call):
 
 
 @pytest.mark.parametrize("verb", ["resume", "eval", "predict", "compare", "export"])
-def test_a_verb_that_needs_a_run_says_so(verb, call):
+def test_a_missing_run_is_named(verb, call):
     ended = call(verb)
     assert ended.code == 2
     assert "RUN" in ended.out + ended.err
@@ -119,7 +119,7 @@ def test_flags_of_train_are_hydras():
 
 @pytest.mark.parametrize(("verb", "function"), [("resume", resume), ("eval", evaluate), ("predict", predict)])
 def test_a_verb_accepts_the_settings_that_its_help_names(verb, function, finished):
-    """A wrong key of a node that can be changed is unknown; all other nodes are refused as a whole."""
+    """In a node that can be changed, a wrong key is unknown; any key of another node is refused."""
     prefixes = parser_of(verb).prefixes
     for node in NODES:
         line = user_error_of(function, finished, [f"{node}.nonsense=1"])

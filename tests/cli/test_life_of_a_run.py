@@ -1,4 +1,4 @@
-"""Real processes: trained, killed, stopped, gone on with, scored, forecast and compared."""
+"""Commands in real processes: a run is trained, killed, stopped, resumed, evaluated, used and compared."""
 
 import json
 import random
@@ -36,14 +36,14 @@ def place(new_shell):
 
 @pytest.fixture(scope="module")
 def whole(place):
-    """The run that nothing disturbed, made in this very process."""
+    """The run that was never stopped, trained in this process."""
     words = [word.replace("series.csv", str(place.folder / "series.csv")) for word in WORDS[1:]]
     return adlx.train([*words, f"output_dir={place.folder / 'outputs'}"]).path
 
 
 @pytest.fixture
 def here(place, monkeypatch, call):
-    """Runs a command in this process, as if from the folder of the others."""
+    """Runs a command in this process, in the folder of the other commands."""
     monkeypatch.chdir(place.folder)
     return call
 
@@ -73,7 +73,7 @@ def weights(path: Path) -> dict:
 
 
 def is_the_same_run(one: Path, other: Path) -> None:
-    """To the last bit: each loss of each step, weights, optimizer, predictions."""
+    """Checks that losses of all steps, weights, optimizer states and predictions are equal, bit for bit."""
     first, second = (read_curves(path / "metrics.csv") for path in (one, other))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     assert len(first) == EPOCHS * (STEPS + 1)
@@ -93,7 +93,7 @@ def is_the_same_run(one: Path, other: Path) -> None:
     assert np.array_equal(a, b)
 
 
-def test_killed_before_the_first_checkpoint_and_again_later(place, whole, here):
+def test_a_run_killed_twice_resumes_bit_for_bit(place, whole, here):
     draw = random.Random(20260131)
     killed, folder = stop(place, WORDS, draw.randrange(2, 6), signal.SIGKILL)
     assert killed.code == -signal.SIGKILL
@@ -108,7 +108,7 @@ def test_killed_before_the_first_checkpoint_and_again_later(place, whole, here):
     is_the_same_run(folder, whole)
 
 
-def test_stopped_twice_and_gone_on_with_by_the_commands_it_printed(place, whole, here):
+def test_a_run_stopped_twice_resumes_by_the_commands_that_it_prints(place, whole, here):
     command, folder = WORDS, None
     for signum, code, at_row in ((signal.SIGTERM, 143, 25), (signal.SIGINT, 130, 70)):
         stopped, folder = stop(place, command, at_row, signum)
@@ -126,7 +126,7 @@ def test_stopped_twice_and_gone_on_with_by_the_commands_it_printed(place, whole,
     is_the_same_run(folder, whole)
 
 
-def test_scored_forecast_and_compared(place, whole, here):
+def test_a_run_is_evaluated_used_and_compared(place, whole, here):
     path = str(whole.relative_to(place.folder))
     series = [word.replace("series.csv", str(place.folder / "series.csv")) for word in WORDS[2:6]]
     scored = here("eval", path)

@@ -1,4 +1,4 @@
-"""What a user asks for before there is any run: fast, because nothing heavy is imported."""
+"""Commands that need no run are fast, because they import neither torch nor Hydra."""
 
 import json
 import re
@@ -74,7 +74,7 @@ def test_nothing_heavy_is_imported():
             assert told > 5, words
 
 
-def test_list(call):
+def test_list_shows_every_choice_with_its_description(call):
     ended = call("list")
     assert ended.code == 0
     assert [line[:-1] for line in ended.lines if not line.startswith(" ")] == list(GROUPS)
@@ -86,7 +86,7 @@ def test_list(call):
     assert alone.lines == ["model=", *(f"  {n:<15} {description(p)}" for n, p in options("model").items())]
 
 
-def test_cfg_job_shows_the_config_and_makes_nothing(call, tmp_path, monkeypatch):
+def test_cfg_job_shows_the_config_and_writes_nothing(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = call("train", "model=seq2seq", "data=fx", "model.hidden=5", "--cfg", "job")
     assert (ended.code, ended.err) == (0, "")

@@ -1,4 +1,4 @@
-"""Several processes: of runs that know nothing of each other, and of one run."""
+"""Several processes at the same time: each with its own run, and two that share a run."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from adlx.tasks.extractors import sample_images
 SMALL = ["data=csv", "data.path=series.csv", "data.context=12", "data.horizon=2", "logger=none", "trainer.threads=1"]
 
 
-def test_three_started_in_the_same_instant(shell):
+def test_runs_started_in_the_same_instant_get_their_own_folders(shell):
     walk_frame(200).to_csv(shell.folder / "series.csv")
     words = ["train", "model=naive", *SMALL, "trainer.accelerator=cpu"]
     ended = [shell.wait(process) for process in [shell.start(*words) for _ in range(3)]]
@@ -40,8 +40,8 @@ DDP = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "
 
 
 @without_gloo
-def test_a_sweep_whose_runs_are_two_processes_each(shell):
-    """One folder a run, whatever the number of its processes; 127 windows, 64 a process, are 2 steps an epoch."""
+def test_a_sweep_of_runs_with_two_processes_each(shell):
+    """Each run has one folder. 127 windows, 64 per process and batch of 32, are 2 steps per epoch."""
     walk_frame(200).to_csv(shell.folder / "series.csv")
     ended = shell("train", "-m", "model=nlinear", *SMALL, *DDP, "trainer.max_epochs=3", "seed=0,1")
     sweep = shell.folder / ended.run
@@ -69,7 +69,7 @@ def test_a_sweep_whose_runs_are_two_processes_each(shell):
 
 
 @without_gloo
-def test_the_distance_of_what_two_processes_learnt_counts_each_image_once(shell):
+def test_kid_over_two_processes_counts_each_image_once(shell):
     sizes = ["model.patch=4", "model.width=24", "model.blocks=1", "model.heads=2", "task.kid_images=40"]
     small = [*sizes, "task.kid_steps=1", "data=digits", "data.source=sklearn", "data.size=8"]
     words = ["trainer.max_epochs=1", "trainer.threads=1", "logger=none"]

@@ -1,4 +1,4 @@
-"""The wheel holds all that a run needs, and works where the repository is not."""
+"""The wheel contains all files that a run needs, and works without the repository."""
 
 import subprocess
 import sys

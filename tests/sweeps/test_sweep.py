@@ -1,4 +1,4 @@
-"""Multiruns: the plan, a job that fails, the table at the end, and running what is missing."""
+"""Multiruns: the plan, a job that fails, the table at the end, and a resume of the missing jobs."""
 
 import json
 
@@ -68,8 +68,8 @@ def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
     assert "data.split=[0.6,0.2,0.2]" in lines[-2]  # brackets are no markup
 
 
-def test_a_resume_runs_what_is_missing_and_only_that(sweep, tmp_path, monkeypatch):
-    """Job 0 was lost before it was noted, job 1 was interrupted, 2 and 3 can now be done."""
+def test_a_resume_runs_only_the_missing_jobs(sweep, tmp_path, monkeypatch):
+    """Job 0 has no record, job 1 was interrupted, and jobs 2 and 3, which failed, can now run."""
     jobs = entries(sweep)
     (sweep / "jobs" / "0.json").unlink()
     stopped = Run.open(jobs[1]["run"])
@@ -108,8 +108,8 @@ def test_a_resume_runs_what_is_missing_and_only_that(sweep, tmp_path, monkeypatc
     assert files == {path: path.read_bytes() for path in files}
 
 
-def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
-    """A plan that a stranger wrote may name what it likes to allow."""
+def test_the_plan_of_a_sweep_gives_no_trust(sweep, canary):
+    """The `allow=` in a plan that somebody else wrote does not count."""
     plan = json.loads((sweep / "multirun.json").read_text())
     evil = ["allow=[evil_pkg]", "model=naive", "model._target_=evil_pkg.model.Evil"]
     plan["jobs"][2] = [*evil, *plan["jobs"][2][2:]]
@@ -128,7 +128,7 @@ def test_a_sweep_does_not_bring_its_own_trust(sweep, canary):
     assert Run.open(entries(sweep)[2]["run"]).status == "finished"
 
 
-def test_a_config_folder_of_a_sweep_that_is_gone_is_named(tmp_path):
+def test_a_missing_config_folder_of_a_sweep_is_named(tmp_path):
     gone = str(tmp_path / "gone")
     plan = {"words": [], "jobs": [["model=naive", "data=mine"]], "config_folders": [gone]}
     (tmp_path / "multirun.json").write_text(json.dumps(plan))
@@ -137,7 +137,7 @@ def test_a_config_folder_of_a_sweep_that_is_gone_is_named(tmp_path):
     assert line.endswith(f"; its config folder {gone} is not there: add --config-dir with its new path")
 
 
-def test_jobs_of_another_sweeper_are_not_known(tmp_path):
+def test_a_sweep_without_planned_jobs_is_not_resumed(tmp_path):
     (tmp_path / "multirun.json").write_text(json.dumps({"words": [], "jobs": []}))
     with pytest.raises(UserError) as caught:
         resume_sweep(tmp_path, [], str)
@@ -152,7 +152,7 @@ def listening(caplog):
     return caplog
 
 
-def test_what_all_jobs_have_to_say_is_said_once(listening, sweep):
+def test_equal_log_lines_of_jobs_are_shown_once(listening, sweep):
     lines = [record.getMessage() for record in listening.get_records("setup")]
     assert sum(line.startswith("data: ") for line in lines) == 1
     assert sum(line.startswith("job ") and "skill" in line for line in lines) == 2

@@ -1,4 +1,4 @@
-"""`allow=[PACKAGE]` among the words of a command whose other words are run folders and flags."""
+"""Reads `allow=[PACKAGE]` in commands whose other words are run folders and flags."""
 
 
 def split_allow(words: list[str]) -> list[str]:

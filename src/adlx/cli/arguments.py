@@ -19,7 +19,7 @@ SETTINGS = {
     "finetune.run=RUN": "the folder of the base run, if it has moved",
     "allow=[PACKAGE]": "trust a package of your own; once on a machine is enough",
 }
-"""Settings that several verbs accept, and what they do."""
+"""Settings that several verbs accept, each with its meaning."""
 
 
 def settings(*names: str) -> dict[str, str]:
@@ -28,7 +28,7 @@ def settings(*names: str) -> dict[str, str]:
 
 
 def columns(name: str, text: str) -> list[str]:
-    """A name and what it means, side by side; the text is wrapped."""
+    """Lines with a name on the left and its meaning, wrapped, on the right."""
     return textwrap.wrap(f"  {name:<23} {text}", WIDTH, subsequent_indent=26 * " ", break_on_hyphens=False)
 
 
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """How the settings begin that the verb accepts, such as `data.`."""
+        """The beginnings of the settings that the verb accepts, such as `data.`."""
         return tuple(re.match(r"[a-z_/.]*=?", name)[0] for name in self.accepted)  # type: ignore[index]
 
     @property

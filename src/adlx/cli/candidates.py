@@ -1,4 +1,4 @@
-"""The words that can end a command line, for the completion of a shell. Imports nothing heavy."""
+"""Finds the words that can end a command line, for the completion of a shell. Imports neither torch nor Hydra."""
 
 import argparse
 import importlib
@@ -16,17 +16,17 @@ from adlx.config.source_values import values_of
 from adlx.errors import UserError
 
 TRAINER = "pytorch_lightning.Trainer"
-"""The class of the node `trainer`, which names none."""
+"""The class of the node `trainer`, whose config has no `_target_`."""
 
 PRODUCT = "predict."
-"""How the options of a product begin."""
+"""The beginning of the options of a product."""
 
 
 def complete(line: str, verbs: Sequence[str]) -> list[str]:
-    """The words that can end a command line; empty where adlx has nothing to offer, so that the shell offers files.
+    """Returns the words that can end a command line. If there are none, the shell offers files.
 
     Args:
-        line: what has been typed, up to the cursor.
+        line: the command line up to the cursor.
         verbs: the words that can follow `adlx`.
     """
     words = [word.replace("\\ ", " ") for word in re.split(r"(?<!\\) +", line)]
@@ -45,8 +45,8 @@ class Command:
     """A verb and the words after it.
 
     Args:
-        parser: of the verb.
-        words: all but the one at the cursor.
+        parser: the parser of the verb.
+        words: the words before the one at the cursor.
     """
 
     def __init__(self, parser: Parser, words: list[str]) -> None:
@@ -67,7 +67,7 @@ class Command:
         return self.words[at].startswith("-") or (before is not None and before.nargs is None)
 
     def offers(self, current: str) -> Iterator[str]:
-        """Words of every kind that is possible here."""
+        """Yields the words that can stand at the cursor: flags, settings, values, runs."""
         flag, has_value, _ = current.partition("=")
         if self.pending is not None and self.pending.nargs is None:
             yield from self._values_of(self.pending, current)
@@ -85,7 +85,7 @@ class Command:
                 yield from self._keys(current)
 
     def _values_of(self, action: argparse.Action, current: str) -> Iterator[str]:
-        """What can be the value of a flag, or a positional argument."""
+        """Yields the values of a flag or of a positional argument."""
         if action.choices:
             yield from map(str, action.choices)
         elif action.metavar == "GROUP":
@@ -96,7 +96,7 @@ class Command:
             yield from metric_keys(self.runs) or metric_keys(["outputs"])
 
     def _choices(self) -> Iterator[dict[str, str]]:
-        """The option of each group: those of the run, those on the line, and of a sweep those of each job."""
+        """Yields the chosen option of each group, from the run and from the line; for a sweep, once for each job."""
         stored = stored_choices(self.runs[0]) if self.runs else {}
         chosen = {group: name for group, name in self.settings.items() if group in GROUPS}
         several = max((name.count(",") + 1 for name in chosen.values()), default=1)
@@ -105,7 +105,7 @@ class Command:
             yield resolved_choices({**stored, **one}, self.folders)
 
     def _options_of(self, node: str) -> Iterator[dict[str, str]]:
-        """The choices on the line; where they lack one for a node, each of its options."""
+        """Yields the choices; if they have none for `node`, once for each of its options."""
         for choices in self._choices():
             if node in choices or node not in NODES:
                 yield choices
@@ -115,14 +115,14 @@ class Command:
                 )
 
     def _keys(self, current: str) -> Iterator[str]:
-        """Settings up to their `=`, or up to the next dot after what is typed."""
+        """Yields settings, cut after their `=` or after the next dot."""
         for word in self._all_keys(current.partition(".")[0]):
             if word.startswith(self.parser.prefixes) and word.startswith(current):
                 head, dot, _ = word[len(current) :].partition(".")
                 yield current + head + dot
 
     def _all_keys(self, typed: str) -> Iterator[str]:
-        """All settings that start with `typed`, and perhaps others."""
+        """Yields at least all settings that start with `typed`."""
         yield from (prefix for prefix in self.parser.prefixes if prefix.endswith("="))
         for node in NODES:
             if node.startswith(typed):
@@ -145,7 +145,7 @@ class Command:
         yield from (f"{key}={start}{comma}{value}" for value in values)
 
     def _values_of_key(self, key: str) -> Iterator[str]:
-        """The values of a setting, by the comment in its config file and by the annotation of its argument."""
+        """Yields the values of a setting, from the comment in its config file and the annotation of its argument."""
         node, _, inner = key.partition(".")
         if f"{node}." == PRODUCT:
             for choices in self._options_of("task"):

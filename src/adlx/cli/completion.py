@@ -1,10 +1,10 @@
-"""`adlx completion SHELL`: a script for the shell, which asks `adlx completion complete` for words."""
+"""`adlx completion SHELL` prints a script; at each TAB, the script calls `adlx completion complete`."""
 
 from adlx.cli.arguments import Parser
 
 EXAMPLES = """examples:
   eval "$(adlx completion bash)"      # in ~/.bashrc
-  eval "$(adlx completion zsh)"       # in ~/.zshrc
+  eval "$(adlx completion zsh)"       # in ~/.zshrc, after compinit
   adlx completion fish > ~/.config/fish/completions/adlx.fish
 """
 

@@ -1,11 +1,11 @@
-"""Keeps Lightning from importing what no run of adlx needs: half of the seconds before a command does anything.
+"""Delays two imports of Lightning that adlx does not need: they take half of the start-up time of a command.
 
-Lightning imports all of torchmetrics for two names (`Metric`, `MetricCollection`), and torch's compiler for one
-(`OptimizedModule`, which only a compiled model is). In the process of the command, these packages are there as ever,
-but they run their `__init__` when another name of theirs is first asked for. Python's own `importlib.util.LazyLoader`
-does the same for whole modules; it cannot here, since the names are imported from their package at once.
+Lightning imports all of torchmetrics for two names (`Metric`, `MetricCollection`), and torch's compiler for one name
+(`OptimizedModule`, the class of compiled models). In the process of a command, these two packages run their `__init__`
+only when another of their names is first used. Python's own `importlib.util.LazyLoader` does not work here, because
+Lightning imports the names from the packages at once.
 
-Only the command installs this, never `import adlx`: what a notebook imports is the user's.
+Only the command installs this. `import adlx` does not, so a notebook imports all packages as usual.
 """
 
 import functools
@@ -25,42 +25,42 @@ EARLY = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.coll
 
 class _CompiledKind(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        compiler = sys.modules.get("torch._dynamo.eval_frame")  # there once anything has been compiled
+        compiler = sys.modules.get("torch._dynamo.eval_frame")  # imported once a model has been compiled
         return compiler is not None and isinstance(instance, compiler.OptimizedModule)
 
 
 class OptimizedModule(metaclass=_CompiledKind):
-    """In `isinstance`, what torch's own class of this name is, without importing the compiler."""
+    """Stands for torch's class of this name in `isinstance`, without importing the compiler."""
 
 
 def disable(function: Any = None, *options: Any, **named: Any) -> Any:
-    """What torch's own `disable` does, which keeps a function out of what is compiled, once there is a compiler."""
+    """Excludes a function from compilation as torch's own `disable` does, once the compiler is imported."""
     if function is None:
         return lambda later: disable(later, *options, **named)
-    kept_out: list[Any] = []
+    excluded: list[Any] = []
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
         compiler = sys.modules.get("torch._dynamo.eval_frame")
         if compiler is None:
             return function(*args, **keywords)
-        if not kept_out:
-            kept_out.append(sys.modules[COMPILER].disable(function, *options, **named))
-        return kept_out[0](*args, **keywords)
+        if not excluded:
+            excluded.append(sys.modules[COMPILER].disable(function, *options, **named))
+        return excluded[0](*args, **keywords)
 
     return call
 
 
 def graph_break(*_: Any, **__: Any) -> None:
-    """Nothing: it only means something to the compiler."""
+    """Does nothing: only the compiler uses it."""
 
 
 STAND_INS = {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break}
-"""What Lightning's imports and torch's optimizers ask the compiler for, in programs that compile nothing."""
+"""Names of the compiler that Lightning and torch's optimizers use even if nothing is compiled."""
 
 
 class _Deferred(Loader):
-    """Loads a package without running its `__init__`, until a name is asked for that is not there."""
+    """Loads a package, but runs its `__init__` only when a name is used that is not defined here."""
 
     def __init__(self, spec: ModuleSpec) -> None:
         assert spec.loader is not None
@@ -70,20 +70,20 @@ class _Deferred(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        def ask(name: str) -> Any:
+        def find(name: str) -> Any:
             if self.package == METRICS and name in EARLY:
-                importlib.import_module("torchmetrics.utilities")  # which its own modules expect to come first
+                importlib.import_module("torchmetrics.utilities")  # must be imported before its other modules
                 return getattr(importlib.import_module(EARLY[name]), name)
             if self.package == METRICS and name == "_logger":
                 return logging.getLogger(METRICS)
             if self.package == COMPILER and name in STAND_INS:
                 return STAND_INS[name]
-            if name.startswith("__"):  # Python's own questions about a module
+            if name.startswith("__"):  # the import system looks for these
                 raise AttributeError(f"module {self.package} has no attribute {name}")
             self.run(module)
             return getattr(module, name)
 
-        module.__getattr__ = ask  # type: ignore[method-assign]
+        module.__getattr__ = find  # type: ignore[method-assign]
 
     def run(self, module: ModuleType) -> None:
         """Runs the package's `__init__`, once."""
@@ -92,7 +92,7 @@ class _Deferred(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Defers the two packages; a module inside torch's compiler needs the whole of it first."""
+    """Delays the two packages. Before a module inside torch's compiler is imported, the whole compiler is loaded."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.startswith(f"{COMPILER}."):
@@ -110,6 +110,6 @@ class _Finder(MetaPathFinder):
 
 
 def install() -> None:
-    """Lets the two packages wait, in this process, unless they are there already."""
+    """Delays the two packages in this process, unless they are imported already."""
     if METRICS not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(words: list[str]) -> int:
-    """The exit code of a command."""
+    """Runs a command and returns its exit code."""
     print_any_character()
     if words[:1] == ["help"] and len(words) > 1:
         words = [words[1], "--help"]

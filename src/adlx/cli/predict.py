@@ -23,7 +23,11 @@ def parser() -> Parser:
 
 
 def product_options(target: str) -> dict[str, str]:
-    """The options of a task's product with their defaults, as in `predict.n=64`; `target` is the path of the class."""
+    """The options of the product of a task, such as `predict.n`, with their defaults.
+
+    Args:
+        target: the dotted path of the task's class.
+    """
     arguments = arguments_of(target, "predict_into").items()
     return {
         name if name == "seed" else f"predict.{name}": argument.default or "VALUE"
@@ -33,10 +37,10 @@ def product_options(target: str) -> dict[str, str]:
 
 
 def _products() -> Iterator[str]:
-    """Lines on the product of each task and its options."""
+    """Yields the lines of the help on the product of each task and its options."""
     for name, path in options("task").items():
-        found = product_options(read_config_file(path, config_folders()).target)
-        words = " ".join(f"{key}={default}" for key, default in found.items())
+        defaults = product_options(read_config_file(path, config_folders()).target)
+        words = " ".join(f"{key}={default}" for key, default in defaults.items())
         yield from columns(name, f"{products(path)}; options: {words}" if words else products(path))
 
 

@@ -1,4 +1,4 @@
-"""Run folders and what is in them, as completion needs it: read from their JSON files, with nothing heavy imported."""
+"""Reads the JSON files of run folders for the completion. Imports neither torch nor pandas."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 MARKS = ("run.json", "multirun.json")
-"""Files that make a folder a run or a multirun."""
+"""A folder with one of these files is a run or a multirun."""
 
 
 def folders_starting_with(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`adlx train`: parses nothing, hands the words to Hydra."""
+"""`adlx train`: passes its words to Hydra."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SHOW_FLAGS = {"--cfg", "-c", "--info", "-i", "--hydra-help"}
-"""Flags of Hydra that print something and run nothing."""
+"""Flags of Hydra that only print."""
 
 
 def parser() -> Parser:
@@ -35,7 +35,7 @@ def parser() -> Parser:
 
 
 def _settings() -> Iterator[tuple[str, str]]:
-    """What can be written, and the choices and keys that there are, from the config files."""
+    """Yields the forms of settings with their choices or keys, read from the config files."""
     for group in GROUPS:
         yield f"{group}=NAME", ", ".join(options(group))
     folders = config_folders()
@@ -74,7 +74,7 @@ def main(words: list[str]) -> None:
         try:
             run = start(composition(cfg), tested=report)
             print(f"run: {run.path}")
-        except Exception as error:  # Hydra would add a line of its own to it
+        except Exception as error:  # Hydra would print a line of its own
             errors.append(error)
 
     run_hydra(words, job)

@@ -1,4 +1,4 @@
-"""What a sweep does around its jobs, as Hydra's callback; `configs/train.yaml` names it."""
+"""A callback of Hydra that runs before and after the jobs of a sweep; `configs/train.yaml` names it."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ log = logging.getLogger("adlx")
 
 
 class Once(logging.Filter):
-    """Lets a line pass the first time: jobs on the same data have the same to say of them."""
+    """Drops a log line that was logged before: jobs on the same data log the same lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Once(logging.Filter):
 
 
 class SweepHooks(Callback):
-    """Writes the plan of a sweep before its first job, and says what all jobs say only once."""
+    """Writes the plan of a sweep before its first job, and logs equal lines of its jobs once."""
 
     def __init__(self) -> None:
         self.once = Once()

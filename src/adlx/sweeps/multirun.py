@@ -1,7 +1,7 @@
-"""Multirun: Hydra draws the jobs, each is a run of its own, and at the end one table compares their results.
+"""Multirun: Hydra makes the jobs, each job is a run, and at the end a table compares the runs.
 
 The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json` (the planned jobs), `jobs/N.json`
-(the run folder of job N and how it went), `summary.csv` and `summary.png`.
+(the run folder of job N and its error, if it failed), `summary.csv` and `summary.png`.
 """
 
 import logging
@@ -35,7 +35,7 @@ from adlx.sweeps.preflight import check_jobs
 log = logging.getLogger("adlx")
 
 Job = Callable[[Callable[[RunFolder], None]], RunFolder]
-"""Does one job; is given a function to call with the new run as soon as there is one."""
+"""A function that does one job. Its argument is a function to call with the new run folder."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Sweep:
 
     Args:
         path: its folder, absolute.
-        runs: those that have a folder, in the order of their jobs; not all of them need have finished.
-        comparison: of the finished runs; None: there is none.
-        failed: by number, the entries of jobs that failed.
+        runs: the runs that have a folder, finished or not, in the order of their jobs.
+        comparison: the comparison of the finished runs; None if no run has finished.
+        failed: the entries of the jobs that failed, by number.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Sweep:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row for each configuration, as in `summary.csv`; empty where no run has finished."""
+        """A row for each configuration, as in `summary.csv`; empty if no run has finished."""
         return pd.DataFrame() if self.comparison is None else self.comparison.table
 
     def failure_lines(self) -> list[str]:
@@ -79,14 +79,14 @@ class Sweep:
 def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief) -> Sweep:
     """Runs every job that the words of `adlx train -m WORDS...` describe; prints nothing, logs a line for each job.
 
-    A job that fails does not stop the others; `Sweep.failed` has it.
+    A job that fails does not stop the others; it is in `Sweep.failed`.
 
     Args:
         words: as the user types them; `-m` may be left out.
-        describe: a finished run in a line.
+        describe: returns one line on a finished run.
 
     Raises:
-        UserError: a mistake in the config of a job, or one that lets no job start; nothing was written.
+        UserError: the config of a job is wrong, or no job can start; nothing was written.
     """
     words = [word for word in words if word not in MULTIRUN_FLAGS]
     overrides, folders = split_config_dirs(words)
@@ -119,14 +119,14 @@ def remove_empty(*folders: Path) -> None:
 
 
 def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe: Callable[[RunFolder], str]) -> None:
-    """Does one job and notes its run folder as soon as there is one; a job that fails does not stop the others.
+    """Does one job and records its run folder as soon as it exists. Logs an error instead of raising it.
 
     Args:
-        folder: of the sweep.
-        number: of the job.
-        words: its overrides.
-        job: what to do.
-        describe: a finished run in a line.
+        folder: the folder of the sweep.
+        number: the number of the job.
+        words: the overrides of the job.
+        job: the function that does the job.
+        describe: returns one line on a finished run.
     """
     run: RunFolder | None = None
 
@@ -140,8 +140,8 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe:
     except Exception as error:
         if os.environ.get("ADLX_DEBUG") == "1":
             raise
-        known = isinstance(error, RunFailed | UserError)
-        text = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        is_expected = isinstance(error, RunFailed | UserError)
+        text = str(error) if is_expected else f"{type(error).__name__}: {' '.join(str(error).split())}"
         log.error(f"job {number} failed: {text}")
         record(folder, number, words, run, text)
 

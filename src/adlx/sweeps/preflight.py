@@ -15,13 +15,13 @@ log = logging.getLogger("adlx")
 
 
 def check_jobs(jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> list[Composition]:
-    """Composes and checks the config of every job, then prepares jobs, data included, until one of them can start.
+    """Composes and checks the config of every job, then loads data and builds models until one job can start.
 
-    A job that only its data or its model refuse does not stop the others, unless no job can start.
+    An error in a config refuses the whole sweep. An error of data or model refuses it only if no job can start.
 
     Args:
-        jobs: the overrides of each.
-        folders: config files of the user's own.
+        jobs: the overrides of each job.
+        folders: the user's folders of config files.
 
     Raises:
         UserError: the config of a job is wrong, or no job can start.
@@ -45,7 +45,7 @@ def check_jobs(jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> list[C
 
 
 def errors_of(call: Callable[[Any], Any], arguments: Sequence[Any]) -> dict[int, str]:
-    """The messages of those calls that are refused, by the position of their argument."""
+    """Calls a function with each argument; returns the error messages by the position of the argument."""
     errors = {}
     for number, argument in enumerate(arguments):
         try:
@@ -56,7 +56,7 @@ def errors_of(call: Callable[[Any], Any], arguments: Sequence[Any]) -> dict[int,
 
 
 def one_line(errors: dict[int, str], jobs: Sequence[Sequence[str]]) -> str:
-    """The first mistake; names the job where the mistake is not the same in all of them."""
+    """The first error; it names the job, unless all jobs have the same error."""
     number, text = next(iter(errors.items()))
     if len(errors) == len(jobs) and len(set(errors.values())) == 1:
         return text
@@ -68,7 +68,7 @@ def one_line(errors: dict[int, str], jobs: Sequence[Sequence[str]]) -> str:
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Silences the logger: the jobs say the same again."""
+    """Silences the logger, since each job logs the same lines again."""
     before, log.disabled = log.disabled, True
     try:
         yield

@@ -1,4 +1,4 @@
-"""Going on with a sweep that was stopped: what it is missing is run."""
+"""Resumes a sweep that was stopped."""
 
 import json
 import logging
@@ -23,12 +23,12 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
     """Resumes unfinished jobs of a sweep and starts those never started. Returns how many jobs the sweep has.
 
     Args:
-        folder: of the sweep.
-        words: `allow=[my_pkg]`, since the stored plan gives no trust; `--config-dir DIR`, where that folder has moved.
-        describe: a finished run in a line.
+        folder: the folder of the sweep.
+        words: `allow=[my_pkg]`, since the stored plan gives no trust; `--config-dir DIR`, if that folder has moved.
+        describe: returns one line on a finished run.
 
     Raises:
-        UserError: the sweep was drawn by a sweeper whose jobs are not known beforehand, or trusts what is not allowed.
+        UserError: the sweeper does not plan its jobs beforehand, or a job names a package that is not trusted.
     """
     words, folders = split_config_dirs(words)
     if bad := [word for word in words if not word.startswith("allow=")]:
@@ -53,8 +53,8 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
             job = partial(_resume_job, run, words)
         else:
             composition = _compose(overrides, folders, missing)
-            if foreign := [package for package in composition.config["allow"] if not is_trusted(package)]:
-                raise UserError(f"job {number} of {folder} names a package: {refusal(foreign[0])}")
+            if untrusted := [package for package in composition.config["allow"] if not is_trusted(package)]:
+                raise UserError(f"job {number} of {folder} names a package: {refusal(untrusted[0])}")
             job = partial(start, composition)
         run_job(folder, number, overrides, job, describe)
     return len(plan["jobs"])
