@@ -33,7 +33,7 @@ def test_seeds_are_pooled(folder):
     assert np.isnan(compare(paths[:1]).table.loc[0, "std"])
 
 
-def test_labels_tell_what_differs(folder):
+def test_labels_name_the_settings_that_differ(folder):
     runs = [
         folder("a", "seq2seq", own={"hidden": 8}),
         folder("b", "seq2seq", own={"hidden": 16}),
@@ -74,7 +74,7 @@ def test_significance_where_the_windows_are_shared(folder):
     assert found["a"] == 1.0
     assert found["b"] < 0.05
     assert comparison_tables(comparison)[0].caption == (
-        "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 cannot be told from the best"
+        "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 may be the best"
     )
 
 
@@ -215,7 +215,7 @@ def test_quantiles_at_other_levels_do_not_compare(folder):
     assert compare(runs, "test/skill").table["mcs_pvalue"].notna().all()
 
 
-def test_labels_do_not_tell_which_other_run(folder):
+def test_labels_do_not_name_parts_from_other_runs(folder):
     """A part of a model is another run, with settings of its own; a base run, and a span of the data, say no more."""
     part = {"run": "there", "sha256": "0a", "model": {"_target_": "adlx.autoencoder", "width": 8}}
     other = {"run": "elsewhere", "sha256": "1b", "model": {"_target_": "adlx.autoencoder", "width": 16}}

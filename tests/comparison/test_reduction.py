@@ -13,7 +13,7 @@ import adlx
 from adlx.cli import compare as compare_verb
 from adlx.comparison.compare import compare
 from adlx.comparison.evidence import Evidence
-from adlx.comparison.reduction import named, reductions
+from adlx.comparison.reduction import find_label, reductions
 from adlx.config.catalog import NODES
 from adlx.errors import UserError
 from adlx.metrics.classification import ClassResult
@@ -119,7 +119,7 @@ def test_what_left_all_bounds():
     ],
 )
 def test_a_reference_is_named_by_words_of_its_label(text, label):
-    assert named(LABELS, text) == LABELS[label]
+    assert find_label(LABELS, text) == LABELS[label]
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_a_reference_is_named_by_words_of_its_label(text, label):
         (LABELS, "exchange=non", f"no label has these words; choose one of: {'; '.join(LABELS)}"),
         (LABELS, "exchange=none dmd", f"no label has these words; choose one of: {'; '.join(LABELS)}"),
         (LABELS, "exchange=sea", f"several labels have these words; choose one of: {'; '.join(LABELS[1:3])}"),
-        (LABELS[:1], "sea", "there is nothing beside sea exchange=none to compare with it"),
+        (LABELS[:1], "sea", "there is no other configuration to compare with sea exchange=none"),
     ],
 )
 def test_a_reference_that_is_not_one_configuration(labels, text, line):
     with pytest.raises(UserError) as caught:
-        named(labels, text)
+        find_label(labels, text)
     assert str(caught.value) == f"--reference {text}: {line}"
 
 

@@ -1,4 +1,4 @@
-"""The last words of a run."""
+"""The printed results of a run."""
 
 import json
 import math
@@ -36,8 +36,8 @@ NAN = math.nan
         ({"test/skill": -0.2, "test/dm_pvalue": 0.0499}, "worse than the baseline (p = 0.0499)"),
         ({"test/skill": 0.2, "test/dm_pvalue": 0.05}, "no significant difference from the baseline (p = 0.0500)"),
         ({"test/skill": 0.9, "test/dm_pvalue": 0.61}, "no significant difference from the baseline (p = 0.6100)"),
-        ({"test/skill": 0.9}, "too few test samples to tell it from the baseline"),
-        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to tell it from the baseline"),
+        ({"test/skill": 0.9}, "too few test samples to test the difference from the baseline"),
+        ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to test the difference from the baseline"),
         (
             {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
             "in-sample, so it says nothing of data the model has not seen",
@@ -107,10 +107,7 @@ def test_the_score_on_unseen_windows_follows_the_in_sample_score(tmp_path, capsy
     report(write_run(tmp_path, {**METRICS, **scores, **unseen}, simulated=False))
     out = capsys.readouterr().out
     assert "MSE in the model's units: 0.5; 1.25 naive\n" in out
-    assert (
-        "honest: on the 1,000 windows before it, which it has not seen, the skill is -8.5000 (MASE 19, naive 2)\n"
-        in out
-    )
+    assert "unseen data: on the 1,000 windows before that window the skill is -8.5000 (MASE 19, naive 2)\n" in out
 
 
 def test_quantiles_have_a_skill_of_their_own(tmp_path, capsys):
@@ -176,7 +173,7 @@ def test_no_name_and_no_number_is_cut_off(width, capsys):
     ("kind", "key", "words"),
     [
         (ReconstructionResult, "test/mse", "1 is perfect, 0 is the mean image of the training part"),
-        (DenoisingResult, "test/noise_mae", "1 is perfect, 0 is finding no noise"),
+        (DenoisingResult, "test/noise_mae", "1 is perfect, 0 is predicting no noise"),
         (FieldResult, "test/rollout_vrmse", "1 is perfect, 0 is the frozen last seed frame"),
         (FieldResult, "test/vrmse", "1 is perfect, 0 is the mean frame of the training part"),
         (ClassResult, "test/accuracy", "better than the baseline (p = 0.0100)"),

@@ -1,4 +1,4 @@
-"""The numbers that stand beside a metric when runs are compared by it."""
+"""The numbers that a comparison shows next to its metric."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -19,10 +19,10 @@ CONFIDENCE = Metric("comparison/mcs_pvalue", "MCS p", None, "pvalue")
 """Of the model confidence set."""
 
 
-def columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
-    """The metric's baseline, other scores, significance, the size of the models, and what the training cost, in order.
+def further_columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
+    """The further columns in order: baseline, other scores, significance, size of the models, cost of the training.
 
-    Each is declared for some of the runs; its `name` is that of a column of the table.
+    Each is declared for at least one of the runs; its `name` is that of a column of the table.
     """
     kinds = list(dict.fromkeys(result_kind(run) for run in runs))
     declared = [one for kind in kinds for one in kind.metrics]
@@ -34,11 +34,11 @@ def columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
     return list({one.key: one for one in ordered if one.key != metric.key}.values())
 
 
-def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequence[Metric]) -> pd.DataFrame:
-    """A row a group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and the mean of each of `beside`.
+def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, further: Sequence[Metric]) -> pd.DataFrame:
+    """A row for each group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and means of `further`.
 
-    The p-value is not a mean: it tests the losses averaged over the seeds. NaN stands where no run has the number, and
-    for `mcs_pvalue`, which no single run has.
+    A p-value is not a mean: it tests the losses averaged over the seeds. A number that no run has is NaN, and so is
+    `mcs_pvalue`, which `compare` fills in.
     """
     rows = []
     for label, runs in groups.items():
@@ -46,20 +46,22 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequenc
         values = np.array([one[metric.key] for one in scores])
         baseline = 0.0 if metric.is_skill else _mean(scores, metric.baseline)
         row = {"label": label, "n": len(runs), "mean": values.mean(), "std": deviation(values)}
-        others = {one.name: _mean(scores, one.key) for one in beside}
+        others = {one.name: _mean(scores, one.key) for one in further}
         if len(runs) > 1:
             tested = all(metric.pvalue in one for one in scores)
             pvalues = _pvalue(label, runs, metric) if tested else {}
-            others |= {one.name: pvalues.get(one.key, math.nan) for one in beside if one.key in _test_keys(metric)}
+            others |= {one.name: pvalues.get(one.key, math.nan) for one in further if one.key in _test_keys(metric)}
         rows.append({**row, **others, BASELINE.name: baseline})
     badness = [metric.badness(row["mean"]) for row in rows]
     order = np.argsort(badness, kind="stable")
     return pd.DataFrame([rows[place] for place in order])
 
 
-def missing(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequence[Metric]) -> frozenset[tuple[str, str]]:
+def missing_scores(
+    groups: dict[str, list[RunFolder]], metric: Metric, further: Sequence[Metric]
+) -> frozenset[tuple[str, str]]:
     """Label and column of each score that no run of a configuration has; NaN elsewhere is a score that a run has."""
-    keys = {one.name: one.key for one in beside if one.format != "pvalue"} | {BASELINE.name: metric.baseline}
+    keys = {one.name: one.key for one in further if one.format != "pvalue"} | {BASELINE.name: metric.baseline}
     return frozenset(
         (label, name)
         for label, runs in groups.items()
@@ -68,10 +70,10 @@ def missing(groups: dict[str, list[RunFolder]], metric: Metric, beside: Sequence
     )
 
 
-def shown(
+def is_shown(
     column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder], absent: Collection[tuple[str, str]]
 ) -> bool:
-    """Whether a column says something of these runs; `absent` is what `missing` returns."""
+    """Whether a column is informative for these runs; `absent` is what `missing_scores` returns."""
     if column is BASELINE and metric.is_skill:  # which is 0 by definition
         return False
     if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):

@@ -1,4 +1,4 @@
-"""Several runs side by side: mean and deviation over seeds, the baseline, and whether the differences mean anything."""
+"""Compares runs: mean and deviation over seeds, the baseline, and whether differences are significant."""
 
 import logging
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adlx.comparison.columns import CONFIDENCE, columns, missing, shown, tabulate
+from adlx.comparison.columns import CONFIDENCE, further_columns, is_shown, missing_scores, tabulate
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.evidence import Evidence
-from adlx.comparison.labels import grouped
-from adlx.comparison.reduction import named, reductions
+from adlx.comparison.labels import group_runs
+from adlx.comparison.reduction import find_label, reductions
 from adlx.comparison.selection import select
 from adlx.config.nearest import nearest
 from adlx.errors import UserError
@@ -45,15 +45,15 @@ def compare(
     runs = selection.runs
     chosen = common_headline(runs) if metric is None else common_metric(runs, metric)
     check_comparable(runs, chosen)
-    groups = grouped(runs)
-    base = None if reference is None else named(list(groups), reference)
+    groups = group_runs(runs)
+    base = None if reference is None else find_label(list(groups), reference)
     try:
         evidence = Evidence.of(groups)
     except UserError as error:
         log.warning(f"{error}; without it the comparison has no tests of significance and no figures")
         evidence = None
-    beside = columns(runs, chosen)
-    table = tabulate(groups, chosen, beside)
+    further = further_columns(runs, chosen)
+    table = tabulate(groups, chosen, further)
     labels = list(table["label"])
     pvalues = evidence.confidence(chosen) if evidence else {}
     table[CONFIDENCE.name] = [pvalues.get(label, np.nan) for label in labels]
@@ -62,8 +62,8 @@ def compare(
         seeds = {label: [run.config["seed"] for run in group] for label, group in groups.items()}
         details["reduction"] = reductions(evidence, labels, chosen, base, seeds)
     curve = None if against is None else trace(runs, chosen.key, against)
-    absent = missing(groups, chosen, beside)
-    visible = tuple(column for column in beside if shown(column, table, chosen, runs, absent))
+    absent = missing_scores(groups, chosen, further)
+    visible = tuple(column for column in further if is_shown(column, table, chosen, runs, absent))
     unfinished = tuple(run.path for run in selection.unfinished)
     return Comparison(chosen, _where(runs), table, visible, evidence, details, curve, unfinished, absent)
 
@@ -81,10 +81,10 @@ def common_headline(runs: list[RunFolder]) -> Metric:
 
 
 def common_metric(runs: list[RunFolder], key: str) -> Metric:
-    """What is declared of a key.
+    """The declaration of a key.
 
     Raises:
-        UserError: a run lacks it, or nothing is declared of it.
+        UserError: a run lacks the key, or it is not declared.
     """
     for run in runs:
         if key not in run.metrics:
@@ -96,7 +96,7 @@ def common_metric(runs: list[RunFolder], key: str) -> Metric:
 
 
 def check_comparable(runs: list[RunFolder], metric: Metric) -> None:
-    """Refuses runs that did not measure the metric in the same way, by what they noted on it."""
+    """Raises UserError if `run.json` shows that the runs measured the metric in different ways."""
     if metric.requires_equal is None:
         return
     path = metric.requires_equal.split(".")
@@ -112,7 +112,7 @@ def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
         UserError: a run has no number under that key.
     """
     rows = []
-    for label, group in grouped(runs, against).items():
+    for label, group in group_runs(runs, against).items():
         places: dict[float, list[float]] = {}
         for run in group:
             places.setdefault(_number_at(run, against), []).append(run.metrics[metric])

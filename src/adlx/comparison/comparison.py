@@ -1,4 +1,4 @@
-"""What a comparison of runs holds, and its files: Markdown, CSV or figures."""
+"""The result of comparing runs: tables, and files in Markdown, CSV or PNG."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +22,15 @@ class Comparison:
     """Runs side by side.
 
     Args:
-        metric: what they are sorted by.
+        metric: the metric by which the rows are sorted.
         where: names the data, and says `simulated` where any are.
         table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `mcs_pvalue` (of the
             model confidence set, NaN where the runs do not share their test samples), and means of further metrics.
-        columns: those of the table beside the metric that say something, in order; each is called by its `name`.
+        columns: the further columns of the table that are shown, in order; `Metric.name` is the name of the column.
         evidence: the test predictions of each configuration's runs, where they are of the same samples.
         detail_tables: further tables by name: a row a configuration, mean over seeds, and deviation where there is a
-            column `NAME_std`; `reduction` is what `adlx.comparison.reduction.reductions` makes.
-        curve: the metric against some number, see `adlx.comparison.compare.trace`.
+            column `NAME_std`; `reduction` comes from `adlx.comparison.reduction.reductions`.
+        curve: the metric against another number, see `adlx.comparison.compare.trace`.
         unfinished: runs that a given folder holds and that are left out, since they have not finished.
         missing: label and column of each number that no run of a configuration has.
     """
@@ -88,7 +88,7 @@ class Comparison:
         if np.isfinite(pvalues).sum() < 2:
             return None
         kept = (pvalues >= MCS_SIZE).sum()
-        return f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(pvalues)} cannot be told from the best"
+        return f"model confidence set at 90 % (MCS p >= 0.10): {kept} of {len(pvalues)} may be the best"
 
     @property
     def notes(self) -> list[str]:
@@ -105,9 +105,9 @@ class Comparison:
         return markdown([self.texts, *(table.texts for table in self.detail_tables.values())])
 
     def write(self, out: str | Path) -> list[Path]:
-        """Writes tables (`.md`; `.csv`, and beside it one for each of `details`) or figures (`.png`).
+        """Writes tables (`.md`; `.csv`, and a further file for each of `details`) or figures (`.png`).
 
-        Beside `NAME.png` lies what its evidence draws, such as `NAME_panels.png`; and `NAME_against.png`, where the
+        Further figures have names such as `NAME_panels.png`; there is a `NAME_against.png` if the
         metric is drawn against something.
 
         Raises:
@@ -122,8 +122,8 @@ class Comparison:
             return self._draw(out)
         frames = {out: self.table}
         if self.curve is not None:
-            frames[_beside(out, "against")] = self.curve
-        frames |= {_beside(out, name): frame for name, frame in self.details.items()}
+            frames[_with_suffix(out, "against")] = self.curve
+        frames |= {_with_suffix(out, name): frame for name, frame in self.details.items()}
         write_csv(frames)
         return list(frames)
 
@@ -132,13 +132,13 @@ class Comparison:
 
         figures = {out: comparison(self.table, self.metric.key, self.title)}
         drawn = self.evidence.figures(self.labels, self.where, self.title) if self.evidence else {}
-        figures |= {_beside(out, name): figure for name, figure in drawn.items()}
+        figures |= {_with_suffix(out, name): figure for name, figure in drawn.items()}
         if self.curve is not None:
             baseline, key = self.table["baseline"].to_numpy(dtype=float), str(self.curve.columns.name)
-            figures[_beside(out, "against")] = against(self.curve, self.metric.key, key, self.title, baseline)
+            figures[_with_suffix(out, "against")] = against(self.curve, self.metric.key, key, self.title, baseline)
         write_figures(figures)
         return list(figures)
 
 
-def _beside(out: Path, name: str) -> Path:
+def _with_suffix(out: Path, name: str) -> Path:
     return out.with_name(f"{out.stem}_{name}{out.suffix}")

@@ -1,4 +1,4 @@
-"""What a comparison rests on beside final numbers: the test predictions of each run, if all are of the same samples."""
+"""The test predictions that a comparison uses for significance tests, tables and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Evidence:
 
     @classmethod
     def of(cls, groups: dict[str, list[RunFolder]]) -> Self | None:
-        """Reads what the runs of each configuration predicted; None if it is not of the same samples.
+        """Reads the predictions of each configuration's runs; None if they are not of the same samples.
 
         Raises:
             UserError: predictions are missing or damaged.

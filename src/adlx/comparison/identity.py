@@ -1,4 +1,4 @@
-"""What makes two runs seeds of one configuration: equal settings, equal data, equal base runs."""
+"""Two runs are seeds of one configuration if they have equal settings, equal data and equal base runs."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What configurations are called when runs stand side by side: by what differs between them, in few words."""
+"""Labels of configurations in a comparison: the few words in which they differ."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAMED = ("model", "data", "finetune")
 """Groups whose choice is in the name that a label begins with."""
 
 
-def grouped(runs: Sequence[RunFolder], ignored: str | None = None) -> dict[str, list[RunFolder]]:
+def group_runs(runs: Sequence[RunFolder], ignored: str | None = None) -> dict[str, list[RunFolder]]:
     """Runs by the label of their configuration; those in one group differ in nothing but the seed.
 
     Args:
@@ -156,7 +156,7 @@ def _distinguish(
 
 
 def _data_words(run: RunFolder, runs: Sequence[RunFolder], ignored: str | None) -> list[str]:
-    """What selects other data: `data.path=prices.csv`; the fingerprint where equal settings gave other data."""
+    """Settings that select other data: `data.path=prices.csv`; the fingerprint if equal settings gave other data."""
     others = [other for other in runs if data_identity(other, ignored) != data_identity(run, ignored)]
     others = [other for other in others if other.info["choices"]["data"] == run.info["choices"]["data"]]
     path = run.config["data"].get("path")

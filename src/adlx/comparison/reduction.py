@@ -11,7 +11,7 @@ from adlx.metrics.declaration import Metric
 from adlx.metrics.tables import DataTable, means_and_deviations
 
 
-def named(labels: Sequence[str], text: str) -> str:
+def find_label(labels: Sequence[str], text: str) -> str:
     """The one label that is the text, or has all of its words.
 
     Raises:
@@ -24,7 +24,7 @@ def named(labels: Sequence[str], text: str) -> str:
         what = "several labels have" if fitting else "no label has"
         raise UserError(f"--reference {text}: {what} these words; choose one of: {'; '.join(fitting or labels)}")
     if len(labels) == 1:
-        raise UserError(f"--reference {text}: there is nothing beside {fitting[0]} to compare with it")
+        raise UserError(f"--reference {text}: there is no other configuration to compare with {fitting[0]}")
     return fitting[0]
 
 

@@ -12,13 +12,13 @@ from adlx.atomic import replacing
 from adlx.errors import UserError
 
 
-def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     with replacing(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 @contextmanager
-def reading(path: str | Path, kind: str, text: str | None = None) -> Iterator[Mapping[str, np.ndarray]]:
+def read_arrays(path: str | Path, kind: str, text: str | None = None) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of a file by name, to make a result of `kind` from within the block.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a classification is scored from, and its scores.
+"""The test result of a classifier, and its scores.
 
 Shapes: N samples, K classes.
 """
@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 from adlx.metrics.significance import diebold_mariano, mcnemar
@@ -21,9 +21,9 @@ from adlx.metrics.skill import error_rate_skill
 from adlx.metrics.tables import Column, DataTable, means
 
 NAMES = {"class_scores": "scores", "label": "label", "index": "index", "classes": "classes", "majority": "majority"}
-"""What each part is called in the file."""
+"""The name of each part in the file."""
 READOUT = "readout/"
-"""What the name of a further readout follows in the file."""
+"""Prefix of the names of further readouts in the file."""
 
 
 def errors(result: "ClassResult") -> np.ndarray:
@@ -74,7 +74,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class ClassResult(Result):
-    """Scores of a set of samples beside their true classes, with what the training part tells of the classes.
+    """Class scores of a set of samples with their true classes, and the majority class of the training part.
 
     Args:
         class_scores: (N, K) the higher the likelier, in any unit (logits, probabilities); the highest is the
@@ -110,7 +110,7 @@ class ClassResult(Result):
             if values.shape != shape:
                 raise ValueError(f"{name} has shape {values.shape}, labels and classes ask for {shape}")
         for name, values in given.items():
-            if np.isnan(values).any():  # argmax would take the NaN for the highest score
+            if np.isnan(values).any():  # argmax would return the NaN as the highest score
                 raise ValueError(f"{name} holds NaN, which predicts no class")
         numbers = [*self.label.tolist(), self.majority]
         if samples == 0 or min(numbers) < 0 or max(numbers) >= count:
@@ -137,16 +137,16 @@ class ClassResult(Result):
         arrays = {stored: np.asarray(getattr(self, name)) for name, stored in NAMES.items()}
         arrays["classes"] = np.asarray(self.classes, dtype=np.str_)
         arrays |= {READOUT + name: values for name, values in self.readouts.items()}
-        write(path, arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
             UserError: the file is missing, damaged, or no classification result.
         """
-        with reading(path, "classification", text="classes") as archive:
+        with read_arrays(path, "classification", text="classes") as archive:
             arrays = {name: archive[stored] for name, stored in NAMES.items()}
             further = [name for name in archive if name.startswith(READOUT)]
             readouts = {name.removeprefix(READOUT): archive[name] for name in further}

@@ -1,4 +1,4 @@
-"""A metric, declared once: what it is called, which way is better, how it is written, and what it is held against.
+"""Declarations of metrics: name, direction, number format, baseline, and tests.
 
 Tables, verdicts, sorting, comparisons, TensorBoard and reports read declarations; none of them knows a metric by name.
 """
@@ -23,22 +23,22 @@ class Metric:
     Args:
         key: in `metrics.json`, such as `test/mase`. A metric of parts has the name of a part behind it, as in
             `test/mae/BTC`; so have its baseline and its skill.
-        label: what the heading of a column calls it, such as `MASE`.
+        label: heading of its column, such as `MASE`.
         better: `up`, `down`, or the value that it should come near, such as 0.8 for the coverage of an 80 % interval;
             None: no value is better than another.
         format: how it is written.
         baseline: key of the same score of the trivial baseline; None: there is none.
-        skill: key of the skill that puts the score beside its baseline; None: there is none.
-        zero: what has a skill of 0: `the mean image of the training part`.
+        skill: key of the skill that compares the score with its baseline; None: there is none.
+        zero: the prediction whose skill is 0, in words: `the mean image of the training part`.
         pvalue: key of the p-value of its significance test against the baseline; None: there is no such test.
         pvalue_of_means: key of the p-value of the test for losses averaged over runs; None: it is the same test. No
             `metrics.json` has it, a comparison computes it.
         loss: from a result to (N,) losses of its samples, whose mean the metric is or follows from; runs are tested
             against each other on them. It returns None for a result without them. None: no single sample has one.
         baseline_loss: the same of the baseline; a metric with a `pvalue` has it.
-        parts: what the name behind the key says: `series`, `class`, `field`, `readout`; empty: there are no parts.
-        headline: a run is judged by it at a glance. The first that all runs have is what they are compared by.
-        in_table: has a row of its own in the table of a run. A skill and a p-value stand beside what they belong to.
+        parts: the kind of name that follows the key: `series`, `class`, `field`, `readout`; empty: there are no parts.
+        headline: it is among the few main scores of a run. Runs are compared by the first one that all of them have.
+        in_table: has a row of its own in the table of a run. A skill is a column in the row of its metric.
         in_comparison: is a column of a comparison by another metric.
         where_differ: two keys; in a comparison the column is shown only if their numbers differ in some run.
         caveat: key and words: where `metrics.json` has the key, the words are the verdict on the score.
@@ -71,7 +71,7 @@ class Metric:
 
     @property
     def is_skill(self) -> bool:
-        """Whether 0 is what the baseline scores, by definition."""
+        """Whether the baseline scores 0 by definition."""
         return self.format == "skill"
 
     def badness(self, value: float) -> float:
@@ -121,7 +121,7 @@ def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
 
 
 def declaration(metrics: Sequence[Metric], key: str) -> Metric | None:
-    """What is declared of a key of `metrics.json`, be it of a whole, a part or a baseline; None where nothing is."""
+    """The declaration of a key of `metrics.json` (of the whole, a part or a baseline); None if there is none."""
     if declared := find(metrics, key):
         metric, part = declared
         return metric.of_part(part) if part else metric

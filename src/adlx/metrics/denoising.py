@@ -1,4 +1,4 @@
-"""What a diffusion model is scored from, and its scores.
+"""The test result of a diffusion model, and its scores.
 
 Shapes: N test images, M drawn ones, C channels, H x W pixels.
 """
@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 from adlx.metrics.skill import skill
@@ -39,7 +39,7 @@ METRICS = (
         "down",
         baseline="baseline/noise_mae",
         skill="test/skill",
-        zero="finding no noise",
+        zero="predicting no noise",
         loss=noise_errors,
     ),
     Metric("test/image_mae", "image MAE", "down", loss=image_errors),
@@ -57,7 +57,7 @@ class DenoisingResult(Result):
     Args:
         noise_error: (N,) mean absolute error of the noise of each image, which has deviation 1.
         image_error: (N,) of the image that is left without it, in units of the deviation of the training part.
-        baseline_error: (N,) of no noise at all in the place of what the model finds.
+        baseline_error: (N,) of predicting that there is no noise: the baseline.
         time: (N,) diffusion time of each, from 0 to 1.
         index: (N,) int, places of the images in the data set.
         samples: (M, C, H, W) uint8.
@@ -98,25 +98,25 @@ class DenoisingResult(Result):
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        write(path, vars(self))
+        write_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
             UserError: the file is missing, damaged, or no denoising result.
         """
-        with reading(path, "denoising") as archive:
+        with read_arrays(path, "denoising") as archive:
             return cls(**{field.name: archive[field.name] for field in fields(cls)})
 
     def scores(self) -> dict[str, float]:
         """Scores on the test images, flat.
 
-        - `test/noise_mae`: mean absolute error of the noise; `baseline/noise_mae`, of finding none, is about
+        - `test/noise_mae`: mean absolute error of the noise; `baseline/noise_mae`, of predicting none, is about
           sqrt(2 / pi) = 0.798.
         - `test/image_mae`: of the images beneath, in units of the deviation of the training part.
-        - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 perfect, 0 nothing found.
+        - `test/skill`: 1 - test/noise_mae / baseline/noise_mae: 1 is perfect, 0 is the baseline.
         - `test/kid`: kernel inception distance of drawn images from test images, and `test/kid_deviation` over subsets;
           `baseline/kid_floor` is that of validation images, about the least there can be, and `baseline/kid_noise` that
           of noise.
@@ -141,7 +141,7 @@ class DenoisingResult(Result):
 
     @classmethod
     def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
-        """What gives the kernel inception distance its scale, and how it was measured."""
+        """The kernel inception distances of real images and of noise for scale, and how the distance was measured."""
         lines = []
         if "test/kid" in scores:
             kid, floor, noise = (

@@ -12,7 +12,7 @@ SPANS = ("first", "middle", "last")
 
 
 def vrmse(error: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """(N, F) root of the squared error over the variance, both summed over time: 1 is what the mean over space scores.
+    """(N, F) root of the squared error over the variance, both summed over time: the mean over space scores 1.
 
     The sums come before the ratio, so that a field at rest, with no variance, does not outweigh all others.
     """
@@ -20,8 +20,8 @@ def vrmse(error: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 
 def over_time(error: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(N, F) sum of errors (N, T, F) where there is a truth; one that is not a number, of a rollout that has left all
-    bounds, is infinite."""
+    """(N, F) sum of errors (N, T, F) where there is a truth; a NaN error, of a rollout
+    that has diverged, counts as infinite."""
     return np.where(np.isnan(truth), 0.0, np.where(np.isnan(error), np.inf, error)).sum(axis=1)
 
 

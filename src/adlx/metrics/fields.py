@@ -1,7 +1,7 @@
-"""What predicted physical fields are scored from, and their scores.
+"""The test result of a model of physical fields, and its scores.
 
 Shapes: N trajectories, T time steps, F fields. Means over space leave out the inside of bodies. Where trajectories have
-different lengths, what lies beyond an end is NaN.
+different lengths, values beyond the end are NaN.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.declaration import Metric
 from adlx.metrics.field_errors import SPANS, over_time, spans, vrmse
 from adlx.metrics.result import Result
@@ -125,7 +125,7 @@ class FieldResult(Result):
 
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
-        write(path, {name: np.asarray(value) for name, value in vars(self).items() if value is not None})
+        write_arrays(path, {name: np.asarray(value) for name, value in vars(self).items() if value is not None})
 
     def after(self, start: int) -> Self:
         """The same without the time steps before `start`, which is not before its own."""
@@ -136,13 +136,13 @@ class FieldResult(Result):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
             UserError: the file is missing, damaged, or no result of fields.
         """
         optional = ("onestep_error", "divergence", "total")
-        with reading(path, "field", text="names") as archive:
+        with read_arrays(path, "field", text="names") as archive:
             arrays: dict[str, Any] = {
                 field.name: archive[field.name]
                 for field in fields(cls)
@@ -193,7 +193,7 @@ class FieldResult(Result):
 
     @classmethod
     def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
-        """The results from the first time step on that all of them predict: some are given more frames than others."""
+        """The results from the first time step that all of them predict: models differ in their seed frames."""
         start = max(one.start for group in results.values() for one in group)
         shortest = min(one.start + one.error.shape[1] for group in results.values() for one in group)
         if start < shortest:

@@ -109,14 +109,14 @@ class ForecastResult(Forecasts, Result):
         """Scores of a forecast and of the naive last value on the same windows, flat.
 
         - `test/mase`: mean over series of MAE / step_mae, after Hyndman & Koehler 2006, "Another look at measures of
-          forecast accuracy", with the denominator taken from the training part.
+          forecast accuracy", with the denominator of the training part.
         - `test/mse_scaled`, `test/mae_scaled`: errors divided by the training standard deviation, mean over series.
         - `test/mse/<series>`, `test/mae/<series>`: original units (squared, plain).
         - `baseline/...`: each of these for the naive forecast.
         - `test/skill`: 1 - test/mase / baseline/mase: 1 perfect, 0 the naive forecast, negative worse; see `skill` for
           a baseline without error. `test/skill/<series>` is the same for one series.
         - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out where there are too few
-          windows to tell.
+          windows for the test.
         - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
 
         A series that is constant in the training part has no scale: its scaled errors stay in original units.
@@ -177,7 +177,7 @@ class ForecastResult(Forecasts, Result):
         return table | self._pvalue("test/crps_dm_pvalue", window_crps(self), naive_window_crps(self))
 
     def _pvalue(self, key: str, losses: np.ndarray, naive: np.ndarray) -> dict[str, float]:
-        """The p-value under its key, or nothing where there are too few windows to tell."""
+        """The p-value under its key; empty if there are too few windows for the test."""
         pvalue = self.baseline_pvalue(losses, naive)
         return {key: pvalue} if np.isfinite(pvalue) else {}
 
@@ -186,7 +186,7 @@ class ForecastResult(Forecasts, Result):
 
     @classmethod
     def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
-        """What an in-sample score is worth, and the honest one beside it."""
+        """How an in-sample score was computed, and the score on unseen windows."""
         lines = []
         if "insample/mse" in scores:
             forced, own, naive = (format_value(scores[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
@@ -200,7 +200,7 @@ class ForecastResult(Forecasts, Result):
             gain = format_value(scores["unseen/skill"], "skill")
             mase, naive = (format_value(scores[f"unseen/{of}"]) for of in ("mase", "naive_mase"))
             lines.append(
-                f"honest: on the {windows} windows before it, which it has not seen, the skill is {gain} "
+                f"unseen data: on the {windows} windows before that window the skill is {gain} "
                 f"(MASE {mase}, naive {naive})"
             )
         return lines

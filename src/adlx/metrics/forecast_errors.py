@@ -1,4 +1,4 @@
-"""Forecasts of a set of windows beside what happened, and their errors.
+"""Forecasts of a set of windows with their targets, and the errors.
 
 Shapes: N windows, H horizon steps, S series, Q quantile levels.
 """
@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.quantiles import crps
 from adlx.metrics.skill import skill
 
@@ -31,13 +31,13 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts of a set of windows beside what happened, in original units, with the training part's statistics.
+    """Forecasts and targets of a set of windows in original units, and statistics of the training part.
 
     All floats are float64.
 
     Args:
         prediction: (N, H, S) the forecasts.
-        target: (N, H, S) what happened.
+        target: (N, H, S) the true values.
         last: (N, S) last value seen by each window, which the naive forecast repeats.
         origin: (N,) datetime64[ns], time of that last value (UTC); windows are in chronological order.
         series: S names.
@@ -87,7 +87,7 @@ class Forecasts:
 
     @property
     def scale(self) -> np.ndarray:
-        """(S,) what errors are divided by in MASE: `step_mae`, or 1 for a series that is constant in training."""
+        """(S,) the denominator of MASE: `step_mae`, or 1 for a series that is constant in training."""
         return np.where(self.step_mae > 0, self.step_mae, 1.0)
 
     def save(self, path: str | Path) -> None:
@@ -102,17 +102,17 @@ class Forecasts:
             }
         arrays["series"] = np.asarray(self.series, dtype=np.str_)
         arrays["origin"] = self.origin.astype("datetime64[ns]")
-        write(path, arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
             UserError: the file is missing, damaged, or no forecast result.
         """
         names = [field.name for field in fields(cls) if field.name != "quantiles"]
-        with reading(path, "forecast", text="series") as archive:
+        with read_arrays(path, "forecast", text="series") as archive:
             arrays = {name: archive[name] for name in names}
             drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
             series = tuple(str(name) for name in arrays.pop("series"))

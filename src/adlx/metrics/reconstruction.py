@@ -1,4 +1,4 @@
-"""What a compression of images into codes is scored from, and its scores.
+"""The test result of a model that compresses images into codes, and its scores.
 
 Shapes: N images, M of them to look at, C channels, H x W pixels, h x w codes.
 """
@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 from adlx.metrics.skill import skill
@@ -41,7 +41,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class ReconstructionResult(Result):
-    """Errors and codes of a set of images, with some of the images to look at.
+    """Errors and codes of a set of images, and a few of the images for figures.
 
     Args:
         error: (N,) mean squared error of each image, in units of the range 0 to 1.
@@ -50,7 +50,7 @@ class ReconstructionResult(Result):
         codebook: how many codes there are.
         index: (N,) int, places of the images in the data set.
         originals: (M, C, H, W) uint8, the first M images.
-        reconstructions: (M, C, H, W) uint8, what became of them.
+        reconstructions: (M, C, H, W) uint8, of these images.
     """
 
     error: np.ndarray
@@ -89,16 +89,16 @@ class ReconstructionResult(Result):
     def save(self, path: str | Path) -> None:
         """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _names()}
-        write(path, arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
             UserError: the file is missing, damaged, or no reconstruction result.
         """
-        with reading(path, "reconstruction") as archive:
+        with read_arrays(path, "reconstruction") as archive:
             arrays = {name: archive[name] for name in _names()}
             return cls(codebook=int(arrays.pop("codebook")), **arrays)
 

@@ -1,4 +1,4 @@
-"""What the test of a run leaves behind: predictions beside the truth, which know their scores and how runs compare."""
+"""The result of a test: predictions with their targets, their scores, and how runs are compared."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from adlx.metrics.tables import DataTable
 
 
 class Result:
-    """Base of all results. A subclass is a dataclass of arrays, with its metrics declared beside it.
+    """Base of all results. A subclass is a dataclass of arrays that declares its metrics.
 
     Attributes:
         metrics: the declarations of all that `scores` gives, headlines in their order.
@@ -48,7 +48,7 @@ class Result:
         raise NotImplementedError
 
     def frame(self) -> pd.DataFrame:
-        """The predictions beside their targets as a table, here a row for each sample.
+        """The predictions with their targets as a table, here a row for each sample.
 
         A subclass overrides this where its arrays have more dimensions. Here the columns are those fields of the
         dataclass that hold one value for each sample, as the first array field does.
@@ -71,7 +71,7 @@ class Result:
 
     @classmethod
     def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
-        """The results, cut to what they have in common; None where they are not of the same samples."""
+        """The results, cut to what they have in common; None if they are not of the same samples."""
         first, *others = [one for group in results.values() for one in group]
         return results if all(first.is_of_same_samples(other) for other in others) else None
 

@@ -35,8 +35,8 @@ def diebold_mariano(loss_a: np.ndarray, loss_b: np.ndarray, horizon: int, stride
 
     Returns:
         The corrected statistic and the p-value. Losses equal in every window give (0, 1). Both are NaN, which means
-        that the windows cannot tell, where there are fewer than 2, where they overlap and are fewer than SPANS * h, or
-        where a loss is not finite.
+        that nothing can be tested: there are fewer than 2 windows, or they overlap and are fewer than SPANS * h, or a
+        loss is not finite.
     """
     difference = np.asarray(loss_a, dtype=float) - np.asarray(loss_b, dtype=float)
     count, span = len(difference), _span(horizon, stride)
@@ -152,7 +152,7 @@ def _check(table: dict[str, np.ndarray]) -> None:
 
 
 def _without_ties(table: dict[str, np.ndarray]) -> tuple[list[str], dict[str, str], list[str]]:
-    """Sets aside models whose difference from another has no variance, by which the test would divide.
+    """Separates models whose difference from another model has no variance, since the test divides by it.
 
     Returns:
         The models to test; those with the losses of one of them, and which; those worse than one by the same amount

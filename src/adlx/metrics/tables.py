@@ -44,7 +44,7 @@ class DataTable:
 
     @classmethod
     def of_data(cls, frame: pd.DataFrame) -> Self:
-        """A table of data in their own units: what is not a float is shown as it is."""
+        """A table of data in their own units: floats have five digits, other values are shown as they are."""
         is_float = [dtype.kind == "f" for dtype in frame.dtypes]
         headings = zip(frame.columns, is_float, strict=True)
         return cls(frame, tuple(Column(str(name), "value" if number else None) for name, number in headings))
@@ -98,9 +98,9 @@ def means_and_deviations(
     return DataTable(frame, (Column(heading, None), *(Column(name, format, has_deviation=True) for name in columns)))
 
 
-def _free_name(name: str, taken: Sequence[str]) -> str:
+def _free_name(name: str, used: Sequence[str]) -> str:
     """The name, or one with more underscores at its end where a user's name is equal."""
-    while name in taken:
+    while name in used:
         name += "_"
     return name
 

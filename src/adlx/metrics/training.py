@@ -1,4 +1,4 @@
-"""What every run is measured by, whatever its task: how long it trained, and how large its model is."""
+"""Metrics of every run, whatever its task: duration of the training, and size of the model."""
 
 from collections.abc import Mapping
 
@@ -60,7 +60,7 @@ def size_scores(
         parameters: weights, those that are fixed too.
         trainable: those that training changes.
         nonzeros: weights that are not 0.
-        size_bytes: what the model takes in memory.
+        size_bytes: of the model in memory.
         nonzeros_by_readout: of a model that is read out in several ways, that of each by name.
     """
     by_readout = {f"{_NONZEROS}/{name}": count for name, count in (nonzeros_by_readout or {}).items()}

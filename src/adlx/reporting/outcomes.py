@@ -1,4 +1,4 @@
-"""What the commands that work with a run print: an evaluation, a prediction, a sweep."""
+"""Prints an evaluation, a prediction or a sweep."""
 
 from pathlib import Path
 from typing import Any

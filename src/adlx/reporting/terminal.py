@@ -1,4 +1,4 @@
-"""The last words of a run: a table of results beside their baseline, and where everything lies."""
+"""Prints the results of a run in a terminal: tables of scores with their baselines, and a verdict."""
 
 import math
 import sys
@@ -106,9 +106,9 @@ def print_scores(scores: dict[str, float], kind: type[Result], notes: dict[str, 
     """Prints the scores of a test.
 
     Args:
-        scores: what `metrics.json` holds of them.
+        scores: the content of `metrics.json`.
         kind: of the result that has these scores.
-        notes: `run.json` of the run, which says how they came about.
+        notes: the content of `run.json`, which says how the scores were computed.
         title: names model and data.
         out: where it is printed.
     """
@@ -140,14 +140,14 @@ def verdicts(scores: dict[str, float], metrics: Sequence[Metric]) -> list[str]:
 
 
 def verdict(scores: dict[str, float], metric: Metric) -> str:
-    """What the skill of a metric means, in words."""
+    """The meaning of a metric's skill, in words."""
     if metric.caveat is not None and metric.caveat[0] in scores:
         return metric.caveat[1]
     if metric.pvalue is None:
         return f"1 is perfect, 0 is {metric.zero}"
     pvalue = scores.get(metric.pvalue, math.nan)
     if math.isnan(pvalue):
-        return "too few test samples to tell it from the baseline"
+        return "too few test samples to test the difference from the baseline"
     text = format_value(pvalue, "pvalue")
     shown = f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
     if pvalue >= SIGNIFICANT:
