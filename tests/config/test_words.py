@@ -8,6 +8,7 @@ from user_errors import user_error_of
 
 from adlx.config.catalog import options
 from adlx.config.compose import apply, compose, for_hydra
+from adlx.config.hydra_internals import grid_jobs
 from adlx.config.paths import absolute, is_path
 from adlx.config.words import quote, settings, unquote
 from adlx.paths import PathText
@@ -163,6 +164,7 @@ def test_hydra_reads_a_quoted_text_unchanged(text):
         (["model@foo=seq2seq"], "unknown key model@foo on the command line (model@foo=seq2seq); did you mean model?"),
         (["data.context=${nope}"], "data.context: Interpolation key 'nope' not found"),
         (["allow=3"], "allow=3: must be a list of package names, as in allow=[my_package]"),
+        (["output_dir=null"], "output_dir=None: must be the path of a folder"),
         (["output_dir=a${b}"], "output_dir=a${b}: a path must not contain ${"),
     ],
 )
@@ -192,3 +194,23 @@ def test_the_file_that_a_key_comes_from_is_the_shared_one():
     assert composition.origin("trainer.precision") == "in trainer/gpu.yaml"
     assert composition.origin("optimizer.schedule.warmup") == "in optimizer/schedule/cosine.yaml"
     assert composition.origin("callbacks.checkpoint.mode") == "in callbacks/checkpoint.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["data.path=${x}.csv"], "data.path=${x}.csv: a path must not contain ${"),
+        (["data.path="], "data.path on the command line (data.path=) is empty: give a path"),
+        (["data.path=null"], "data.path=null on the command line (data.path=null) must be a path"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused(words, line):
+    def check() -> None:
+        composition = compose(["model=naive", "data=csv", *words])
+        checked(composition.config, composition.origin)
+
+    assert user_error_of(check) == line
+
+
+def test_a_sweep_without_values_is_refused():
+    assert user_error_of(grid_jobs, ["seed=range(0,0)"]) == "seed=range(0,0): gives no value"

@@ -108,6 +108,8 @@ def test_the_last_of_equal_words_is_named():
         (["optimizer.foreach=true"], "optimizer (Adam): `fused` and `foreach`"),
         (["optimizer.betas=[0.9,0.99,0.999]"], "optimizer.betas="),
         (["callbacks.early_stopping.mode=nonsense"], "callbacks.early_stopping (EarlyStopping): `mode`"),
+        (["~callbacks.checkpoint"], "callbacks: a run needs its checkpoints"),
+        (["trainer.barebones=true"], "unknown key trainer.barebones"),
         (["callbacks=samples"], "callbacks.samples (DrawnSamples): "),
         (["trainer.gradient_clip_algorithm=x"], "trainer.gradient_clip_algorithm=x: "),
         (["trainer.accelerator=cpu", "trainer.devices=x"], "trainer.devices=x: "),
@@ -137,6 +139,12 @@ def test_a_gpu_that_is_not_there_is_one_line(words, monkeypatch):
     line = user_error_of(check_trainer, composed(*words).config["trainer"])
     assert line.startswith("trainer.accelerator=gpu: PyTorch finds none on this machine; it finds cpu.")
     assert "{" not in line
+
+
+def test_a_share_of_the_batches_that_holds_none_is_refused(small, tmp_path):
+    line = user_error_of(small, "trainer.limit_train_batches=0.1")
+    assert line == "trainer.limit_train_batches=0.1 leaves none of 4 batches: give at least 0.25"
+    assert not (tmp_path / "outputs").exists()
 
 
 TASKS = {name: composed(f"task={name}").config["task"] for name in options("task")}

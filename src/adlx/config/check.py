@@ -15,7 +15,7 @@ from adlx.config.catalog import GROUPS as CHOICES
 from adlx.config.catalog import options
 from adlx.config.nearest import did_you_mean, nearest, nearest_argument
 from adlx.config.nodes import CheckedConfig, Group, Node, Origin, Part
-from adlx.config.paths import with_absolute_paths
+from adlx.config.paths import is_path, with_absolute_paths
 from adlx.config.targets import parameters, resolve
 from adlx.config.values import describe, is_finite, typed
 from adlx.errors import UserError
@@ -111,6 +111,8 @@ def _argument(
     if hints[key] is None and value is not None:
         raise UserError(f"{path} {origin(path)} is {value!r}: {_node_words(path)}")
     hint = hints[key]
+    if is_path(hint) and value == "":
+        raise UserError(f"{path} {origin(path)} is empty: give a path")
     if inspect.isclass(hint) and issubclass(hint, group.kind):
         return _part(value, hint, group, path, origin)
     if key in group.ranges:

@@ -53,8 +53,8 @@ class Config:
     trainer: dict[str, Any] = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    seed: Any = 0  # `check` reads this and `composition` reads `allow`, with messages of adlx instead of OmegaConf
-    output_dir: str = "outputs"
+    seed: Any = 0  # checked later, like `output_dir` and `allow`, with messages of adlx instead of OmegaConf
+    output_dir: Any = "outputs"
     allow: Any = field(default_factory=list)
 
 
@@ -223,6 +223,8 @@ def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composit
         tree["allow"] = [tree["allow"]]
     if not isinstance(tree["allow"], list) or not all(isinstance(package, str) for package in tree["allow"]):
         raise UserError(f"allow={tree['allow']}: must be a list of package names, as in allow=[my_package]")
+    if not isinstance(tree["output_dir"], str | int):
+        raise UserError(f"output_dir={tree['output_dir']}: must be the path of a folder")
     chosen = {key: choice for key, choice in choices.items() if not key.startswith("hydra")}
     if words is None:
         words = [as_typed(word) for word in hydra.overrides.task]

@@ -10,10 +10,16 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from adlx.errors import UserError
+
 
 def grid_jobs(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each job of a grid sweep, in the order in which Hydra's own sweeper runs them."""
-    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(words)), max_batch_size=None)
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    for override in overrides:
+        if override.is_sweep_override() and next(iter(override.sweep_string_iterator()), None) is None:
+            raise UserError(f"{str(override.input_line).removeprefix('++')}: gives no value")
+    batches = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return [job for batch in batches for job in batch]
 
 

@@ -144,6 +144,8 @@ def needs_reading(word: str) -> bool:
     if not is_setting(word):
         return False
     value = split(word)[2]
+    if "${" in value:
+        return True
     try:
         read = OverridesParser.create().parse_override(word).value()
     except HydraException:

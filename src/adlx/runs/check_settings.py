@@ -1,13 +1,17 @@
 """Builds what needs no data, so that a wrong setting shows before data are read and before a folder is made."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from adlx.config.nodes import CheckedConfig
+from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.build import build_loss, optimization
+from adlx.runs.checkpoints import Checkpoint
 from adlx.runs.devices import check_trainer
 
 _MISTAKES = (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException)
@@ -45,6 +49,8 @@ def check_optimizer(config: CheckedConfig) -> None:
 
 
 def check_callbacks(config: CheckedConfig) -> None:
+    if not any(issubclass(node.target, Checkpoint) for node in config.callbacks.values()):
+        raise UserError("callbacks: a run needs its checkpoints: use callbacks=checkpoint, which does nothing else")
     folder = str(Path(config.plain["output_dir"]) / "checkpoints")
     for name, node in config.callbacks.items():
         try:
@@ -53,6 +59,16 @@ def check_callbacks(config: CheckedConfig) -> None:
                 check_task(config.task.target)
         except _MISTAKES as error:
             raise UserError(f"callbacks.{name} ({node.target.__name__}): {first_line(error)}") from None
+
+
+def check_limits(settings: Mapping[str, Any], data: DataModule) -> None:
+    """Raises UserError where a share of the batches, such as `trainer.limit_train_batches=0.001`, is less than one."""
+    loaders = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
+    for part, loader in loaders.items():
+        key = f"limit_{part}_batches"
+        share = settings.get(key)
+        if isinstance(share, float) and 0 < share < 1 and (count := len(loader())) * share < 1:
+            raise UserError(f"trainer.{key}={share} leaves none of {count} batches: give at least {1 / count:.2g}")
 
 
 def first_line(error: BaseException) -> str:

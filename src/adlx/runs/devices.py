@@ -13,7 +13,7 @@ from adlx.config.nodes import Node
 from adlx.errors import UserError
 
 # The run sets the first two. The others have effects beyond the trainer: on PyTorch, or on files.
-_LEFT_OUT = ("threads", "enable_progress_bar", "deterministic", "benchmark", "detect_anomaly", "barebones")
+_LEFT_OUT = ("threads", "enable_progress_bar", "deterministic", "benchmark", "detect_anomaly")
 _DEVICE = ("accelerator", "devices", "precision", "strategy")
 
 

@@ -12,6 +12,7 @@ from adlx.metrics.html import notebook_html
 from adlx.metrics.result import Result
 from adlx.metrics.score_table import score_table, score_texts
 from adlx.metrics.tables import DataTable
+from adlx.runs.devices import check_accelerator
 from adlx.runs.folder import RunFolder, new_folder_in_run, write_json, write_yaml
 from adlx.runs.score import score
 from adlx.runs.trained import open_trained
@@ -73,6 +74,7 @@ def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
     """
     trained = open_trained(run, words, "test")
     task, trainer = trained.task, trained.config.trainer.arguments
+    check_accelerator(trainer.get("accelerator", "auto"))
     score(task, trained.data, trainer.get("accelerator", "auto"), trainer.get("precision"))
     path = new_folder_in_run(run, "evaluations")
     write_json(path / "metrics.json", task.results)

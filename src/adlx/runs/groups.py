@@ -24,8 +24,17 @@ from adlx.tasks.task import Task
 # Arguments by which callbacks and loggers ask for the run's folder and for the step that it goes on from. A config may
 # set them, but need not.
 _OFFERED = frozenset({"dirpath", "folder", "save_dir", "first_step"})
-# What the run itself passes to the trainer, or another group sets.
-_TRAINER_OWN = {"self", "logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "max_time"}
+# What the run itself passes to the trainer, what another group sets, and what switches off parts that a run needs.
+_TRAINER_OWN = {
+    "self",
+    "barebones",
+    "logger",
+    "callbacks",
+    "plugins",
+    "default_root_dir",
+    "enable_checkpointing",
+    "max_time",
+}
 
 GROUPS: dict[str, Group] = {
     "model": Group(nn.Module, given=frozenset({"spec"})),

@@ -8,6 +8,7 @@ from adlx.config.config_dirs import split_config_dirs
 from adlx.config.targets import trust
 from adlx.errors import UserError
 from adlx.runs.build import build_data, check_pair
+from adlx.runs.check_settings import check_settings
 from adlx.runs.checkpoints import card_of, load_checkpoint
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked_stored
@@ -47,6 +48,7 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
     config = checked_stored(plain, run.path / "config.yaml", {word.split("=")[0] for word in words})
     check_pair(config.plain)
     quiet_lightning()
+    check_settings(config)
     data = build_data(config, run)
     data.setup("fit")
     data.check_training_part()

@@ -17,7 +17,7 @@ from adlx.config.targets import dotted, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import Interrupted, RunFailed, UserError, WriteFailed
 from adlx.runs.build import build_data, check_pair
-from adlx.runs.check_settings import check_settings
+from adlx.runs.check_settings import check_limits, check_settings
 from adlx.runs.checkpoints import Checkpoint, load_card, load_checkpoint
 from adlx.runs.finish import finish
 from adlx.runs.folder import RunFolder, check_output_dir
@@ -78,6 +78,7 @@ def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task
     config = checked(identify_parts(config), composition.origin)
     data.setup("fit")
     data.check_training_part()
+    check_limits(config.trainer.arguments, data)
     return config, data, new_task(config, data)
 
 
