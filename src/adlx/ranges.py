@@ -15,3 +15,14 @@ Share = Annotated[float, Ge(0), Le(1)]
 ShareAboveZero = Annotated[float, Gt(0), Le(1)]
 ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
 Probability = Annotated[float, Gt(0), Lt(1)]
+
+LARGEST = 2**20
+"""A layer of more units does not fit into the memory of a machine."""
+
+Size = Annotated[int, Ge(1), Le(LARGEST)]
+"""Units, channels, features, codes, cells or time steps of a model."""
+SizeOrZero = Annotated[int, Ge(0), Le(LARGEST)]
+SizeFromTwo = Annotated[int, Ge(2), Le(LARGEST)]
+Count = Annotated[int, Ge(1), Le(1024)]
+"""What a model repeats: layers, blocks, heads."""
+CountOrZero = Annotated[int, Ge(0), Le(1024)]

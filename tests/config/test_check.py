@@ -61,10 +61,10 @@ def refusal(*words: str) -> str:
         (["sed=1"], "unknown key sed on the command line (sed=1); did you mean seed?"),
         (
             ["model.hidden=many"],
-            'model.hidden="many" on the command line (model.hidden=many) must be int',
+            'model.hidden="many" on the command line (model.hidden=many) must be int (1 to 1048576)',
         ),
-        (["model.hidden=1.5"], "model.hidden=1.5 on the command line (model.hidden=1.5) must be int"),
-        (["model.hidden=null"], "model.hidden=null on the command line (model.hidden=null) must be int"),
+        (["model.hidden=1.5"], "model.hidden=1.5 on the command line (model.hidden=1.5) must be int (1 to 1048576)"),
+        (["model.hidden=null"], "model.hidden=null on the command line (model.hidden=null) must be int (1 to 1048576)"),
         (
             ["data.scaling=robust"],
             'data.scaling="robust" on the command line (data.scaling=robust) must be one of standard, minmax, log, '
@@ -145,7 +145,7 @@ SEQ2SEQ = FORECAST + "_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
             "model/mine.yaml",
             SEQ2SEQ + "hidden: '3'\n",
             ["model=mine"],
-            'model.hidden="3" in model/mine.yaml must be int',
+            'model.hidden="3" in model/mine.yaml must be int (1 to 1048576)',
         ),
         (
             "model/mine.yaml",

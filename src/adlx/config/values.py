@@ -61,9 +61,9 @@ def describe(annotation: Any) -> str:
         return f"one of {choices}" if len(arguments) > 1 else choices
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(map(describe, _alternatives(arguments))))
-    if origin in (list, tuple):
+    if origin in (list, tuple, Sequence):
         inside = ", ".join("..." if argument is ... else describe(argument) for argument in arguments)
-        return f"{origin.__name__}[{inside}]"
+        return f"{'tuple' if origin is tuple else 'list'}[{inside}]"
     if annotation in (None, NoneType):
         return "null"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

@@ -101,7 +101,7 @@ def build_model(node: Node, spec: Spec, parts: Mapping[str, nn.Module] | None = 
         parts: models of other runs, by argument; those not given are built with fresh weights.
 
     Raises:
-        UserError: arguments that do not go together, in the model's own words.
+        UserError: arguments that do not go together, in the model's own words, or weights that no memory can hold.
     """
     given = dict(parts or {})
     for name, part in node.arguments.items():
@@ -112,6 +112,10 @@ def build_model(node: Node, spec: Spec, parts: Mapping[str, nn.Module] | None = 
         return node.build(spec, **given)
     except ValueError as error:
         raise UserError(str(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise UserError(f"model={node.target.__name__} needs more memory than there is: choose smaller sizes") from None
 
 
 def build_task(config: CheckedConfig, data: DataModule, model: nn.Module) -> Task:

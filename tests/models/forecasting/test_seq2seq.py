@@ -217,7 +217,10 @@ def test_of_several_outputs_the_point_is_fed_back(windows):
     [
         ({"teacher_forcing": 1.2}, "model.teacher_forcing and model.teacher_forcing_final are chances"),
         ({"teacher_forcing_final": -0.1, "teacher_forcing_steps": 3}, "are chances: from 0 to 1"),
-        ({"teacher_forcing_final": 0.0}, "model.teacher_forcing_final needs model.teacher_forcing_steps of at least 1"),
+        (
+            {"teacher_forcing_final": 0.0},
+            "model.teacher_forcing_final=0.0 needs model.teacher_forcing_steps of at least 1, not",
+        ),
     ],
 )
 def test_contradictions_are_named(arguments, message):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from adlx.models.classification.classifier import Classifier, Input
+from adlx.ranges import Positive, Size
 from adlx.specs import CodeSpec, ImageSpec, SampleBatches
 
 Weights = Literal["gaussian", "binary"]
@@ -55,11 +56,11 @@ class ELM(Classifier):
     def __init__(
         self,
         spec: ImageSpec | CodeSpec,
-        hidden: int = 1500,
+        hidden: Size = 1500,
         weights: Weights = "gaussian",
         activation: Activation = "tanh",
-        scale: float = 1.0,
-        field: int | Literal["auto"] | None = "auto",
+        scale: Positive = 1.0,
+        field: Size | Literal["auto"] | None = "auto",
         readout: Readout | list[Readout] = "ridge",
         input: Input = "auto",
     ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from adlx.models.classification.classifier import Classifier, Input
+from adlx.ranges import Share, Size
 from adlx.specs import CodeSpec, ImageSpec
 
 
@@ -21,8 +22,8 @@ class MLP(Classifier):
     def __init__(
         self,
         spec: ImageSpec | CodeSpec,
-        widths: Sequence[int] = (640, 1650, 3000, 500),
-        dropout: float = 0.0,
+        widths: Sequence[Size] = (640, 1650, 3000, 500),
+        dropout: Share = 0.0,
         input: Input = "auto",
     ) -> None:
         super().__init__(spec, input)

@@ -20,6 +20,7 @@ from torch.nn.functional import relu
 from vector_quantize_pytorch import VectorQuantize
 
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
+from adlx.ranges import CountOrZero, NonNegative, Share, Size, SizeFromTwo
 from adlx.specs import ImageSpec
 
 
@@ -40,13 +41,13 @@ class VQVAE(Autoencoder):
     def __init__(
         self,
         spec: ImageSpec,
-        hidden: int = 64,
-        blocks: int = 2,
-        codes: int = 256,
-        dimension: int = 128,
-        decay: float = 0.9,
-        commitment: float = 0.25,
-        revive_below: float = 5.0,
+        hidden: SizeFromTwo = 64,
+        blocks: CountOrZero = 2,
+        codes: Size = 256,
+        dimension: Size = 128,
+        decay: Share = 0.9,
+        commitment: NonNegative = 0.25,
+        revive_below: NonNegative = 5.0,
     ) -> None:
         super().__init__(spec)
         height, width = spec.size

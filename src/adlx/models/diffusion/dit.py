@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
 from adlx.models.diffusion.denoiser import Denoiser, sinusoids
+from adlx.ranges import Count, CountOrZero, Size, SizeOrZero
 from adlx.specs import ImageSpec
 
 EMBEDDING = 32
@@ -43,13 +44,13 @@ class DiT(Denoiser):
     def __init__(
         self,
         spec: ImageSpec,
-        patch: int = 4,
-        width: int = 192,
-        blocks: int = 8,
-        heads: int = 12,
+        patch: Size = 4,
+        width: Size = 192,
+        blocks: CountOrZero = 8,
+        heads: Count = 12,
         positions: Literal["sinusoidal", "learned"] = "sinusoidal",
         conditioning: Literal["adaln", "input"] = "adaln",
-        convolutions: int = 32,
+        convolutions: SizeOrZero = 32,
     ) -> None:
         super().__init__(spec)
         height, across = spec.size

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from adlx.models.diffusion.denoiser import Denoiser, sinusoids
+from adlx.ranges import Count, Size
 from adlx.specs import ImageSpec
 
 EMBEDDING = 32
@@ -28,8 +29,10 @@ class UNet(Denoiser):
         depth: residual blocks at each size, down and up.
     """
 
-    def __init__(self, spec: ImageSpec, widths: Sequence[int] = (32, 64, 96, 128), depth: int = 2) -> None:
+    def __init__(self, spec: ImageSpec, widths: Sequence[Size] = (32, 64, 96, 128), depth: Count = 2) -> None:
         super().__init__(spec)
+        if not widths:
+            raise ValueError("model.widths=[]: must have at least one number of channels")
         shrinks = 2 ** (len(widths) - 1)
         if any(side % shrinks for side in spec.size):
             height, across = spec.size

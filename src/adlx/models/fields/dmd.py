@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from adlx.models.fields.interfaces import FieldForecaster, TrainingPart
+from adlx.ranges import Size
 from adlx.specs import FieldSpec
 
 NOISE = 1e-6
@@ -43,7 +44,7 @@ class DMD(FieldForecaster):
     modes: Tensor
     operator: Tensor
 
-    def __init__(self, spec: FieldSpec, rank: int = 32, seed_frames: int = 1, stable: bool = True) -> None:
+    def __init__(self, spec: FieldSpec, rank: Size = 32, seed_frames: Size = 1, stable: bool = True) -> None:
         super().__init__(spec)
         if rank < 1 or seed_frames < 1:
             raise ValueError(f"model.rank={rank} and model.seed_frames={seed_frames} must be at least 1")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from adlx.models.fields.dmd import moments
 from adlx.models.fields.interfaces import TrainingPart
 from adlx.models.fields.stepwise import Stepwise, check_stepwise
+from adlx.ranges import Count, CountOrZero, NonNegative, Size
 from adlx.specs import FieldSpec
 
 TOGETHER = 8
@@ -54,12 +55,12 @@ class FNO(Stepwise):
     def __init__(
         self,
         spec: FieldSpec,
-        modes: tuple[int, int] = (12, 12),
-        width: int = 32,
-        blocks: int = 4,
-        seed_frames: int = 1,
-        noise: float = 0.0,
-        pushforward: int = 0,
+        modes: tuple[Size, Size] = (12, 12),
+        width: Size = 32,
+        blocks: Count = 4,
+        seed_frames: Size = 1,
+        noise: NonNegative = 0.0,
+        pushforward: CountOrZero = 0,
     ) -> None:
         super().__init__(spec)
         self.grid = checked_grid(spec, modes)

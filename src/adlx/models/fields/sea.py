@@ -25,6 +25,7 @@ from adlx.models.fields.exchange import Addition, Exchange, Pooling, StateExchan
 from adlx.models.fields.interfaces import FieldAutoencoder, TrainingPart
 from adlx.models.fields.sea_block import Attend, Conditioning, Feed, SEABlock, zero
 from adlx.models.fields.stepwise import Stepwise, check_stepwise
+from adlx.ranges import Count, CountOrZero, NonNegative, Share, Size
 from adlx.specs import FieldSpec
 
 Kind = Literal["sea", "addition", "pool", "none"]
@@ -65,18 +66,18 @@ class SEA(Stepwise):
         self,
         spec: FieldSpec,
         autoencoder: FieldAutoencoder,
-        width: int = 256,
-        blocks: int = 1,
-        heads: int = 8,
-        feedforward: int | None = None,
+        width: Size = 256,
+        blocks: Count = 1,
+        heads: Count = 8,
+        feedforward: Size | None = None,
         exchange: Kind = "sea",
-        ratio: int = 8,
+        ratio: Size = 8,
         order: Literal["parallel", "sequential"] = "parallel",
         conditioning: Conditioning = "adaln",
-        seed_frames: int = 1,
-        noise: float = 0.1,
-        pushforward: int = 0,
-        dropout: float = 0.0,
+        seed_frames: Size = 1,
+        noise: NonNegative = 0.1,
+        pushforward: CountOrZero = 0,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__(spec)
         groups, told = len(spec.groups), len(spec.parameters)

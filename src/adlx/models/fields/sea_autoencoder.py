@@ -21,6 +21,7 @@ from adlx.models.diffusion.dit import grid_sinusoids
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.models.fields.partition import Partition
 from adlx.models.forecasting.transformer import TransformerBlock
+from adlx.ranges import Count, CountOrZero, Size
 from adlx.specs import FieldSpec
 
 
@@ -43,12 +44,12 @@ class SEAAutoencoder(FieldAutoencoder):
     def __init__(
         self,
         spec: FieldSpec,
-        patches: tuple[int, int] = (8, 8),
-        dimension: int = 16,
-        width: int = 128,
-        blocks: int = 2,
-        decoder_blocks: int = 1,
-        heads: int = 4,
+        patches: tuple[Size, Size] = (8, 8),
+        dimension: Size = 16,
+        width: Size = 128,
+        blocks: CountOrZero = 2,
+        decoder_blocks: CountOrZero = 1,
+        heads: Count = 4,
         mix_fields: bool = False,
     ) -> None:
         super().__init__(spec)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from adlx.models.forecasting.forecaster import Forecaster, ewma_volatility
+from adlx.ranges import ShareAboveZero, Size
 from adlx.specs import SeriesSpec
 
 
@@ -30,7 +31,7 @@ class Naive(Homoscedastic):
 class SeasonalNaive(Homoscedastic):
     """The last season, repeated. `season` is its length in time steps."""
 
-    def __init__(self, spec: SeriesSpec, season: int = 24) -> None:
+    def __init__(self, spec: SeriesSpec, season: Size = 24) -> None:
         super().__init__(spec)
         if not 1 <= season <= spec.context:
             raise ValueError(f"model.season={season} must lie within data.context={spec.context}")
@@ -67,7 +68,7 @@ class EWMA(Naive):
         power: 2, root mean square, as RiskMetrics has it; 1, mean absolute change.
     """
 
-    def __init__(self, spec: SeriesSpec, decay: float = 0.94, power: Literal[1, 2] = 2) -> None:
+    def __init__(self, spec: SeriesSpec, decay: ShareAboveZero = 0.94, power: Literal[1, 2] = 2) -> None:
         super().__init__(spec)
         if not 0 < decay <= 1:
             raise ValueError(f"model.decay={decay}: must be above 0 and at most 1")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.ranges import Count, NonNegativeInt, Share, Size
 from adlx.specs import SeriesSpec
 
 State = tuple[Tensor, Tensor]
@@ -42,19 +43,22 @@ class Seq2Seq(Forecaster):
     def __init__(
         self,
         spec: SeriesSpec,
-        hidden: int = 64,
-        layers: int = 1,
-        dropout: float = 0.0,
-        teacher_forcing: float = 1.0,
-        teacher_forcing_final: float | None = None,
-        teacher_forcing_steps: int = 0,
+        hidden: Size = 64,
+        layers: Count = 1,
+        dropout: Share = 0.0,
+        teacher_forcing: Share = 1.0,
+        teacher_forcing_final: Share | None = None,
+        teacher_forcing_steps: NonNegativeInt = 0,
         zero_init: bool = True,
     ) -> None:
         super().__init__(spec)
         if not all(0 <= ratio <= 1 for ratio in (teacher_forcing, teacher_forcing_final or 0.0)):
             raise ValueError("model.teacher_forcing and model.teacher_forcing_final are chances: from 0 to 1")
         if teacher_forcing_final is not None and teacher_forcing_steps < 1:
-            raise ValueError("model.teacher_forcing_final needs model.teacher_forcing_steps of at least 1")
+            raise ValueError(
+                f"model.teacher_forcing_final={teacher_forcing_final} needs model.teacher_forcing_steps of at least 1, "
+                f"not {teacher_forcing_steps}"
+            )
         width = len(spec.series)
         between_layers = dropout if layers > 1 else 0.0
         self.encoder = nn.LSTM(width, hidden, layers, batch_first=True, dropout=between_layers)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.ranges import Count, Share, Size
 from adlx.specs import SeriesSpec
 
 Norm = Literal["post", "pre"]
@@ -48,12 +49,12 @@ class Transformer(Forecaster):
     def __init__(
         self,
         spec: SeriesSpec,
-        hidden: int = 64,
-        blocks: int = 3,
-        heads: int = 8,
-        head_dim: int | None = None,
-        feedforward: int | None = None,
-        dropout: float = 0.0,
+        hidden: Size = 64,
+        blocks: Count = 3,
+        heads: Count = 8,
+        head_dim: Size | None = None,
+        feedforward: Size | None = None,
+        dropout: Share = 0.0,
         norm: Norm = "post",
         readout: Literal["last", "flatten"] = "last",
         zero_init: bool = True,
