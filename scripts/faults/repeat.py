@@ -2,10 +2,9 @@
 
     python scripts/faults/repeat.py 20 model=seq2seq data=crypto data.source=simulated trainer.max_epochs=3
 
-By turns a run is left alone, has a busy process beside it on each core, or is killed at random moments and resumed,
-with and without busy processes. It compares the weights and the optimizer state in `last.ckpt`, the weights in
-`best.ckpt`,
-the predictions, the curves, and every metric but those of time and memory. The exit code is 1 if a run differs.
+Four conditions alternate: an idle machine, a busy process on each core, random kills with resumes, and kills on a busy
+machine. The script compares the weights and the optimizer state in `last.ckpt`, the weights in `best.ckpt`, the
+predictions, the curves, and all metrics except time and memory. The exit code is 1 if a run differs.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Checkpoints: whole at any instant, data and not code, and with nothing of the place where they were written."""
+"""Checkpoints: complete at any instant, without code, and without the path of the folder they were written in."""
 
 import re
 import resource
@@ -72,7 +72,7 @@ def refusal(path) -> str:
     return str(caught.value)
 
 
-def test_what_cannot_be_read(tmp_path, finished):
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, finished):
     path = tmp_path / "x.ckpt"
     assert refusal(path) == f"no checkpoint {path}"
     whole = finished.last.read_bytes()
@@ -118,7 +118,7 @@ def test_weights_of_another_model(copied):
         copied.evaluate()
 
 
-def test_best_is_the_least_of_the_monitored_and_last_is_the_newest(small):
+def test_best_has_the_lowest_monitored_loss_and_last_is_the_newest(small):
     run = small("trainer.max_epochs=6", "optimizer.lr=0.05")
     losses = read_curves(run.path / "metrics.csv")["val/loss"].dropna().tolist()
     at = losses.index(min(losses))
@@ -131,7 +131,7 @@ def test_best_is_the_least_of_the_monitored_and_last_is_the_newest(small):
 TOO_FAST = ("trainer.max_epochs=3", "optimizer.lr=10", "trainer.gradient_clip_val=null")
 
 
-def test_the_untrained_model_is_tested_where_no_epoch_improves_on_it(small, caplog):
+def test_the_untrained_model_is_tested_if_no_epoch_improves_on_it(small, caplog):
     """NLinear starts as the naive forecast, so its skill is zero and not below."""
     with caplog.at_level("INFO", "adlx"):
         run = small(*TOO_FAST, "callbacks.checkpoint.untrained=true")
@@ -140,7 +140,7 @@ def test_the_untrained_model_is_tested_where_no_epoch_improves_on_it(small, capl
     assert "no epoch improved val/loss: the model as it started is the best, and is tested" in caplog.messages
 
 
-def test_the_last_checkpoint_counts_where_training_ends_before_a_validation(small):
+def test_the_last_checkpoint_is_tested_if_training_ends_before_a_validation(small):
     run = small("trainer.max_steps=2", "trainer.max_epochs=null")
     assert not run.best.exists()
     assert load_checkpoint(run.checkpoint)["adlx"]["steps"] == 2
@@ -170,7 +170,7 @@ def test_last_within_an_epoch(small, monkeypatch):
     assert [steps for name, steps in written if name == "best.ckpt"] == [0, 4, 8]  # 0: untrained
 
 
-def test_a_metric_that_nobody_logs(small, tmp_path):
+def test_a_monitored_metric_that_is_not_logged_is_refused(small, tmp_path):
     line = r"^callbacks\.checkpoint\.monitor=val/accuracy was not logged; there is val/loss$"
     with pytest.raises(UserError, match=line):
         small("callbacks=checkpoint", "callbacks.checkpoint.monitor=val/accuracy")
@@ -188,12 +188,12 @@ def test_state_holds_no_path(tmp_path):
 
 
 def test_a_run_folder_can_move(small, longer, tmp_path):
-    """The old place is gone; the run goes on in the new one, as far as the run that stayed, bit for bit."""
+    """The resumed run in the new folder equals, bit for bit, a run that was not moved."""
     moved = small()
-    place = tmp_path / "elsewhere" / "my run"
-    place.parent.mkdir()
-    shutil.move(moved.path, place)
-    run = adlx.open_run(place).resume(["trainer.max_epochs=4"])
+    folder = tmp_path / "elsewhere" / "my run"
+    folder.parent.mkdir()
+    shutil.move(moved.path, folder)
+    run = adlx.open_run(folder).resume(["trainer.max_epochs=4"])
     assert not moved.path.exists()
     assert run.metrics["test/mase"] == longer.metrics["test/mase"]
     first, second = (load_checkpoint(r.last)["state_dict"] for r in (run, longer))

@@ -1,4 +1,4 @@
-"""The run folder: one a run whatever happens at the same instant, and readable by whoever finds it."""
+"""The run folder: each run has its own, even if several start at the same instant, and its files are readable."""
 
 import hashlib
 import json
@@ -34,14 +34,14 @@ def created(tmp_path):
     return create
 
 
-def test_fifty_in_one_instant(created, tmp_path):
+def test_fifty_runs_of_one_instant_have_fifty_folders(created, tmp_path):
     with ThreadPoolExecutor(50) as pool:
         paths = list(pool.map(lambda _: new_folder(tmp_path / "x"), range(50)))
     assert len({*paths}) == 50
     assert all(path.is_dir() and NAME.fullmatch(path.name) for path in paths)
 
 
-def test_a_folder_that_is_there_is_never_taken(tmp_path, monkeypatch):
+def test_an_existing_folder_is_not_used_again(tmp_path, monkeypatch):
     tokens = iter(["aaaaaa", "aaaaaa", "bbbbbb"])
     monkeypatch.setattr("adlx.runs.folder.secrets.token_hex", lambda count: next(tokens))
     first, second = new_folder(tmp_path), new_folder(tmp_path)
@@ -135,7 +135,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_open_says_what_is_wrong(created, tmp_path):
+def test_opening_a_damaged_folder_is_refused_in_one_line(created, tmp_path):
     assert refusal(tmp_path / "nowhere") == f"no run folder {tmp_path / 'nowhere'}"
     run = created()
     facts, config = run.path / "run.json", run.path / "config.yaml"
@@ -164,7 +164,7 @@ def test_open_says_what_is_wrong(created, tmp_path):
     assert refusal(run.path) == f"{run.path} is not a run folder: it has no run.json"
 
 
-def test_the_checkpoint_that_counts_is_the_best_or_else_the_last(created):
+def test_the_checkpoint_of_a_run_is_the_best_or_else_the_last(created):
     run = created()
     run.last.parent.mkdir()
     for path in (run.last, run.best):
@@ -172,7 +172,7 @@ def test_the_checkpoint_that_counts_is_the_best_or_else_the_last(created):
         assert run.checkpoint == path
 
 
-def test_a_run_that_must_have_finished(created):
+def test_an_unfinished_run_is_refused_where_a_finished_one_is_needed(created):
     run = created()
     where = f"is running, not finished: adlx resume {run.path}"
     assert user_error_of(run.require_finished) == f"{run.path} {where}"

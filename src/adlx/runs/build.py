@@ -1,4 +1,4 @@
-"""Data, model and task from a checked config: their structure, with weights as they are drawn."""
+"""Builds data, model and task from a checked config; the weights are random."""
 
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -88,7 +88,7 @@ def build_loss(config: CheckedConfig) -> nn.Module:
 
 
 def model_spec(config: CheckedConfig, spec: Spec) -> Spec:
-    """The dimensions that the model is built from: those of the data, and what the loss asks of its output."""
+    """The dimensions that the model is built from: those of the data, and the outputs that the loss needs."""
     return config.task.target.model_spec(spec, build_loss(config))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole at any instant, hold nothing but tensors and plain values, and move with their folder."""
+"""Checkpoints: complete at any instant, only tensors and plain values, and without paths, so that a run can move."""
 
 import logging
 import zipfile
@@ -37,7 +37,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, as data, never as code.
 
     Raises:
-        UserError: it is absent, cut short, or holds more than tensors and plain values.
+        UserError: it is missing, truncated, or contains objects other than tensors and plain values.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -54,8 +54,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 def card_of(checkpoint: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """The card of a checkpoint: what `Task.on_save_checkpoint` stores of the run, next to the weights.
 
-    It holds the `config` of the run, the `spec` of its data as `Spec.plain` gives it, the `versions` of the libraries,
-    and the `steps` and `seconds` of training so far.
+    It contains the `config` of the run, the `spec` of its data (see `Spec.plain`), the `versions` of the libraries, and
+    the `steps` and `seconds` of training so far.
 
     Args:
         checkpoint: as `load_checkpoint` returns it.
@@ -89,14 +89,14 @@ _CARD: dict[str, Any] = {"config": dict, "spec": dict, "versions": dict, "steps"
 class Checkpoint(callbacks.Checkpoint):
     """`best.ckpt` by a validation metric, and `last.ckpt`, the newest, to resume from.
 
-    Unlike Lightning's ModelCheckpoint it keeps no path in its state, so a run folder can move; writes `last.ckpt` at
-    each epoch's end whether or not the metric improved; and on an interrupt saves the step reached.
+    Differences to Lightning's ModelCheckpoint: its state contains no path, so a run folder can move; it writes
+    `last.ckpt` at the end of each epoch even if the metric did not improve; an interruption saves the current step.
 
     Args:
-        dirpath: the folder, given by the run.
+        dirpath: the folder of the checkpoints; the run sets it.
         monitor: metric logged in validation.
         mode: `min` or `max`.
-        every_n_train_steps: write `last.ckpt` within an epoch too; 0: only at its end.
+        every_n_train_steps: write `last.ckpt` after so many steps, too; 0: only at the end of an epoch.
         untrained: the model as it starts is validated too, and is the best checkpoint until training improves on it.
     """
 

@@ -1,4 +1,4 @@
-"""What is declared of the numbers of a run."""
+"""The declarations of the metrics of a run."""
 
 from adlx.config.targets import resolve
 from adlx.errors import UserError
@@ -20,5 +20,5 @@ def result_kind(run: RunFolder) -> type[Result]:
 
 
 def metrics_of(run: RunFolder) -> tuple[Metric, ...]:
-    """All that may stand in the `metrics.json` of a run."""
+    """The declarations of all metrics that `metrics.json` of a run may contain."""
     return (*result_kind(run).metrics, *TRAINING)

@@ -29,7 +29,7 @@ class Evaluation:
         result: the kind of result, which knows the metrics.
         notes: `run.json` of the run, which says how they came about.
         tables: further tables by name, which lie in the folder as CSV.
-        tested: how much the test part holds, in a few words.
+        tested: the size of the test part, in a few words.
         simulated: whether the data are.
     """
 

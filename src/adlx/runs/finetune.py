@@ -1,4 +1,4 @@
-"""Starting from a finished run: the choices of the `finetune` group."""
+"""Fine-tuning: training that starts from the weights of a finished run. The choices of the `finetune` group."""
 
 import logging
 from collections.abc import Callable
@@ -20,13 +20,13 @@ log = logging.getLogger("adlx")
 
 @dataclass(frozen=True)
 class Base:
-    """A finished run that another starts from.
+    """The base run: a finished run whose weights another run starts from.
 
     Args:
         run: its folder.
         sha256: of the checkpoint file.
-        model: with the best weights, whole (the adapters of a LoRA run merged).
-        spec: what the model was built from: the dimensions of its data, and what its loss asks of its output.
+        model: with the best weights; the adapters of a LoRA run are merged into them.
+        spec: the dimensions of its data, with the outputs that its loss needs; the model was built from it.
     """
 
     run: RunFolder
@@ -40,11 +40,11 @@ class Base:
 
 
 class Finetune:
-    """What the choices share.
+    """Base class of the choices.
 
     Args:
         run: folder of the base run.
-        sha256: of the base's checkpoint; None: not known yet, the run that starts fills it in.
+        sha256: of the base's checkpoint; None: not known yet, a new run stores it.
     """
 
     keeps_adapters_alone = False
@@ -54,7 +54,7 @@ class Finetune:
         self.run, self.sha256 = run, sha256
 
     def start(self, model: nn.Module, base: Base) -> dict[str, Any]:
-        """Gives a new model the weights of the base. Returns facts for `run.json`."""
+        """Copies the weights of the base into a new model. Returns facts for `run.json`."""
         raise NotImplementedError
 
     def prepare_to_load(self, model: nn.Module, load_base: Callable[[], Base]) -> dict[str, Any]:
@@ -72,16 +72,16 @@ class Full(Finetune):
 
 
 class LoRA(Finetune):
-    """Trains low-rank updates of affine layers; all else keeps the weights of the base run.
+    """Trains low-rank updates of affine layers; all other layers keep the weights of the base run.
 
     Args:
         run, sha256: as in `Finetune`.
         rank: of the updates.
         alpha: the updates are scaled by alpha / rank; None: by 1.
-        dropout: on what goes into an update.
+        dropout: on the input of an update.
         target: pattern, or several, of layer names such as `blocks.*.query`; None: every affine layer.
-        train_fresh: train layers that do not fit the new data, and so start afresh, in full; else they stay as they
-            were drawn and are updated like the others.
+        train_fresh: layers that do not fit the new data start with new random weights; true: all weights of these
+            layers are trained; false: they get low-rank updates like the others.
     """
 
     keeps_adapters_alone = True
@@ -111,16 +111,17 @@ class LoRA(Finetune):
 
     def _adapt(self, model: nn.Module, base: Base, fresh: list[str]) -> dict[str, Any]:
         trainable = fresh if self.train_fresh else []
-        lone = [name for name, _ in model.named_parameters(recurse=False)]  # of no layer, such as learned positions
+        # Parameters of the model itself, such as trained positions: they belong to no layer.
+        outside_layers = [name for name, _ in model.named_parameters(recurse=False)]
         adapted = add_lora(
             model,
             rank=self.rank,
             alpha=self.alpha,
             dropout=self.dropout,
             target=self.target,
-            trainable=[name for name in trainable if name not in lone],
+            trainable=[name for name in trainable if name not in outside_layers],
         )
-        for name in set(trainable) & set(lone):
+        for name in set(trainable) & set(outside_layers):
             model.get_parameter(name).requires_grad_(True)
         return {**base.identity, "fresh": fresh, "adapted": adapted}
 
@@ -143,10 +144,10 @@ def check_fits_base(state: dict[str, Tensor], base: Base) -> None:
 
 @torch.no_grad()
 def copy_base_weights(model: nn.Module, base: Base) -> list[str]:
-    """Copies the base's weights into a model, layer by layer; counters (whole numbers) start anew.
+    """Copies the weights of the base into a model, layer by layer; counters (whole numbers) start at their first value.
 
     Returns:
-        The layers that stay as they were drawn, since the new data have other dimensions.
+        The layers that keep their new random weights, because the new data have other dimensions.
     """
     theirs, own = base.model.state_dict(), model.state_dict()
     fresh = sorted({layer_of(name) for name in own if name not in theirs or own[name].shape != theirs[name].shape})
@@ -163,5 +164,5 @@ def log_start(model: nn.Module, base: Base, fresh: list[str]) -> None:
 
 
 def layer_of(name: str) -> str:
-    """The module that a parameter or buffer belongs to; one of the model itself stands for itself."""
+    """The name of the module that a parameter or buffer belongs to; of the model itself, its own name."""
     return name.rpartition(".")[0] or name

@@ -1,4 +1,4 @@
-"""The run folder: created once, never overwritten, readable by anyone who finds it."""
+"""The run folder: created once, never overwritten, and readable without the program that wrote it."""
 
 import json
 import os
@@ -105,7 +105,7 @@ class RunFolder:
             self.update(config_folders=[*new, *known])
 
     def store(self, config: dict[str, Any]) -> None:
-        """Writes `config.yaml`; again where a resume changed it, so that the next one goes on from there."""
+        """Writes `config.yaml`; a resume that changes the config writes it again, for the next resume."""
         if is_main_process():
             write_yaml(self.path / "config.yaml", config)
         self.__dict__.pop("config", None)
@@ -129,7 +129,7 @@ class RunFolder:
         return self.info["status"]
 
     def require_finished(self, name: str = "") -> None:
-        """Raises UserError where the run has not finished; `name` is the setting that named it."""
+        """Raises UserError if the run has not finished; `name` is the setting that names the run."""
         if self.status != "finished":
             named = f"{name}={self.path}" if name else str(self.path)
             raise UserError(f"{named} is {self.status}, not finished: adlx resume {self.path}")
@@ -146,7 +146,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The best checkpoint; the last one where none is the best yet."""
+        """The best checkpoint, or the last one if there is no best one yet."""
         return self.best if self.best.is_file() else self.last
 
     @property
@@ -165,7 +165,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for writing, so that no second process trains into it."""
+        """Locks the folder, so that no second process trains the same run."""
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -177,7 +177,7 @@ class RunFolder:
             lock.release()
 
     def discard(self) -> None:
-        """Removes the folder of a run that never began, and the one above it if it was made for this run."""
+        """Removes the folder of a run that did not start, and the folder above it if that is empty."""
         shutil.rmtree(self.path)
         with suppress(OSError):
             self.path.parent.rmdir()

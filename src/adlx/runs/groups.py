@@ -1,4 +1,4 @@
-"""What each node of a run's config may be, and which settings contradict each other."""
+"""The classes that each node of a config may name, and settings that contradict each other."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -90,7 +90,7 @@ def checked_stored(config: dict[str, Any], file: Path, typed: Collection[str] = 
 
 
 def _check_contradictions(config: dict[str, Any]) -> None:
-    """Settings that each make sense and together do not; the one place for them."""
+    """Raises UserError for settings that are valid alone but not together."""
     trainer, optimizer = config["trainer"], config["optimizer"]
     if str(trainer.get("precision")) == "16-mixed" and optimizer.get("fused") and trainer.get("gradient_clip_val"):
         raise UserError(

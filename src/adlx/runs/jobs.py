@@ -1,4 +1,4 @@
-"""The jobs of a sweep as its folder remembers them: `jobs/N.json`, each job's words, its run folder and how it went."""
+"""The jobs of a sweep, stored in its folder: `jobs/N.json` with the words, the run folder and the error of a job."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from adlx.runs.folder import RunFolder, write_json
 
 
 def record(folder: Path, number: int, words: Sequence[str], run: RunFolder | None, error: str | None) -> None:
-    """Notes how job `number` went."""
+    """Stores the result of job `number`."""
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
     # Relative, so that outputs can move; an absolute path joins to itself.
     path = os.path.relpath(run.path, folder) if run is not None and run.path.is_dir() else None
@@ -19,7 +19,7 @@ def record(folder: Path, number: int, words: Sequence[str], run: RunFolder | Non
 
 
 def entries(folder: Path) -> dict[int, dict[str, Any]]:
-    """What `record` noted, by job number; `run` is a path that can be opened, or None."""
+    """What `record` stored, by job number; `run` is a path that can be opened, or None."""
     jobs: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem)):
         entry = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where the curves go: `metrics.csv` always, TensorBoard by default."""
+"""Loggers of the curves: `metrics.csv` always, TensorBoard by default."""
 
 import csv
 import io
@@ -26,12 +26,12 @@ FINAL = ("test/", "baseline/", "insample/")  # these go to metrics.json
 
 
 class Curves(Logger):
-    """Appends rows to `metrics.csv`: `step`, `epoch` and one column a metric, empty where it was not logged.
+    """Appends rows to `metrics.csv`: `step`, `epoch` and one column for each metric, empty where it was not logged.
 
     Args:
         path: the file.
-        first_step: a resumed run's first step; rows from there on were written by a process that was killed after its
-            last checkpoint and are written again.
+        first_step: the first step of a resumed run. A killed process wrote later rows after its last checkpoint; they
+            are removed, because the resumed run writes them again.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
@@ -85,7 +85,7 @@ class TensorBoard(TensorBoardLogger):
 
     Args:
         folder: given by the run.
-        first_step: of a resumed run; TensorBoard drops what was written from there on.
+        first_step: of a resumed run; TensorBoard hides later entries, which the resumed run writes again.
     """
 
     def __init__(self, folder: str, first_step: int = 0) -> None:
@@ -97,17 +97,17 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes events, and no `hparams.yaml`: the run's `config.yaml` says it all."""
+        """Writes the events, but no `hparams.yaml`: `config.yaml` of the run has the same content."""
         self.experiment.flush()
 
     @rank_zero_only
     def log_run(self, run: RunFolder, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
-        """Adds what a finished run has to show: its config as text, choices and final metrics as hparams, figures."""
+        """Adds the results of a finished run: its config as text, choices and metrics as hparams, its figures."""
         from adlx.figures.style import styled  # matplotlib takes 0.3 s to import
 
         writer = self.experiment
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
-        # One number a metric: those of single series and of the baseline would bury the curves under one-point charts.
+        # Metrics of single series and of the baseline are left out: each would be a chart with one point.
         declared = {metric.key for metric in (*result_kind(run).metrics, *TRAINING_HEADLINES)}
         wholes = {key: value for key, value in metrics.items() if key in declared}
         self.log_hyperparams(hyperparameters(run), wholes, step)

@@ -1,8 +1,8 @@
-"""Models that are built around the model of another run, such as a forecaster of what an autoencoder makes.
+"""Models that contain the model of another run, such as a forecaster in the latent space of an autoencoder.
 
-In a config such a part is the folder of the run. Once that run has been read, the part is a node with three keys:
-`run`, `sha256` of its weights, and `model`, the node its model is built from. A checkpoint of the model around it holds
-the weights of the part, so the other run is needed only once.
+In a config such a part is the folder of the other run. When that run has been read, the part is a node with three keys:
+`run`, `sha256` of its weights, and `model`, the node of its model. A checkpoint of the outer model contains the weights
+of the part, so the other run is needed only once.
 """
 
 from dataclasses import fields
@@ -23,7 +23,7 @@ from adlx.specs import Spec
 
 
 def identify_parts(config: CheckedConfig) -> dict[str, Any]:
-    """The plain config, with the node of each part in the place of its run's folder.
+    """The plain config, in which the node of each part replaces the folder of its run.
 
     Raises:
         UserError: a part is missing, is no run, is unfinished or of another kind.
@@ -50,7 +50,7 @@ def _identified(config: CheckedConfig, name: str, part: Part) -> dict[str, Any]:
 
 
 def _check_same_as_base(config: CheckedConfig, name: str, part: Part, sha256: str) -> None:
-    """Raises UserError where the run that fine-tuning takes all weights of has another part."""
+    """Raises UserError if the base run, whose weights fine-tuning copies, was built around another part."""
     if config.finetune is None:
         return
     base = RunFolder.open(config.finetune.arguments["run"])
@@ -93,11 +93,11 @@ def check_parts_of_base(config: CheckedConfig, spec: Spec) -> None:
 
 
 def _check_spec(known: Spec, spec: Spec, where: str) -> None:
-    """Raises UserError where a part is of other data than the model around it; parameters alone may differ."""
+    """Raises UserError if a part was trained on data of other dimensions; only the parameters may differ."""
     for name in (field.name for field in fields(spec) if field.name not in ("parameters", "coordinates")):  # type: ignore[arg-type]
         there, here = (getattr(each, name, None) for each in (known, spec))
         if there != here:
             raise UserError(f"{where} is of other data: {name} is {there} there and {here} here")
-    places = getattr(known, "coordinates", None)
-    if places is not None and not np.allclose(places, spec.coordinates):  # type: ignore[attr-defined]
-        raise UserError(f"{where} is of other data: its cells lie at other places")
+    coordinates = getattr(known, "coordinates", None)
+    if coordinates is not None and not np.allclose(coordinates, spec.coordinates):  # type: ignore[attr-defined]
+        raise UserError(f"{where} is of other data: its cells have other coordinates")

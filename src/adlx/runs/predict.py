@@ -41,7 +41,7 @@ class Prediction:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The product where it is a table; else the files that hold it: columns `file`, `bytes`."""
+        """The product where it is a table; else its files: columns `file`, `bytes`."""
         if isinstance(self.product, pd.DataFrame):
             return self.product
         return pd.DataFrame({"file": self.files, "bytes": [(self.path / name).stat().st_size for name in self.files]})

@@ -1,4 +1,4 @@
-"""What a run says while it trains: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a training: a bar on a terminal, lines of text elsewhere."""
 
 import logging
 import sys
@@ -15,17 +15,17 @@ log = logging.getLogger("adlx")
 
 
 class PlainProgress(pl.Callback):
-    """A line at the end of an epoch: one every few seconds, and then fewer.
+    """Logs a line at the end of an epoch, at most one every few seconds, and fewer in a long training.
 
-    With it goes what was validated in that epoch: the loss, and what the best checkpoint is chosen by.
+    The line shows the validation loss of the epoch, and the metric by which the best checkpoint is chosen.
 
     Args:
-        seconds: the least between two lines; after some time it is a twentieth of it.
+        seconds: minimum time between two lines; in a long training it is a twentieth of the time so far.
     """
 
     def __init__(self, seconds: float = 2.0) -> None:
         self.seconds = seconds
-        self.started = self.told = 0.0
+        self.started = self.last_line = 0.0
         self.validated: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -33,22 +33,22 @@ class PlainProgress(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         chosen_by = getattr(trainer.checkpoint_callback, "monitor", None)
-        found = trainer.callback_metrics
-        self.validated = {name: found[name].item() for name in ("val/loss", chosen_by) if name in found}
+        metrics = trainer.callback_metrics
+        self.validated = {name: metrics[name].item() for name in ("val/loss", chosen_by) if name in metrics}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now = time.monotonic()
-        taken = now - self.started
+        seconds = now - self.started
         last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if trainer.is_global_zero and (last or now - self.told >= max(self.seconds, 0.05 * taken)):
-            self.told = now
+        if trainer.is_global_zero and (last or now - self.last_line >= max(self.seconds, 0.05 * seconds)):
+            self.last_line = now
             shown = "".join(f"  {name} {value:.5g}" for name, value in self.validated.items())
-            log.info(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{shown}  {taken:.0f} s")
+            log.info(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{shown}  {seconds:.0f} s")
         self.validated = {}
 
 
 class Unprofiled(PassThroughProfiler):
-    """No profiler, for less: Lightning enters a context around each of 70 hooks a step, here one that is empty."""
+    """An empty profiler, which saves time: Lightning enters a context of the profiler around 70 hooks per step."""
 
     nothing = nullcontext()
 
@@ -73,7 +73,7 @@ def progress() -> pl.Callback:
 
 
 def quiet_lightning() -> None:
-    """Silences Lightning's notes on hardware and tips, and warnings that say nothing of our loaders."""
+    """Silences Lightning's notes on hardware and tips, and warnings that do not apply to the loaders of adlx."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -90,7 +90,7 @@ def quiet_lightning() -> None:
 
 
 def peak_memory_mb(device: Any) -> float:
-    """Peak memory so far: of the GPU where one trains, else of this process."""
+    """Peak memory so far: of the GPU if one trains, else of this process."""
     import torch
 
     if device.type == "cuda":

@@ -1,6 +1,6 @@
 """A model out of a checkpoint, with its parts and its base: what resuming, evaluating, exporting and fine-tuning share.
 
-Shapes of what is stored: a checkpoint's card (`checkpoint["adlx"]`) holds the `config`, the `spec` of the data as
+What a checkpoint stores of its run, the card (`checkpoint["adlx"]`), contains the `config`, the `spec` of the data as
 `Spec.plain` gives it, and library `versions`.
 """
 
@@ -110,7 +110,7 @@ def readable_mismatch(run: RunFolder) -> Iterator[None]:
 
 
 def restore_task(config: CheckedConfig, data: DataModule) -> Task:
-    """The task of a run around a model of the right structure, for a checkpoint that brings weights and statistics."""
+    """The task of a run with a new model; a checkpoint then provides its weights and statistics."""
     model = build_model(config.model, model_spec(config, data.spec))
     facts = prepare_to_load(model, config)
     task = build_task(config, data, model)
@@ -118,7 +118,7 @@ def restore_task(config: CheckedConfig, data: DataModule) -> Task:
 
 
 def prepare_to_load(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
-    """Puts adapters in place where the checkpoint of a fine-tuned run holds some. Returns facts for `run.json`."""
+    """Adds adapters to the model if the checkpoint of a fine-tuned run has them. Returns facts for `run.json`."""
     if config.finetune is None:
         return {}
     strategy = config.finetune.build()
@@ -129,7 +129,7 @@ def prepare_to_load(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
 
 
 def with_facts(task: Task, config: CheckedConfig, data: DataModule, finetune: dict[str, Any]) -> Task:
-    """The task, knowing what its checkpoints must say of themselves."""
+    """The task, with the facts that it stores in its checkpoints."""
     task.finetune = finetune
     task.strict_loading = config.finetune is None or not config.finetune.target.keeps_adapters_alone
     task.card = {"config": config.plain, "spec": data.spec.plain(), "versions": versions()}
@@ -162,7 +162,7 @@ def open_base_folder(path: str, sha256: str | None = None) -> RunFolder:
 
 
 def locate_base(run: RunFolder, node: dict[str, Any] | None, base: str | None = None) -> dict[str, Any]:
-    """`config.finetune` of a run, with its base where it is now: both may have moved together, or `base` names it."""
+    """`config.finetune` of a run with the present path of its base: `base`, or where it lies if both were moved."""
     node = dict(node or {})
     if node and base is not None:
         node["run"] = base
@@ -175,10 +175,10 @@ def locate_base(run: RunFolder, node: dict[str, Any] | None, base: str | None = 
 
 
 def relative_path(run: RunFolder, base: str) -> str:
-    """The way from a run to its base."""
+    """The path from the folder of a run to that of its base."""
     return os.path.relpath(base, run.path.absolute())
 
 
 def checkpoint_digest(run: RunFolder) -> str:
-    """SHA-256 of the checkpoint that counts."""
+    """SHA-256 of the file `run.checkpoint`."""
     return hashlib.sha256(run.checkpoint.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The test loop, the same for a run that has just been trained and for one that is evaluated."""
+"""The test loop, for a run that was just trained and for one that is evaluated."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from adlx.tasks.task import Task
 
 
 def score(task: Task, data: DataModule, accelerator: str, precision: Any) -> None:
-    """Tests on one device, whatever the fit ran on, so that each sample counts once; the task then holds the scores."""
+    """Tests on one device, even after a training on several, so that each sample counts once; sets `task.results`."""
     pl.Trainer(
         accelerator=accelerator,
         devices=1,

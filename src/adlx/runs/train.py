@@ -39,7 +39,7 @@ Notify = Callable[[RunFolder], None]
 
 
 def ignore(run: RunFolder) -> None:
-    """For those who need not be notified."""
+    """Does nothing: the default of `created` and `tested`."""
 
 
 def train(words: Sequence[str]) -> RunFolder:
@@ -147,7 +147,7 @@ def execute(
 
 
 def fit_statistics(task: Task, data: DataModule) -> None:
-    """As the task's own, with its words on data that do not allow it as a mistake of the user."""
+    """Calls the method of the task; a ValueError about the data becomes a UserError."""
     try:
         task.fit_statistics(data)
     except ValueError as error:
@@ -156,7 +156,7 @@ def fit_statistics(task: Task, data: DataModule) -> None:
 
 @contextmanager
 def recorded(run: RunFolder) -> Iterator[None]:
-    """Writes to `run.json` how the run ended, if not well."""
+    """Writes to `run.json` that a run was interrupted or failed, and why."""
     os.environ[FOLDER_VARIABLE] = str(run.path.resolve())
     try:
         yield
@@ -169,8 +169,8 @@ def recorded(run: RunFolder) -> Iterator[None]:
         with suppress(WriteFailed):  # the disk may be full: what is raised says so
             run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
         if isinstance(error, RunFailed):
-            kept = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
-            raise type(error)(f"{error}; {kept}") from None
+            advice = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
+            raise type(error)(f"{error}; {advice}") from None
         raise
 
 

@@ -82,7 +82,7 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
 
 
 def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Sequence[Path] = ()) -> CheckedConfig:
-    """The checked config of a run with overrides, and other data keep the settings that the model depends on.
+    """The checked config of a run with overrides. Other data keep the settings that the model depends on.
 
     `more` are folders of config files that the overrides may choose from, besides those that the run knows.
     """
@@ -94,6 +94,6 @@ def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Se
     plain["finetune"] = locate_base(run, plain["finetune"])
     if "data" in touched:
         kind: Any = resolve(plain["data"].get("_target_"), DataModule, "data")
-        kept = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}
-        plain["data"].update({key: run.config["data"][key] for key in kept})
+        needed = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}
+        plain["data"].update({key: run.config["data"][key] for key in needed})
     return checked_stored(plain, run.path / "config.yaml", touched)
