@@ -67,12 +67,12 @@ def test_best_first_in_either_direction(folder):
 def test_significance_where_the_windows_are_shared(folder):
     runs = [folder("a", "a", error=0.5), folder("b", "b", error=2.0), folder("b2", "b", error=2.1, seed=1)]
     comparison = compare(runs)
-    found = dict(zip(comparison.table["label"], comparison.table["mcs_pvalue"], strict=True))
+    pvalues = dict(zip(comparison.table["label"], comparison.table["mcs_pvalue"], strict=True))
     losses = [window_losses(ForecastResult.load(path / "predictions.npz")) for path in runs]
     pooled = {"a": losses[0], "b": (losses[1] + losses[2]) / 2}
-    assert found == confidence_set(pooled, block=block_length(WINDOWS, HORIZON, 1))
-    assert found["a"] == 1.0
-    assert found["b"] < 0.05
+    assert pvalues == confidence_set(pooled, block=block_length(WINDOWS, HORIZON, 1))
+    assert pvalues["a"] == 1.0
+    assert pvalues["b"] < 0.05
     assert comparison_tables(comparison)[0].caption == (
         "model confidence set at 90 % (MCS p >= 0.10): 1 of 2 may be the best"
     )
@@ -138,7 +138,7 @@ def test_no_significance_where_they_are_not(folder):
     assert compare(runs).table["mcs_pvalue"].isna().all()
 
 
-def test_what_cannot_be_compared(folder, tmp_path):
+def test_unfinished_runs_and_unknown_metrics_are_refused(folder, tmp_path):
     good = folder("good")
     broken = folder("broken", status="interrupted")
     with pytest.raises(UserError) as caught:
@@ -172,7 +172,7 @@ def test_a_multirun_folder_stands_for_its_runs(folder, tmp_path):
         compare([sweep])
 
 
-def test_what_no_sample_has_a_loss_of_has_no_confidence_set(folder):
+def test_a_metric_without_losses_of_samples_has_no_confidence_set(folder):
     comparison = compare([folder("a", "a", error=0.5), folder("b", "b", seed=1)], "fit/seconds")
     assert comparison.table["mcs_pvalue"].isna().all()
     assert comparison.table["label"].tolist() == ["a", "b"]

@@ -1,4 +1,4 @@
-"""The metric against a number, and what a comparison tells of runs that trained a part of their weights."""
+"""The metric against a number, and the columns for runs that trained only a part of their weights."""
 
 import json
 import shutil
@@ -80,7 +80,7 @@ def test_against_a_metric(written):
         ("data.instance_norm", "has no number data.instance_norm (it is True)"),
     ],
 )
-def test_what_is_no_number(key, line, written):
+def test_against_needs_a_number(key, line, written):
     path = written("a", 1.0, data={"train_windows": 32})
     with pytest.raises(UserError) as caught:
         compare([path], against=key)
@@ -106,15 +106,15 @@ def test_files(written, tmp_path, capsys):
         ["nlinear", 64.0, 1, 0.625],
     ]
     compare_verb.main([*words, str(tmp_path / "t.png")])
-    told = capsys.readouterr().out.splitlines()
-    for line, name in zip(told[-2:], ("t.png", "t_against.png"), strict=True):
+    lines = capsys.readouterr().out.splitlines()
+    for line, name in zip(lines[-2:], ("t.png", "t_against.png"), strict=True):
         assert line == f"wrote {tmp_path / name}"
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     compare_verb.main([*words[:4], "--out", str(tmp_path / "u.png")])
     assert not (tmp_path / "u_against.png").exists()
 
 
-def test_sizes_are_told_where_something_is_frozen(written):
+def test_trained_weights_and_checkpoint_size_are_columns_if_weights_are_frozen(written):
     """Of a run that is older than the size of its checkpoint, a dash."""
     sizes = {"model/parameters": 3000, "model/trainable_parameters": 3000, "fit/checkpoint_kb": 48.4}
     whole = written("whole", 1.1, sizes)

@@ -31,7 +31,7 @@ def result(size: float, seed: int = 0, rollout: bool = True, start: int = 1) -> 
 
 @pytest.fixture
 def folder(tmp_path):
-    def write(name: str, model: str, found: FieldResult, seed: int = 0):
+    def write(name: str, model: str, outcome: FieldResult, seed: int = 0):
         path = tmp_path / name
         path.mkdir()
         nodes = {node: {} for node in ("task", "loss", "finetune", "trainer", "callbacks", "logger", "optimizer")}
@@ -41,8 +41,8 @@ def folder(tmp_path):
         facts["result"] = "adlx.metrics.fields.FieldResult"
         (path / "run.json").write_text(json.dumps(facts))
         sizes = {"model/parameters": 7, "model/trainable_parameters": 7, "fit/seconds": 2.0}
-        (path / "metrics.json").write_text(json.dumps({**found.scores(), **sizes}))
-        found.save(path / "predictions.npz")
+        (path / "metrics.json").write_text(json.dumps({**outcome.scores(), **sizes}))
+        outcome.save(path / "predictions.npz")
         return path
 
     return write
@@ -51,9 +51,9 @@ def folder(tmp_path):
 def test_rollouts_compare_by_trajectory(folder):
     results = {"sea": [result(0.3), result(0.35, seed=1)], "dmd": [result(0.9, seed=2)]}
     paths = [
-        folder(f"{model}{seed}", model, found, seed)
+        folder(f"{model}{seed}", model, outcome, seed)
         for model, group in results.items()
-        for seed, found in enumerate(group)
+        for seed, outcome in enumerate(group)
     ]
     comparison = compare(paths)
     assert comparison.metric.key == "test/rollout_vrmse"
@@ -114,7 +114,7 @@ def test_only_the_same_trajectories_compare(folder):
     assert table["mcs_pvalue"].isna().all()
 
 
-def test_what_is_given_more_frames_compares_by_those_that_all_predict(folder):
+def test_models_with_more_seed_frames_compare_by_the_frames_that_all_predict(folder):
     one, whole = result(0.3), result(0.9, seed=4)
     later = whole.after(4)
     assert later.error.shape == (6, 7, 2)
@@ -128,7 +128,7 @@ def test_what_is_given_more_frames_compares_by_those_that_all_predict(folder):
     assert compare([folder("c", "sea", one), folder("d", "dmd", never)]).table["mcs_pvalue"].isna().all()
 
 
-def test_a_rollout_that_left_all_bounds_comes_last(folder):
+def test_a_diverged_rollout_comes_last(folder):
     lost = result(0.3, seed=3)
     lost.error[2, 4:] = np.nan
     comparison = compare([folder("a", "dmd", lost), folder("b", "sea", result(0.5))])

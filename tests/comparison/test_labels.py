@@ -79,7 +79,7 @@ def test_a_file_that_changed_is_other_data(folder):
     assert labels(*runs) == ["naive data.fingerprint=aaaaaaaa", "naive data.fingerprint=bbbbbbbb"]
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(folder):
+def test_files_of_one_name_are_labelled_by_their_folders(folder):
     runs = [
         folder(letter, facts={"fingerprint": letter}, nodes={"data": {"path": f"/home/{letter}/x.csv"}})
         for letter in "ab"

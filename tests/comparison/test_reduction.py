@@ -51,7 +51,7 @@ def metric_of(kind: type[Result], key: str) -> Metric:
 ROLLOUT = metric_of(FieldResult, "test/rollout_vrmse")
 
 
-def told(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFrame:
+def reductions_of(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFrame:
     """`reductions` of results by label and seed."""
     evidence = Evidence(FieldResult, {label: list(group.values()) for label, group in groups.items()})
     seeds = {label: list(group) for label, group in groups.items()}
@@ -60,7 +60,7 @@ def told(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFr
 
 def test_runs_are_paired_by_seed():
     none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
-    frame = told({"sea": {1: rolled(0.6, 1.0), 0: rolled(0.2, 0.9)}, "none": none}, "none")
+    frame = reductions_of({"sea": {1: rolled(0.6, 1.0), 0: rolled(0.2, 0.9)}, "none": none}, "none")
     assert list(frame.columns) == [
         "error lower than none",
         *["u_reduction", "u_reduction_std", "p_reduction", "p_reduction_std", "all_reduction", "all_reduction_std"],
@@ -93,19 +93,19 @@ def test_a_reference_with_a_seed_twice_is_a_mean():
 
 def test_best_first_and_one_run_without_deviation():
     groups = {"b": {0: rolled(0.2, 1.0)}, "none": {0: rolled(0.4, 1.0)}, "a": {5: rolled(0.6, 1.0)}}
-    frame = told(groups, "none")
+    frame = reductions_of(groups, "none")
     assert frame["error lower than none"].tolist() == ["b", "a"]
     assert frame["u_reduction"].tolist() == pytest.approx([0.5, -0.5])
     assert frame.filter(like="_std").isna().all(axis=None)
 
 
-def test_what_left_all_bounds():
+def test_a_diverged_rollout_has_no_reduction():
     groups = {"lost": {0: rolled(np.inf, 0.5), 1: rolled(0.4, 0.5)}, "none": {0: rolled(0.4, 1.0), 1: rolled(0.4, 0.0)}}
-    frame = told(groups, "none")
+    frame = reductions_of(groups, "none")
     assert frame.loc[0, "u_reduction"] == -np.inf
     assert np.isnan(frame.loc[0, "u_reduction_std"])
     assert np.isnan(frame.loc[0, "p_reduction"])  # a reference without error
-    assert told(groups, "lost").loc[0, ["u_reduction", "all_reduction"]].isna().all()
+    assert reductions_of(groups, "lost").loc[0, ["u_reduction", "all_reduction"]].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_errors_that_do_not_compare():
 def folder(tmp_path):
     """Writes a finished run of fields."""
 
-    def write(name: str, exchange: str, found: FieldResult, seed: int = 0):
+    def write(name: str, exchange: str, outcome: FieldResult, seed: int = 0):
         path = tmp_path / name
         path.mkdir()
         nodes = {node: {} for node in NODES if node != "model"}
@@ -181,8 +181,8 @@ def folder(tmp_path):
         facts["result"] = "adlx.metrics.fields.FieldResult"
         (path / "run.json").write_text(json.dumps(facts))
         metrics = {"model/parameters": 7, "model/trainable_parameters": 7, "fit/seconds": 2.0}
-        (path / "metrics.json").write_text(json.dumps({**metrics, **found.scores()}))
-        found.save(path / "predictions.npz")
+        (path / "metrics.json").write_text(json.dumps({**metrics, **outcome.scores()}))
+        outcome.save(path / "predictions.npz")
         return str(path)
 
     return write
@@ -214,18 +214,18 @@ def test_the_table_of_a_comparison(study):
         "| sea exchange=sea | +37.5 ± 17.7 % | +30.0 ± 28.3 % | +32.1 ± 15.2 % |",
     ]
     assert "reduction" not in compare(study).details
-    found = adlx.compare(study, reference="exchange=sea").details["reduction"]
-    assert found["u_reduction"].tolist() == pytest.approx([(-1 - 1 / 3) / 2])
+    outcome = adlx.compare(study, reference="exchange=sea").details["reduction"]
+    assert outcome["u_reduction"].tolist() == pytest.approx([(-1 - 1 / 3) / 2])
 
 
 def test_from_the_command_line(study, tmp_path, capsys):
     words = [*study, "--reference", "exchange=none"]
     compare_verb.main([*words, "--out", str(tmp_path / "t.csv")])
-    told = capsys.readouterr().out.splitlines()
-    assert told[-3:] == [f"wrote {tmp_path / name}" for name in ("t.csv", "t_fields.csv", "t_reduction.csv")]
-    at = told.index("error lower than sea exchange=none")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [f"wrote {tmp_path / name}" for name in ("t.csv", "t_fields.csv", "t_reduction.csv")]
+    at = lines.index("error lower than sea exchange=none")
     cells = [
-        [cell.strip() for cell in line.split(mark)[1:-1]] for line, mark in ((told[at + 2], "┃"), (told[at + 4], "│"))
+        [cell.strip() for cell in line.split(mark)[1:-1]] for line, mark in ((lines[at + 2], "┃"), (lines[at + 4], "│"))
     ]
     assert cells == [
         ["run", "u", "p", "all"],

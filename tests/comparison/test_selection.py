@@ -40,7 +40,7 @@ def test_a_folder_of_folders_of_runs_stands_for_its_runs(sweep, tmp_path):
     assert compare([tmp_path / "outputs", *runs]).table["n"].tolist() == [2]
 
 
-def test_what_has_not_finished_is_left_out_of_a_folder_and_named(sweep, folder, tmp_path):
+def test_unfinished_runs_of_a_folder_are_left_out_and_named(sweep, folder, tmp_path):
     _, runs = sweep
     stopped = folder("outputs/naive-csv/stopped", status="interrupted")
     comparison = compare([tmp_path / "outputs"])

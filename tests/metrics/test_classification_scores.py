@@ -120,7 +120,7 @@ def test_skill_of_a_perfect_model_of_the_guess_and_of_a_perfect_guess(by_hand):
     assert error_rate_skill(0.0, 0.0) == error_rate_skill(0.5, 0.0) == 0.0
 
 
-def test_mcnemar_counts_what_just_one_gets_wrong():
+def test_mcnemar_counts_samples_that_one_of_the_two_gets_wrong():
     #              5 only the first   1 only the second   both    neither
     first = np.array([1, 1, 1, 1, 1] + [0] + [1] * 10 + [0] * 20)
     second = np.array([0, 0, 0, 0, 0] + [1] + [1] * 10 + [0] * 20)
@@ -154,7 +154,7 @@ def test_by_class_by_hand(by_hand):
     assert list(table["taken for"]) == ["froh/heiter", "ängstlich", "müde", "-"]
 
 
-def test_by_class_takes_the_commonest_error_and_knows_what_it_cannot_tell(by_hand):
+def test_by_class_names_the_commonest_error_and_is_nan_if_unknown(by_hand):
     table = by_class(replace(by_hand, class_scores=one_hot([0, 2, 1, 1, 1, 2, 2, 2])))
     assert list(table["taken for"]) == ["froh/heiter", "wütend", "-", "-"]
     assert table.loc[3, ["precision", "recall", "f1"]].isna().all()
@@ -162,7 +162,7 @@ def test_by_class_takes_the_commonest_error_and_knows_what_it_cannot_tell(by_han
     assert list(perfect["taken for"]) == ["-"] * 4
 
 
-def test_errors_average_to_what_accuracy_lacks(by_hand):
+def test_errors_average_to_one_minus_accuracy(by_hand):
     np.testing.assert_array_equal(errors(by_hand), [0, 0, 0, 1, 0, 1, 0, 1])
     np.testing.assert_array_equal(baseline_errors(by_hand), [0, 0, 0, 0, 1, 1, 1, 1])
     assert errors(by_hand).dtype == np.float64
@@ -218,7 +218,7 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
             ClassResult.load(tmp_path / name)
 
 
-def test_what_is_inconsistent_is_refused(by_hand):
+def test_inconsistent_arrays_are_refused(by_hand):
     with pytest.raises(ValueError, match=r"index has shape \(3,\), labels and classes ask for \(8,\)"):
         replace(by_hand, index=np.arange(3))
     with pytest.raises(ValueError, match=r"class_scores has shape \(8, 3\)"):

@@ -19,19 +19,19 @@ def gaussian_crps(target, mean, deviation):
 @pytest.mark.parametrize("target", [-20.0, 1.0, 3.0, 4.2, 9.0])
 def test_many_levels_come_to_the_crps_of_a_normal_distribution(target):
     mean, deviation = 3.0, 2.0
-    found = crps(mean + deviation * ndtri(MANY), np.array(target), MANY)
-    assert found == pytest.approx(gaussian_crps(target, mean, deviation), rel=0.01)
+    actual = crps(mean + deviation * ndtri(MANY), np.array(target), MANY)
+    assert actual == pytest.approx(gaussian_crps(target, mean, deviation), rel=0.01)
     below = quad(lambda x: ndtr((x - mean) / deviation) ** 2, -60, target)[0]
     above = quad(lambda x: ndtr((mean - x) / deviation) ** 2, target, 60)[0]
-    assert found == pytest.approx(below + above, rel=0.01)  # its definition, equation 20
+    assert actual == pytest.approx(below + above, rel=0.01)  # its definition, equation 20
 
 
 def test_pinball_by_hand():
     levels = np.array([0.25, 0.5, 0.75])
     quantiles = np.array([[1.0, 2.0, 5.0], [-1.0, 0.0, 1.0]])
     # errors 1 0 -3 and 3 2 1
-    found = crps(quantiles, np.array([2.0, 2.0]), levels)
-    np.testing.assert_allclose(found, [2 * (0.25 + 0 + 0.75) / 3, 2 * (0.75 + 1 + 0.75) / 3])
+    actual = crps(quantiles, np.array([2.0, 2.0]), levels)
+    np.testing.assert_allclose(actual, [2 * (0.25 + 0 + 0.75) / 3, 2 * (0.75 + 1 + 0.75) / 3])
 
 
 def test_a_point_has_its_absolute_error():
@@ -77,9 +77,9 @@ def test_the_true_quantiles_score_best():
     ],
 )
 def test_intervals_are_those_that_levels_bound(levels, expected):
-    found = intervals(np.array(levels))
-    assert found == expected
-    assert list(found) == sorted(found, reverse=True)
+    actual = intervals(np.array(levels))
+    assert actual == expected
+    assert list(actual) == sorted(actual, reverse=True)
 
 
 @pytest.mark.parametrize("levels", [np.arange(0.05, 0.96, 0.05), np.linspace(0.05, 0.95, 19), np.cumsum([0.05] * 19)])

@@ -90,8 +90,8 @@ KINDS = sorted({type(result) for result in RESULTS}, key=lambda kind: kind.__nam
 
 def test_no_kind_is_left_out():
     modules = [import_module(f"adlx.metrics.{module.name}") for module in iter_modules(adlx.metrics.__path__)]
-    found = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
-    assert {kind for kind in found if issubclass(kind, Result) and kind is not Result} == set(KINDS)
+    actual = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    assert {kind for kind in actual if issubclass(kind, Result) and kind is not Result} == set(KINDS)
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
@@ -100,7 +100,7 @@ def test_all_that_is_scored_is_declared(result):
         assert declaration(type(result).metrics, key) is not None, key
 
 
-def test_what_tasks_add_is_declared():
+def test_scores_that_tasks_add_are_declared():
     added = ("insample/mse", "insample/mse_autoregressive", "insample/mse_naive")
     unseen = ("unseen/mase", "unseen/naive_mase", "unseen/skill", "unseen/windows")
     assert all(declaration(ForecastResult.metrics, key) for key in (*added, *unseen))
@@ -119,7 +119,7 @@ def test_each_key_is_declared_once(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_what_a_metric_refers_to_exists(kind):
+def test_the_keys_that_a_declaration_names_exist(kind):
     """A skill and a p-value are declared, a baseline is scored by some result."""
     keys = {metric.key for metric in (*kind.metrics, *TRAINING)}
     given = {key for result in RESULTS if type(result) is kind for key in result.scores()}

@@ -55,10 +55,10 @@ def test_images_like_those_of_the_test_part_count_one_in_a_hundred_as_copies(by_
 
 
 def test_errors_by_time(by_hand):
-    found = by_time(by_hand, bins=10)
-    assert found[0] == pytest.approx([0.15, 0.1])
-    assert found[9] == pytest.approx([0.45, 1.1])
-    assert np.isnan(found[1:9]).all()
+    actual = by_time(by_hand, bins=10)
+    assert actual[0] == pytest.approx([0.15, 0.1])
+    assert actual[9] == pytest.approx([0.45, 1.1])
+    assert np.isnan(actual[1:9]).all()
 
 
 def test_saved_and_read(by_hand, tmp_path):
@@ -79,6 +79,6 @@ def test_saved_and_read(by_hand, tmp_path):
         ({"samples": np.ones((3, 1, 2, 2))}, "float64 are no images"),
     ],
 )
-def test_what_is_no_result(change, line, by_hand):
+def test_inconsistent_results_are_refused(change, line, by_hand):
     with pytest.raises(ValueError, match=line):
         replace(by_hand, **change)

@@ -26,22 +26,22 @@ def by_hand() -> FieldResult:
 
 
 def test_scores_by_hand(by_hand):
-    found = by_hand.scores()
+    actual = by_hand.scores()
     u, p = 1.0, 1.0  # 9 of 9; 2.25 of 2.25
-    assert found["test/rollout_vrmse/u"] == pytest.approx(u)
-    assert found["test/rollout_vrmse/p"] == pytest.approx(p)
-    assert found["baseline/rollout_vrmse"] == pytest.approx((2 + 1) / 2)
-    assert found["test/skill"] == pytest.approx(1 - 1 / 1.5)
-    assert found["test/rollout_relmse/u"] == pytest.approx(9 / 30)
-    assert found["baseline/rollout_relmse/p"] == pytest.approx(2.25 / 4.5)
-    assert found["test/onestep_vrmse"] == pytest.approx(math.sqrt(1 / 9) / 2)
-    assert found["test/rollout_vrmse_middle"] == pytest.approx((1 + 0) / 2)
-    assert found["test/rollout_vrmse_last"] == pytest.approx((1 + math.sqrt(2.25 / 1.25)) / 2)
-    assert found["test/divergence"] == pytest.approx(math.sqrt(0.25 / 3))
-    assert found["baseline/divergence"] == pytest.approx(0.1)
-    assert found["test/alpha_drift"] == pytest.approx((0 + 0.05 + 0.1) / 3)
-    assert found["baseline/alpha_drift"] == pytest.approx(0)
-    assert losses(by_hand).mean() == pytest.approx(found["test/rollout_vrmse"])
+    assert actual["test/rollout_vrmse/u"] == pytest.approx(u)
+    assert actual["test/rollout_vrmse/p"] == pytest.approx(p)
+    assert actual["baseline/rollout_vrmse"] == pytest.approx((2 + 1) / 2)
+    assert actual["test/skill"] == pytest.approx(1 - 1 / 1.5)
+    assert actual["test/rollout_relmse/u"] == pytest.approx(9 / 30)
+    assert actual["baseline/rollout_relmse/p"] == pytest.approx(2.25 / 4.5)
+    assert actual["test/onestep_vrmse"] == pytest.approx(math.sqrt(1 / 9) / 2)
+    assert actual["test/rollout_vrmse_middle"] == pytest.approx((1 + 0) / 2)
+    assert actual["test/rollout_vrmse_last"] == pytest.approx((1 + math.sqrt(2.25 / 1.25)) / 2)
+    assert actual["test/divergence"] == pytest.approx(math.sqrt(0.25 / 3))
+    assert actual["baseline/divergence"] == pytest.approx(0.1)
+    assert actual["test/alpha_drift"] == pytest.approx((0 + 0.05 + 0.1) / 3)
+    assert actual["baseline/alpha_drift"] == pytest.approx(0)
+    assert losses(by_hand).mean() == pytest.approx(actual["test/rollout_vrmse"])
 
 
 def test_the_mean_over_space_scores_one():
@@ -58,32 +58,32 @@ def test_trajectories_of_different_length(by_hand):
     }
     for values in longer.values():
         values[1, 0] = values[0, 0]
-    found = replace(by_hand, **longer, index=np.array([7, 9])).scores()
-    assert all(math.isfinite(value) for value in found.values())
-    assert found["test/rollout_vrmse/u"] == pytest.approx(1)
+    actual = replace(by_hand, **longer, index=np.array([7, 9])).scores()
+    assert all(math.isfinite(value) for value in actual.values())
+    assert actual["test/rollout_vrmse/u"] == pytest.approx(1)
 
 
 def test_a_reconstruction_has_scores_of_its_own(by_hand):
-    found = replace(by_hand, onestep_error=None, divergence=None, total=None).scores()
+    actual = replace(by_hand, onestep_error=None, divergence=None, total=None).scores()
     kinds = [
         f"{of}/{name}"
         for of in ("test", "baseline")
         for name in ("vrmse", "vrmse/u", "vrmse/p", "relmse/u", "relmse/p")
     ]
-    assert set(found) == {*kinds, "test/skill"}
+    assert set(actual) == {*kinds, "test/skill"}
 
 
 def test_errors_by_time(by_hand):
-    found = by_time(by_hand)
-    assert found["model"][:, 0] == pytest.approx(np.array([1, 2, 2]) / math.sqrt(3))
-    assert list(found) == ["model", "one step", "baseline"]
+    actual = by_time(by_hand)
+    assert actual["model"][:, 0] == pytest.approx(np.array([1, 2, 2]) / math.sqrt(3))
+    assert list(actual) == ["model", "one step", "baseline"]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 100])
 def test_thirds(steps):
-    found = [range(steps)[at] for at in spans(steps)]
-    assert all(len(part) for part in found)
-    assert {step for part in found for step in part} == set(range(steps))
+    actual = [range(steps)[at] for at in spans(steps)]
+    assert all(len(part) for part in actual)
+    assert {step for part in actual for step in part} == set(range(steps))
 
 
 def test_saved_and_read(by_hand, tmp_path):
@@ -100,7 +100,7 @@ def test_saved_and_read(by_hand, tmp_path):
 @pytest.mark.parametrize(
     "change", [{"variance": np.ones((1, 3, 1))}, {"divergence": np.ones((1, 3))}, {"index": np.arange(2)}]
 )
-def test_what_is_no_result(change, by_hand):
+def test_inconsistent_results_are_refused(change, by_hand):
     with pytest.raises(ValueError, match="has shape"):
         replace(by_hand, **change)
 
@@ -108,9 +108,9 @@ def test_what_is_no_result(change, by_hand):
 def test_a_rollout_that_leaves_all_bounds_is_infinitely_wrong(by_hand):
     error = by_hand.error.copy()
     error[0, 1:, 0] = np.nan  # though there is a truth
-    found = replace(by_hand, error=error).scores()
-    assert found["test/rollout_vrmse/u"] == found["test/rollout_vrmse"] == found["test/rollout_relmse/u"] == math.inf
-    assert found["test/rollout_vrmse/p"] == pytest.approx(1)
-    assert found["test/rollout_vrmse_first"] == pytest.approx(0.5)  # until then
-    assert found["test/skill"] == -math.inf
+    actual = replace(by_hand, error=error).scores()
+    assert actual["test/rollout_vrmse/u"] == actual["test/rollout_vrmse"] == actual["test/rollout_relmse/u"] == math.inf
+    assert actual["test/rollout_vrmse/p"] == pytest.approx(1)
+    assert actual["test/rollout_vrmse_first"] == pytest.approx(0.5)  # until then
+    assert actual["test/skill"] == -math.inf
     assert losses(replace(by_hand, error=error)).tolist() == [math.inf]

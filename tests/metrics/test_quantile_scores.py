@@ -93,8 +93,8 @@ def test_scores_by_hand(by_hand):
         "baseline/width_50": (2 / 0.5 + 20 / 5) / 2,
         "test/crps_skill": 9 / 28,
     }
-    found = {key: value for key, value in table.items() if key != "test/crps_dm_pvalue"}
-    assert found == pytest.approx(expected)
+    actual = {key: value for key, value in table.items() if key != "test/crps_dm_pvalue"}
+    assert actual == pytest.approx(expected)
     assert all(type(value) is float for value in table.values())
 
 
@@ -142,8 +142,8 @@ def test_window_losses_average_to_the_crps(by_hand, random_result):
 def test_dm_pvalue_compares_the_crps(random_result):
     losses = window_crps(random_result), naive_window_crps(random_result)
     for stride in (1, 4):
-        found = replace(random_result, stride=stride).scores()["test/crps_dm_pvalue"]
-        assert found == diebold_mariano(*losses, horizon=4, stride=stride)[1]
+        actual = replace(random_result, stride=stride).scores()["test/crps_dm_pvalue"]
+        assert actual == diebold_mariano(*losses, horizon=4, stride=stride)[1]
     few = {name: getattr(random_result, name)[:10] for name in ("prediction", "target", "last", "origin")}
     held = random_result.quantiles
     few["quantiles"] = replace(held, values=held.values[:10], naive=held.naive[:10])
@@ -209,8 +209,8 @@ def test_save_and_load_keep_every_bit(random_result, tmp_path):
     random_result.save(tmp_path / "predictions.npz")
     loaded = ForecastResult.load(tmp_path / "predictions.npz")
     for name in ("levels", "values", "naive"):
-        found, written = getattr(loaded.quantiles, name), getattr(random_result.quantiles, name)
-        np.testing.assert_array_equal(found, written, strict=True)
+        actual, written = getattr(loaded.quantiles, name), getattr(random_result.quantiles, name)
+        np.testing.assert_array_equal(actual, written, strict=True)
     assert loaded.scores() == random_result.scores()
 
 

@@ -116,7 +116,7 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
         ClassResult.load(tmp_path / "whole.npz")
 
 
-def test_what_is_inconsistent_is_refused(by_hand):
+def test_inconsistent_arrays_are_refused(by_hand):
     with pytest.raises(ValueError, match=r"index has shape \(2,\), asked for is \(4,\)"):
         replace(by_hand, index=np.arange(2))
     with pytest.raises(ValueError, match="codes has shape"):

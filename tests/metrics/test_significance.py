@@ -79,8 +79,8 @@ def test_dm_blind_to_the_overlap_would_reject_far_too_often():
 
 def test_dm_finds_a_real_difference():
     rng = np.random.default_rng(6)
-    found = [diebold_mariano(overlapping(rng, 200, 4) - 0.4, np.zeros(200), 4)[1] < 0.05 for _ in range(200)]
-    assert np.mean(found) > 0.95
+    actual = [diebold_mariano(overlapping(rng, 200, 4) - 0.4, np.zeros(200), 4)[1] < 0.05 for _ in range(200)]
+    assert np.mean(actual) > 0.95
 
 
 def test_dm_of_losses_without_variance():
@@ -90,7 +90,7 @@ def test_dm_of_losses_without_variance():
 
 
 @pytest.mark.parametrize(("windows", "horizon"), [(0, 1), (1, 1), (31, 4), (100, 24)])
-def test_dm_is_nan_where_the_windows_cannot_tell(windows, horizon):
+def test_dm_is_nan_if_there_are_too_few_windows(windows, horizon):
     a, b = np.random.default_rng(8).random((2, windows))
     assert np.isnan(diebold_mariano(a, b, horizon)).all()
 
@@ -152,7 +152,7 @@ def test_confidence_set_of_one_model_and_of_one_window():
     assert all(math.isnan(p) for p in confidence_set({"a": np.ones(1), "b": np.zeros(1)}, block=1).values())
 
 
-def test_confidence_set_refuses_what_cannot_be_compared():
+def test_confidence_set_refuses_other_windows_and_infinite_losses():
     with pytest.raises(UserError, match="a: 5, b: 6"):
         confidence_set({"a": np.ones(5), "b": np.ones(6)}, block=2)
     with pytest.raises(UserError, match="losses of b"):

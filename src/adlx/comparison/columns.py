@@ -54,7 +54,7 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, further: Sequen
         rows.append({**row, **others, BASELINE.name: baseline})
     badness = [metric.badness(row["mean"]) for row in rows]
     order = np.argsort(badness, kind="stable")
-    return pd.DataFrame([rows[place] for place in order])
+    return pd.DataFrame([rows[position] for position in order])
 
 
 def missing_scores(

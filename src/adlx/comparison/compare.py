@@ -113,10 +113,10 @@ def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
     """
     rows = []
     for label, group in group_runs(runs, against).items():
-        places: dict[float, list[float]] = {}
+        values_at: dict[float, list[float]] = {}
         for run in group:
-            places.setdefault(_number_at(run, against), []).append(run.metrics[metric])
-        for x, values in sorted(places.items()):
+            values_at.setdefault(_number_at(run, against), []).append(run.metrics[metric])
+        for x, values in sorted(values_at.items()):
             spread = deviation(np.array(values))
             rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": spread})
     return pd.DataFrame(rows).rename_axis(against, axis=1)

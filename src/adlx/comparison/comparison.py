@@ -25,7 +25,7 @@ class Comparison:
         metric: the metric by which the rows are sorted.
         where: names the data, and says `simulated` where any are.
         table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `mcs_pvalue` (of the
-            model confidence set, NaN where the runs do not share their test samples), and means of further metrics.
+            model confidence set, NaN if the runs do not share their test samples), and means of further metrics.
         columns: the further columns of the table that are shown, in order; `Metric.name` is the name of the column.
         evidence: the test predictions of each configuration's runs, where they are of the same samples.
         detail_tables: further tables by name: a row a configuration, mean over seeds, and deviation where there is a
@@ -83,7 +83,7 @@ class Comparison:
 
     @property
     def confidence_note(self) -> str | None:
-        """How many configurations may be the best; None where that was not tested."""
+        """How many configurations may be the best; None if that was not tested."""
         pvalues = self.table[CONFIDENCE.name].to_numpy(dtype=float)
         if np.isfinite(pvalues).sum() < 2:
             return None

@@ -59,7 +59,7 @@ class Evidence:
         return {key or metric.pvalue: first.baseline_pvalue(losses[0], baseline)}
 
     def losses(self, metric: Metric) -> dict[str, np.ndarray]:
-        """(N,) loss of each sample by configuration, the mean over its seeds; empty where there are no finite ones."""
+        """(N,) loss of each sample by configuration, the mean over its seeds; empty if there are no finite ones."""
         if metric.loss is None:
             return {}
         losses: dict[str, np.ndarray] = {}
@@ -71,7 +71,7 @@ class Evidence:
         return losses if all(np.isfinite(loss).all() for loss in losses.values()) else {}
 
     def confidence(self, metric: Metric) -> dict[str, float]:
-        """p-values of the model confidence set, by label; empty where there are no losses to compare."""
+        """p-values of the model confidence set, by label; empty if there are no losses to compare."""
         losses = self.losses(metric)
         first = next(iter(self.results.values()))[0]
         return confidence_set(losses, block=first.block) if losses else {}

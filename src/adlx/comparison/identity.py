@@ -77,13 +77,13 @@ def _without_other_runs(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _base_identities(run: RunFolder) -> list[str | None]:
     """The identity of each run that this one uses weights of; None for one that cannot be opened."""
-    found: list[str | None] = []
+    bases: list[str | None] = []
     for path in base_runs(run):
         try:
-            found += identities([RunFolder.open(path)])
+            bases += identities([RunFolder.open(path)])
         except UserError:
-            found.append(None)
-    return found
+            bases.append(None)
+    return bases
 
 
 def base_runs(run: RunFolder) -> list[str]:

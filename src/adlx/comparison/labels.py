@@ -146,12 +146,12 @@ def _distinguish(
     """The texts, with a word behind each that several configurations share and whose words differ."""
     result = list(texts)
     for text in dict.fromkeys(texts):
-        places = [place for place, other in enumerate(texts) if other == text]
-        alike = [runs[place] for place in places]
+        positions = [position for position, other in enumerate(texts) if other == text]
+        alike = [runs[position] for position in positions]
         words = [describe(run, alike) for run in alike]
-        if len(places) > 1 and len(set(words)) > 1:
-            for place, word in zip(places, words, strict=True):
-                result[place] = f"{text} {word}".rstrip()
+        if len(positions) > 1 and len(set(words)) > 1:
+            for position, word in zip(positions, words, strict=True):
+                result[position] = f"{text} {word}".rstrip()
     return result
 
 

@@ -34,10 +34,10 @@ def reductions(
     """1 - error / error of the reference, a row for each other label; columns `NAME_reduction`, and `_std` over runs.
 
     Runs are paired by seed where both have the same seeds, each once; else each is compared with the mean of the
-    reference's. NaN where the reference has no error, or none that is finite.
+    reference's. NaN if the reference has no error, or none that is finite.
 
     Args:
-        evidence: the test predictions of each configuration's runs; None where they are not of the same samples.
+        evidence: the test predictions of each configuration's runs; None if they are not of the same samples.
         labels: the configurations, best first.
         metric: by which runs are compared.
         reference: one of the labels.

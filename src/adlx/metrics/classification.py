@@ -80,7 +80,7 @@ class ClassResult(Result):
         class_scores: (N, K) the higher the likelier, in any unit (logits, probabilities); the highest is the
             prediction, the first of equals.
         label: (N,) int, the true classes.
-        index: (N,) int, places of the samples in the data set.
+        index: (N,) int, positions of the samples in the data set.
         classes: K names in the order of the labels.
         majority: the commonest class of the training part, whose constant guess is the baseline.
         readouts: (N, K) scores of the same samples by the name of another way to read the model out.
@@ -129,7 +129,7 @@ class ClassResult(Result):
             "target": pd.Categorical.from_codes(self.label, classes),
             "prediction": pd.Categorical.from_codes(self.prediction, classes),
         }
-        columns |= {f"score/{name}": self.class_scores[:, place] for place, name in enumerate(classes)}
+        columns |= {f"score/{name}": self.class_scores[:, position] for position, name in enumerate(classes)}
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
@@ -173,8 +173,8 @@ class ClassResult(Result):
         table["test/skill"] = error_rate_skill(wrong.mean(), constant.mean())
         table["test/mcnemar_pvalue"] = mcnemar(wrong, constant)
         counts = confusion_counts(self)
-        for place in np.unique(self.label):
-            table[f"test/recall/{self.classes[place]}"] = float(counts[place, place] / counts[place].sum())
+        for position in np.unique(self.label):
+            table[f"test/recall/{self.classes[position]}"] = float(counts[position, position] / counts[position].sum())
         for readout, values in self.readouts.items():
             averages = _averages(self.label, values.argmax(axis=1))
             table |= {f"test/{name}/{readout}": value for name, value in averages.items()}
@@ -205,7 +205,7 @@ def confusion_counts(result: ClassResult) -> np.ndarray:
 
 
 def recalls(result: ClassResult) -> np.ndarray:
-    """(K,) share of each class's samples that are recognised; NaN where it has none."""
+    """(K,) share of each class's samples that are recognised; NaN if it has none."""
     counts = confusion_counts(result)
     samples = counts.sum(axis=1)
     return np.divide(np.diag(counts), samples, out=np.full(len(counts), np.nan), where=samples > 0)

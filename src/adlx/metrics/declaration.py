@@ -109,7 +109,7 @@ class Metric:
 
 
 def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
-    """The declaration of a key and the name of the part, empty for the whole; None where nothing declares it.
+    """The declaration of a key and the name of the part, empty for the whole; None if nothing declares it.
 
     A part may have any name, with slashes too: the longest declared key that fits is the one.
     """

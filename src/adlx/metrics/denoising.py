@@ -59,7 +59,7 @@ class DenoisingResult(Result):
         image_error: (N,) of the image that is left without it, in units of the deviation of the training part.
         baseline_error: (N,) of predicting that there is no noise: the baseline.
         time: (N,) diffusion time of each, from 0 to 1.
-        index: (N,) int, places of the images in the data set.
+        index: (N,) int, positions of the images in the data set.
         samples: (M, C, H, W) uint8.
         neighbours: (M, C, H, W) uint8, the training image nearest to each.
         distance: (M,) to it, root mean square of pixels from 0 to 1.
@@ -157,8 +157,8 @@ class DenoisingResult(Result):
 
 
 def by_time(result: DenoisingResult, bins: int = 10) -> np.ndarray:
-    """(bins, 2) mean noise and image error in equal spans of diffusion time; NaN where no image fell."""
-    place = np.minimum((result.time * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    sums = [np.bincount(place, weights=error, minlength=bins) for error in (result.noise_error, result.image_error)]
+    """(bins, 2) mean noise and image error in equal spans of diffusion time; NaN if no image fell."""
+    position = np.minimum((result.time * bins).astype(int), bins - 1)
+    counts = np.bincount(position, minlength=bins)
+    sums = [np.bincount(position, weights=error, minlength=bins) for error in (result.noise_error, result.image_error)]
     return np.divide(sums, counts, out=np.full((2, bins), np.nan), where=counts > 0).T

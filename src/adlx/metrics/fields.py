@@ -72,9 +72,9 @@ class FieldResult(Result):
         baseline_error: (N, T, F) of the frozen last seed frame, or of the mean training frame for a reconstruction.
         variance: (N, T, F) over space, of the truth.
         power: (N, T, F) mean over space of the squared truth.
-        divergence: (N, T, 2) root mean square of du/dx + dv/dy, predicted and true; None where that is not defined.
-        total: (N, T, 2) mean volume fraction, predicted and true; None where there is none.
-        index: (N,) int, places of the trajectories in the data set.
+        divergence: (N, T, 2) root mean square of du/dx + dv/dy, predicted and true; None if that is not defined.
+        total: (N, T, 2) mean volume fraction, predicted and true; None if there is none.
+        index: (N,) int, positions of the trajectories in the data set.
         start: time steps before the first that is scored.
     """
 
@@ -171,9 +171,9 @@ class FieldResult(Result):
             by_field = vrmse(error, self.variance)
             relative = over_time(error, self.power) / np.maximum(np.nansum(self.power, axis=1), 1e-12)
             table[f"{of}/{prefix}vrmse"] = float(by_field.mean())
-            for place, name in enumerate(self.names):
-                table[f"{of}/{prefix}vrmse/{name}"] = float(by_field[:, place].mean())
-                table[f"{of}/{prefix}relmse/{name}"] = float(relative[:, place].mean())
+            for position, name in enumerate(self.names):
+                table[f"{of}/{prefix}vrmse/{name}"] = float(by_field[:, position].mean())
+                table[f"{of}/{prefix}relmse/{name}"] = float(relative[:, position].mean())
             if rollout:
                 for name, at in zip(SPANS, spans(error.shape[1]), strict=True):
                     span = vrmse(error[:, at], self.variance[:, at])
@@ -184,8 +184,8 @@ class FieldResult(Result):
             predicted, true = np.sqrt(np.nanmean(self.divergence**2, axis=(0, 1)))
             table |= {"test/divergence": float(predicted), "baseline/divergence": float(true)}
         if self.total is not None:
-            for place, of in enumerate(("test", "baseline")):
-                total = self.total[:, :, place]
+            for position, of in enumerate(("test", "baseline")):
+                total = self.total[:, :, position]
                 first = self.total[:, :1, 1]
                 table[f"{of}/alpha_drift"] = float(np.nanmean(np.abs(total / first - 1)))
         table["test/skill"] = skill(table[f"test/{prefix}vrmse"], table[f"baseline/{prefix}vrmse"])
@@ -207,7 +207,7 @@ class FieldResult(Result):
         return np.allclose(self.variance, other.variance, equal_nan=True)
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
-        """VRMSE by field, and of `all`; empty where the metric has no loss."""
+        """VRMSE by field, and of `all`; empty if the metric has no loss."""
         of_all = super().mean_errors(metric)
         by_field = vrmse(self.error, self.variance).mean(axis=0)
         return dict(zip(self.names, by_field.tolist(), strict=True)) | of_all if of_all else {}

@@ -115,7 +115,7 @@ class ForecastResult(Forecasts, Result):
         - `baseline/...`: each of these for the naive forecast.
         - `test/skill`: 1 - test/mase / baseline/mase: 1 perfect, 0 the naive forecast, negative worse; see `skill` for
           a baseline without error. `test/skill/<series>` is the same for one series.
-        - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out where there are too few
+        - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out if there are too few
           windows for the test.
         - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
 
@@ -144,8 +144,8 @@ class ForecastResult(Forecasts, Result):
             "baseline": self.naive.ravel(),
         }
         if self.quantiles is not None:
-            for place, level in enumerate(self.quantiles.levels):
-                columns[f"quantile_{level:g}"] = self.quantiles.values[..., place].ravel()
+            for position, level in enumerate(self.quantiles.levels):
+                columns[f"quantile_{level:g}"] = self.quantiles.values[..., position].ravel()
         return pd.DataFrame(columns)
 
     def quantile_scores(self) -> dict[str, float]:

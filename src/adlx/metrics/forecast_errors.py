@@ -143,7 +143,7 @@ def window_crps(result: Forecasts) -> np.ndarray:
 
 
 def window_crps_if_any(result: Forecasts) -> np.ndarray | None:
-    """The same; None where the forecasts have no quantiles."""
+    """The same; None if the forecasts have no quantiles."""
     return None if result.quantiles is None else window_crps(result)
 
 
@@ -153,7 +153,7 @@ def naive_window_crps(result: Forecasts) -> np.ndarray:
 
 
 def naive_window_crps_if_any(result: Forecasts) -> np.ndarray | None:
-    """The same; None where the forecasts have no quantiles."""
+    """The same; None if the forecasts have no quantiles."""
     return None if result.quantiles is None else naive_window_crps(result)
 
 

@@ -48,10 +48,10 @@ def by_month(result: Forecasts) -> pd.DataFrame:
         losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
         if 80 in (central := intervals(result.quantiles.levels)):
             losses["coverage_80"] = inside(result, result.quantiles.values, *central[80]).mean(axis=(1, 2))
-    months, places, counts = np.unique(
+    months, positions, counts = np.unique(
         result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
     )
-    means = {name: np.bincount(places, weights=loss) / counts for name, loss in losses.items()}
+    means = {name: np.bincount(positions, weights=loss) / counts for name, loss in losses.items()}
     table: dict[str, Any] = {"month": months, "windows": counts}
     for name, values in means.items():
         table[name] = values

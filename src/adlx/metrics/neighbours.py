@@ -20,11 +20,11 @@ def nearest(images: Tensor, training: SampleBatches) -> tuple[Tensor, Tensor]:
     """
     flat = images.flatten(1).float() / 255
     best = torch.full((len(images),), torch.inf)
-    place = torch.zeros(len(images), dtype=torch.int64)
+    position = torch.zeros(len(images), dtype=torch.int64)
     for number, part in enumerate(training.split(PART)):
         # |a|^2 - 2 a b + |b|^2, in one product, is too coarse for copies: they would not come out as 0.
-        found = torch.cdist(flat, part.flatten(1).float() / 255, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, at = found.min(dim=1)
-        place = torch.where(distance < best, at + number * PART, place)
+        distances = torch.cdist(flat, part.flatten(1).float() / 255, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, at = distances.min(dim=1)
+        position = torch.where(distance < best, at + number * PART, position)
         best = torch.minimum(distance, best)
-    return place, best / flat.shape[1] ** 0.5
+    return position, best / flat.shape[1] ** 0.5

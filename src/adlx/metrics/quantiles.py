@@ -24,7 +24,7 @@ def crps(quantiles: np.ndarray, target: np.ndarray, levels: np.ndarray) -> np.nd
 
 
 def intervals(levels: np.ndarray) -> dict[int, tuple[int, int]]:
-    """The central intervals that the levels bound: percentage to the places of both ends, widest first."""
+    """The central intervals that the levels bound: percentage to the positions of both ends, widest first."""
     ends = {}
     for low, level in enumerate(levels):
         for high in np.flatnonzero(np.isclose(levels, 1 - level)):

@@ -45,10 +45,10 @@ class ReconstructionResult(Result):
 
     Args:
         error: (N,) mean squared error of each image, in units of the range 0 to 1.
-        baseline_error: (N,) the same for the mean training image in its place.
-        codes: (N, h, w) int from 0, the code of each place.
+        baseline_error: (N,) the same of the mean training image.
+        codes: (N, h, w) int from 0, the code of each position.
         codebook: how many codes there are.
-        index: (N,) int, places of the images in the data set.
+        index: (N,) int, positions of the images in the data set.
         originals: (M, C, H, W) uint8, the first M images.
         reconstructions: (M, C, H, W) uint8, of these images.
     """
@@ -103,11 +103,11 @@ class ReconstructionResult(Result):
             return cls(codebook=int(arrays.pop("codebook")), **arrays)
 
     def scores(self) -> dict[str, float]:
-        """Scores of a set of reconstructions and of the mean training image in their place, flat.
+        """Scores of a set of reconstructions and of the mean training image, flat.
 
         - `test/mse`: mean squared error over all pixels, in units of the range 0 to 1.
         - `test/psnr`: 10 log10(1 / test/mse) in dB: of the mean error, not the mean over images of their own PSNR.
-          Left out where there is no error, since it is infinite then.
+          Left out if there is no error, since it is infinite then.
         - `baseline/mse`, `baseline/psnr`: of the mean training image.
         - `test/skill`: 1 - test/mse / baseline/mse: 1 perfect, 0 the mean image, negative worse; see
           `adlx.metrics.skill.skill` for a baseline without error.

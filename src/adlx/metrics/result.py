@@ -97,7 +97,7 @@ class Result:
         return False
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
-        """The mean loss that goes with a metric: of `all`, and by name of its parts; empty where there is none."""
+        """The mean loss that goes with a metric: of `all`, and by name of its parts; empty if there is none."""
         losses = None if metric.loss is None else metric.loss(self)
         return {} if losses is None else {"all": float(losses.mean())}
 
@@ -110,7 +110,7 @@ class Result:
 
 
 def load_all(kind: type[Result], paths: dict[str, list[Path]]) -> dict[str, list[Any]] | None:
-    """The results of each configuration's runs on their common samples; None where there are none.
+    """The results of each configuration's runs on their common samples; None if there are none.
 
     Raises:
         UserError: a file is missing, damaged, or of another kind of result.

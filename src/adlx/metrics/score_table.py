@@ -10,11 +10,11 @@ from adlx.metrics.tables import text_frame
 from adlx.metrics.text import format_column
 
 Row = tuple[Metric, float, float | None, float | None]
-"""A metric and the scores of the model, of the baseline, and the skill; None where there is none."""
+"""A metric and the scores of the model, of the baseline, and the skill; None if there is none."""
 
 
 def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
-    """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; NaN where there is none.
+    """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; NaN if there is none.
 
     Args:
         scores: what `metrics.json` holds.
@@ -31,10 +31,10 @@ def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
     cells = [[model, baseline] for _, model, baseline, _ in rows]
     models, baselines = [""] * len(rows), [""] * len(rows)
     for one in {metric.format: metric for metric, *_ in rows}.values():  # the numbers of a format have one notation
-        places = [place for place, (metric, *_) in enumerate(rows) if metric.format == one.format]
-        texts = one.format_column([value for place in places for value in cells[place]])
-        for place, model, baseline in zip(places, texts[::2], texts[1::2], strict=True):
-            models[place], baselines[place] = model, baseline
+        positions = [position for position, (metric, *_) in enumerate(rows) if metric.format == one.format]
+        texts = one.format_column([value for position in positions for value in cells[position]])
+        for position, model, baseline in zip(positions, texts[::2], texts[1::2], strict=True):
+            models[position], baselines[position] = model, baseline
     values = [skill for *_, skill in rows]
     skills = ["" if value is None else text for value, text in zip(values, format_column(values, "skill"), strict=True)]
     return text_frame(ROW, [[metric.name for metric, *_ in rows], models, baselines, skills])
@@ -48,7 +48,7 @@ def first_parts(scores: dict[str, float], kind: type[Result], count: int) -> tup
         kind: of the result that has these scores.
         count: the most parts of each kind, such as series.
     """
-    declared = {key: found for key in scores if (found := find(kind.metrics, key)) is not None and found[1]}
+    declared = {key: match for key in scores if (match := find(kind.metrics, key)) is not None and match[1]}
     parts: dict[str, dict[str, None]] = {}
     for metric, part in declared.values():
         parts.setdefault(metric.parts, {})[part] = None

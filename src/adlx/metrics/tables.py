@@ -52,16 +52,16 @@ class DataTable:
     @property
     def texts(self) -> pd.DataFrame:
         """The table as a person reads it, under its headings."""
-        values = [self.frame.iloc[:, place].tolist() for place in range(self.frame.shape[1])]
-        texts, place = [], 0
+        values = [self.frame.iloc[:, position].tolist() for position in range(self.frame.shape[1])]
+        texts, position = [], 0
         for column in self.columns:
             if column.format is None:
-                texts.append([str(value) for value in values[place]])
+                texts.append([str(value) for value in values[position]])
             elif column.has_deviation:
-                texts.append(format_means(values[place], values[place + 1], column.format))
+                texts.append(format_means(values[position], values[position + 1], column.format))
             else:
-                texts.append(format_column(values[place], column.format))
-            place += 1 + column.has_deviation
+                texts.append(format_column(values[position], column.format))
+            position += 1 + column.has_deviation
         return text_frame([column.heading for column in self.columns], texts)
 
 
@@ -90,8 +90,8 @@ def means_and_deviations(
         suffix: text behind each name in the frame, not in the headings.
     """
     names, values = [heading], [list(rows)]
-    for place, name in enumerate(columns):
-        by_row = [by_run[:, place] for by_run in rows.values()]
+    for position, name in enumerate(columns):
+        by_row = [by_run[:, position] for by_run in rows.values()]
         names += [f"{name}{suffix}", _free_name(f"{name}{suffix}_std", columns)]
         values += [[float(runs.mean()) for runs in by_row], [deviation(runs) for runs in by_row]]
     frame = pd.DataFrame(list(zip(*values, strict=True)), columns=names)

@@ -21,6 +21,6 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 def few_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame, or of many columns an even choice that still fits on a line; the files hold them all."""
     count = frame.shape[1] - 1
-    places = np.linspace(1, count, min(count, MOST_COLUMNS)).round().astype(int)
-    columns = frame.iloc[:, [0, *places]]
+    positions = np.linspace(1, count, min(count, MOST_COLUMNS)).round().astype(int)
+    columns = frame.iloc[:, [0, *positions]]
     return columns.set_axis(["run", *columns.columns[1:]], axis=1)

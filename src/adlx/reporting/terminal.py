@@ -45,8 +45,8 @@ def print_table(table: Table, out: Console) -> None:
 def blank_table(title: str, headings: Sequence[str]) -> Table:
     """A table without rows; its first column is of text, the others are of numbers, which do not wrap."""
     table = Table(title=title, title_justify="left")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if position else "left", no_wrap=position > 0)
     return table
 
 
@@ -75,7 +75,7 @@ def results_table(scores: dict[str, float], kind: type[Result], title: str) -> T
 
 
 def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> list[Table]:
-    """For each kind of parts that has a table of its own, a row for each part; none where there is but one part."""
+    """For each kind of parts that has a table of its own, a row for each part; none if there is but one part."""
     tables = []
     for parts in kind.tables_by:
         metrics = [metric for metric in (*kind.metrics, *TRAINING) if metric.parts == parts]
