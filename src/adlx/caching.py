@@ -1,4 +1,4 @@
-"""Where what is expensive to make or to fetch is kept between runs."""
+"""The cache: a folder with files that are expensive to make or to download, which later runs read."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
 
-_PATIENCE = 2.0  # seconds before a wait for another process is told
+_PATIENCE = 2.0  # seconds of waiting for another process before a line says so
 
 
 def cache_folder() -> Path:
@@ -33,7 +33,7 @@ def locked(path: Path, doing: str, seconds: float) -> Iterator[bool]:
         Whether the folder can be used.
 
     Raises:
-        UserError: another process has not let go of it by then.
+        UserError: another process still holds it after that time.
     """
     from filelock import FileLock, Timeout
 
@@ -46,8 +46,10 @@ def locked(path: Path, doing: str, seconds: float) -> Iterator[bool]:
             log.info("cache: waiting for another process that %s (it holds %s)", doing, lock.lock_file)
             lock.acquire(timeout=seconds)
     except Timeout as error:
-        told = f"another process that {doing} has held {lock.lock_file} for {seconds:,.0f} s; wait for it, or stop it"
-        raise UserError(told) from error
+        message = (
+            f"another process that {doing} has held {lock.lock_file} for {seconds:,.0f} s; wait for it, or stop it"
+        )
+        raise UserError(message) from error
     except OSError as error:
         log.info("cache: cannot use the folder %s (%s); going on without", path.parent, error.strerror)
         usable = False

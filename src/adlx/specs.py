@@ -1,4 +1,4 @@
-"""What data tells a model about itself, so that no config repeats a dimension."""
+"""The dimensions of data, from which a model is built, so that no config repeats them."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -86,9 +86,9 @@ class FieldSpec(Spec):
 
     Args:
         fields: their names, in the order of the last axis, such as u, v, p.
-        groups: places of the fields that belong together, such as ((0, 1), (2,)) for a velocity and a pressure.
-        cells: how many places the fields are known at.
-        grid: rows and columns, of which the cells are the places row by row; None: anywhere.
+        groups: indices of the fields that belong together, such as ((0, 1), (2,)) for a velocity and a pressure.
+        cells: number of points at which the fields are given.
+        grid: numbers of rows and columns if the cells form a grid, in the order row by row; None: they form none.
         coordinates: x and y of each cell where there is no grid.
         parameters: names of the numbers that a trajectory has, such as its Reynolds number.
     """

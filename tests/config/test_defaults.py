@@ -43,8 +43,8 @@ def config_with(group: str, name: str) -> CheckedConfig:
 
 def nodes_of(group: str, name: str) -> list[Node]:
     """The nodes that a choice stands for, with those inside them, such as the schedule of an optimizer."""
-    found = getattr(config_with(group, name), group)
-    nodes = list(found.values()) if isinstance(found, dict) else [found] if found is not None else []
+    chosen = getattr(config_with(group, name), group)
+    nodes = list(chosen.values()) if isinstance(chosen, dict) else [chosen] if chosen is not None else []
     inner = [value for node in nodes for value in node.arguments.values() if isinstance(value, Node)]
     return nodes + inner
 
@@ -76,7 +76,7 @@ def test_a_value_is_the_default_of_its_argument(group, name):
             if default is inspect.Parameter.empty or isinstance(value, Node):
                 continue
             if plain(value) != plain(default) or type(plain(value)) is not type(plain(default)):
-                where = f"{node.where}.{key} is {plain(value)!r} in {group}/{name}.yaml or what it takes keys from"
+                where = f"{node.where}.{key} is {plain(value)!r} in {group}/{name}.yaml or in a file that it includes"
                 differ[f"{node.where}.{key}"] = f"{where}, and {plain(default)!r} in {node.target.__name__}"
     chosen = CHOSEN.get((group, name), set())
     assert not differ.keys() - chosen, "\n".join(differ[key] for key in differ.keys() - chosen)

@@ -92,7 +92,7 @@ def test_its_choices_are_listed_without_importing_it(site, capsys):
     assert extensions() == {PACKAGE: site}
     assert config_folders() == [config_folder(), site]
     assert options("model")["lab"] == site / "model" / "lab.yaml"
-    assert options("model")["naive"] == config_folder() / "model" / "naive.yaml"  # nobody takes a name away
+    assert options("model")["naive"] == config_folder() / "model" / "naive.yaml"  # an extension cannot replace it
     list_verb.main([])
     lines = capsys.readouterr().out.splitlines()
     for group in ("model", "data", "experiment"):
@@ -109,7 +109,7 @@ def test_it_composes_and_is_imported_by_the_check_alone(site):
     assert composition.config["task"] == {"_target_": "adlx.tasks.forecast.Forecast"}
     assert composition.config["data"]["context"] == 96
     assert (composition.name, composition.folders) == ("lab-lab", [config_folder(), site])
-    assert composition.user_folders == []  # an installed package is found again without being noted
+    assert composition.user_folders == []  # an installed package needs no entry
     assert composition.origin("data.path") == "on the command line (data.path=x)"
     assert composition.origin("model._target_") == "in model/lab.yaml"
     assert not is_imported(site)

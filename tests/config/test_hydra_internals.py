@@ -15,7 +15,7 @@ def test_hydra_still_has_what_grid_jobs_calls():
         f"this version of Hydra has no {module}.BasicSweeper.split_arguments: change adlx.config.hydra_internals"
     )
     assert list(inspect.signature(split).parameters) == ["overrides", "max_batch_size"], (
-        f"{module}.BasicSweeper.split_arguments takes other arguments now: change adlx.config.hydra_internals"
+        f"{module}.BasicSweeper.split_arguments has other arguments now: change adlx.config.hydra_internals"
     )
 
 

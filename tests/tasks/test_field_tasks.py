@@ -64,16 +64,16 @@ def scores(run: Run) -> dict[str, float]:
     return {key: value for key, value in run.metrics.items() if key.startswith(BEST)}
 
 
-def by_hand(found: np.ndarray, truth: np.ndarray) -> float:
+def by_hand(predicted: np.ndarray, truth: np.ndarray) -> float:
     """VRMSE of one trajectory (T, cells, F), whose cells are all fluid."""
-    error, variance = ((found - truth) ** 2).mean(axis=1), truth.var(axis=1)
+    error, variance = ((predicted - truth) ** 2).mean(axis=1), truth.var(axis=1)
     return float(np.sqrt(error.sum(axis=0) / variance.sum(axis=0)).mean())
 
 
 def trajectories(run: Run) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Fields (T, cells, F), speed, and what is fluid, of the test part."""
     data = open_trained(run, [], "test").data
-    return [(fields[0], told, ~bodies[0]) for fields, told, bodies, _ in data.test_dataloader()]
+    return [(fields[0], parameters, ~bodies[0]) for fields, parameters, bodies, _ in data.test_dataloader()]
 
 
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence"])
@@ -82,12 +82,12 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
     model, known = open_trained(run, [], "test").task.eval().model, 2 if name == "dmd" else 1
     assert model.seed_frames == known
     rollout, onestep, frozen = [], [], []
-    for fields, told, fluid in trajectories(run):
+    for fields, parameters, fluid in trajectories(run):
         truth = fields[known:, fluid].double().numpy()
         with torch.no_grad():
-            found = model.rollout(fields[None, :known], len(truth), told)[0]
-            steps = [model.rollout(fields[None, at : at + known], 1, told)[0, 0] for at in range(len(truth))]
-        rollout.append(by_hand(found[:, fluid].double().numpy(), truth))
+            predicted = model.rollout(fields[None, :known], len(truth), parameters)[0]
+            steps = [model.rollout(fields[None, at : at + known], 1, parameters)[0, 0] for at in range(len(truth))]
+        rollout.append(by_hand(predicted[:, fluid].double().numpy(), truth))
         onestep.append(by_hand(torch.stack(steps)[:, fluid].double().numpy(), truth))
         frozen.append(by_hand(fields[known - 1, fluid].double().numpy()[None], truth))
     metrics = run.metrics
@@ -104,14 +104,14 @@ def test_scores_of_the_autoencoder_are_those_of_its_reconstructions(autoencoder)
     trained = open_trained(autoencoder, [], "test")
     mean = read_well(trained.config.plain["data"]["path"]).frames
     frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.places["train"]])
-    found, baseline = [], []
+    predicted, baseline = [], []
     for fields, _, fluid in trajectories(autoencoder):
         truth = fields[:, fluid].double().numpy()
         with torch.no_grad():
             back = trained.task.model(fields)[:, fluid].double().numpy()
-        found.append(by_hand(back, truth))
+        predicted.append(by_hand(back, truth))
         baseline.append(by_hand(frames.mean(axis=0, dtype=float)[None, fluid.numpy()], truth))
-    assert autoencoder.metrics["test/vrmse"] == pytest.approx(np.mean(found), rel=1e-5)
+    assert autoencoder.metrics["test/vrmse"] == pytest.approx(np.mean(predicted), rel=1e-5)
     assert autoencoder.metrics["baseline/vrmse"] == pytest.approx(np.mean(baseline), rel=1e-5)
     state, moments = load_checkpoint(autoencoder.best)["state_dict"], trained.data.moments()
     for name, expected in zip(("mean", "std"), moments, strict=True):
@@ -152,10 +152,10 @@ def test_the_best_checkpoint_is_that_of_the_least_rollout_error(sea):
     assert checkpoint["adlx"]["steps"] == best["step"] + 1
     trained = open_trained(sea, [], "test")
     errors = []
-    for fields, told, bodies, _ in trained.data.val_dataloader():
+    for fields, parameters, bodies, _ in trained.data.val_dataloader():
         fluid = ~bodies[0]
-        found = trained.task.eval().model.rollout(fields[:, :1], 19, told)[0]
-        errors.append(by_hand(found[:, fluid].detach().double().numpy(), fields[0, 1:, fluid].double().numpy()))
+        predicted = trained.task.eval().model.rollout(fields[:, :1], 19, parameters)[0]
+        errors.append(by_hand(predicted[:, fluid].detach().double().numpy(), fields[0, 1:, fluid].double().numpy()))
     assert best["val/rollout_vrmse"] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
@@ -216,17 +216,17 @@ def test_noise_and_pushforward_resume_exactly(name, train, autoencoder):
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence"])
 def test_predict_writes_rollouts_that_can_be_read(name, runs):
     prediction = predict(runs[name], ["predict.steps=30"])  # longer than the data
-    found = read_well(prediction.path / "rollout.hdf5")
+    predicted = read_well(prediction.path / "rollout.hdf5")
     assert prediction.product.shape == (2, 30, 128, 3)
     places = open_trained(runs[name], [], "test").data.places["test"]
     for place, values in enumerate(prediction.product):
-        assert np.array_equal(found.frames.read(place, 0, 30), values)
-    assert np.array_equal(found.parameters, waves().parameters[places])
+        assert np.array_equal(predicted.frames.read(place, 0, 30), values)
+    assert np.array_equal(predicted.parameters, waves().parameters[places])
     known = 2 if name == "dmd" else 1
-    assert found.time[:2].tolist() == [0.5 * known, 0.5 * (known + 1)]
-    for row, (fields, told, _) in enumerate(trajectories(runs[name])):
+    assert predicted.time[:2].tolist() == [0.5 * known, 0.5 * (known + 1)]
+    for row, (fields, parameters, _) in enumerate(trajectories(runs[name])):
         model = open_trained(runs[name], [], "predict").task.eval().model
-        again = model.rollout(fields[None, :known], 30, told)[0].detach().numpy()
+        again = model.rollout(fields[None, :known], 30, parameters)[0].detach().numpy()
         np.testing.assert_allclose(prediction.product[row], again, rtol=1e-4, atol=1e-5)
     with Image.open(prediction.path / "rollout.gif") as film:
         assert film.n_frames == 30
@@ -238,12 +238,12 @@ def test_predict_writes_latents(autoencoder):
     prediction = predict(autoencoder)
     with np.load(prediction.path / "latents.npz") as stored:
         assert sorted(stored.files) == [f"trajectory_{place}" for place in range(8)]
-        found = stored["trajectory_3"]
-    assert found.shape == (20, 2, 2 * 4 * 4)
+        predicted = stored["trajectory_3"]
+    assert predicted.shape == (20, 2, 2 * 4 * 4)
     model = open_trained(autoencoder, [], "predict").task.eval().model
     with torch.no_grad():
         latents = model.encode(torch.from_numpy(waves().frames.read(3, 0, 20)))
-    np.testing.assert_allclose(found, latents.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predicted, latents.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_rollout_has_a_film_and_figures(sea):
@@ -257,9 +257,9 @@ def test_divergence_is_by_the_coordinates_of_the_data(runs, tmp_path):
     given = waves()
     wide = replace(given, coordinates=given.coordinates * [4.0, 4.0])
     write_well(tmp_path / "wide.hdf5", wide, "waves")
-    found = runs["dmd"].evaluate([f"data.path={tmp_path / 'wide.hdf5'}"])
+    predicted = runs["dmd"].evaluate([f"data.path={tmp_path / 'wide.hdf5'}"])
     for key in ("test/divergence", "baseline/divergence"):
-        assert found[key] == pytest.approx(runs["dmd"].metrics[key] / 4, rel=1e-5)
+        assert predicted[key] == pytest.approx(runs["dmd"].metrics[key] / 4, rel=1e-5)
 
 
 def test_prepared_frames_are_not_stored_in_checkpoints(sea):

@@ -262,7 +262,7 @@ def apply(
     Args:
         config: plain.
         words: overrides.
-        folders: of config files, beside those of adlx and of installed packages.
+        folders: of config files, in addition to those of adlx and of installed packages.
 
     Returns:
         the new config, and the packages that the words allow.

@@ -41,7 +41,7 @@ class Node:
     """A class with the arguments that the config gives it.
 
     Args:
-        where: its place in the config, such as `optimizer.schedule`.
+        where: its dotted key in the config, such as `optimizer.schedule`.
         target: the class.
         arguments: typed; a nested node is a `Node`, the model of another run a `Part`.
         accepts: names of all arguments of the class.
@@ -53,7 +53,7 @@ class Node:
     accepts: frozenset[str] = frozenset()
 
     def build(self, *args: Any, **given: Any) -> Any:
-        """Calls the class with its arguments, after `args` and `given`, which take precedence."""
+        """Calls the class with its arguments, after `args` and `given`, which win over them."""
         return self.target(*args, **{**self.arguments, **given})
 
     def build_with(self, **offered: Any) -> Any:

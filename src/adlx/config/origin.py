@@ -34,8 +34,8 @@ def _search(file: Path, key: str, folders: Sequence[Path]) -> Path | None:
     absent = object()
     if OmegaConf.select(tree, key, default=absent) is not absent:
         return file
-    found = [_search(shared, key, folders) for shared in _shared_files(tree, file.parent)]
-    return next((path for path in reversed(found) if path), None)
+    paths = [_search(shared, key, folders) for shared in _shared_files(tree, file.parent)]
+    return next((path for path in reversed(paths) if path), None)
 
 
 def _shared_files(tree: Any, folder: Path) -> Iterator[Path]:

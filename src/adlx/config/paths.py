@@ -57,7 +57,7 @@ def with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def absolute(path: str) -> str:
-    """A path as it is stored: absolute, with the home folder in the place of `~`."""
+    """A path as it is stored: absolute, with the home folder instead of `~`."""
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError:  # there is no such user

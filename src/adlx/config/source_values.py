@@ -55,8 +55,8 @@ def values_of(target: str, name: str, method: str = "__init__") -> list[str]:
 def arguments_of(target: str, method: str = "__init__") -> dict[str, Argument]:
     """The arguments of a method, those that it passes on by `**kwargs` included; empty if the source is not found."""
     module_name, _, name = target.rpartition(".")
-    found = _definition(module_name, name)
-    return {} if found is None else _arguments(*found, method)
+    definition = _definition(module_name, name)
+    return {} if definition is None else _arguments(*definition, method)
 
 
 def _arguments(module: Module, definition: ast.AST, method: str) -> dict[str, Argument]:
@@ -71,8 +71,8 @@ def _arguments(module: Module, definition: ast.AST, method: str) -> dict[str, Ar
         own = {ast.unparse(n.target): Argument(n.annotation, None, False, module) for n in fields}
     if function is None or function.args.kwarg is not None:
         for base in definition.bases:
-            found = _named(base, module)
-            own = {**(_arguments(*found, method) if found else {}), **own}
+            inherited = _named(base, module)
+            own = {**(_arguments(*inherited, method) if inherited else {}), **own}
     return own
 
 
@@ -81,12 +81,12 @@ def _parameters(module: Module, function: ast.FunctionDef) -> dict[str, Argument
     positional = [*given.posonlyargs, *given.args]
     missing: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults))
     pairs = [*zip(positional, [*missing, *given.defaults], strict=True)][1:]  # without `self`
-    found = {}
+    parameters = {}
     for only, arguments in ((False, pairs), (True, list(zip(given.kwonlyargs, given.kw_defaults, strict=True)))):
         for argument, default in arguments:
             text = None if default is None else _default(default)
-            found[argument.arg] = Argument(argument.annotation, text, only, module)
-    return found
+            parameters[argument.arg] = Argument(argument.annotation, text, only, module)
+    return parameters
 
 
 def _values(annotation: ast.expr, module: Module) -> Iterator[str]:
@@ -124,10 +124,10 @@ def _values_inside(outer: str, parts: list[ast.expr], module: Module) -> Iterato
 
 def _values_of_name(name: ast.expr, module: Module) -> Iterator[str]:
     """The values of an alias such as `Kind = Literal[...]`, or of an enumeration."""
-    found = _named(name, module)
-    if found is None:
+    named = _named(name, module)
+    if named is None:
         return
-    home, definition = found
+    home, definition = named
     if isinstance(definition, ast.expr):
         yield from _values(definition, home)
     elif isinstance(definition, ast.ClassDef):
@@ -156,10 +156,10 @@ def _written(value: object) -> str:
 def _named(name: ast.expr, module: Module) -> tuple[Module, ast.AST] | None:
     """What a name in a module, such as `Kind` or `package.Kind`, stands for."""
     first, _, rest = ast.unparse(name).partition(".")
-    found = _definition(module.name, first)
-    for part in rest.split(".") if rest and found is not None else ():
-        found = _definition(found[0].name, part) if found else None
-    return found
+    definition = _definition(module.name, first)
+    for part in rest.split(".") if rest and definition is not None else ():
+        definition = _definition(definition[0].name, part) if definition else None
+    return definition
 
 
 @cache
@@ -181,8 +181,8 @@ def _definition(module_name: str, name: str, depth: int = 8) -> tuple[Module, as
                 for alias in names:
                     if (alias.asname or alias.name) == name:
                         return _definition(source, alias.name, depth - 1)
-                    if alias.name == "*" and (found := _definition(source, name, depth - 1)):
-                        return found
+                    if alias.name == "*" and (definition := _definition(source, name, depth - 1)):
+                        return definition
             case ast.Import(names=names):
                 for alias in names:
                     if (alias.asname or alias.name.partition(".")[0]) == name:
