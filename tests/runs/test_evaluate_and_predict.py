@@ -98,12 +98,14 @@ def test_an_absent_series_is_refused(copied, frame, tmp_path):
     assert not (copied.path / "predict").exists()
 
 
-def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scores, table, capsys):
-    """configs/data/csv.yaml says 96 in and 5 out; the run was trained on 12 and 2."""
-    evaluation = evaluate(copied, ["data=csv", f"data.path={table}"])
+def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scores, table, capsys, monkeypatch):
+    """configs/data/csv.yaml says 96 in and 5 out; the run was trained on 12 and 2. The path is stored absolute."""
+    monkeypatch.chdir(table.parent)
+    evaluation = evaluate(copied, ["data=csv", f"data.path={table.name}"])
     assert evaluation.metrics == own_scores
     config = yaml.safe_load((evaluation.path / "config.yaml").read_text())
     assert [config["data"][key] for key in ("context", "horizon", "scaling")] == [12, 2, "standard"]
+    assert config["data"]["path"] == str(table)
     assert evaluation.title == "nlinear on series.csv"
     report_evaluation(evaluation)
     assert "nlinear on series.csv: test" in capsys.readouterr().out

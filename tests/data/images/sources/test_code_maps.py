@@ -192,6 +192,10 @@ WHOLE = "labels are whole numbers from 0"
         ),
         ({"codebook": BOOK * np.nan}, "codebook.npy holds a number that is not finite; export the codebook again"),
         ({"labels": LABELS[:4]}, "codemaps.npy has 5 maps, but labels.npy holds 4; give one per map"),
+        (
+            {"labels": np.array([0, 1, 10**9, 0, 0])},
+            "labels.npy: [2] is 1e+09; labels number the classes from 0, of which 100,000 are possible",
+        ),
         ({"labels": np.eye(7)}, "codemaps.npy has 5 maps, but labels.npy holds 7; give one per map"),
         (
             {"labels": np.array([[1, 0], [0, 1], [1, 1], [0, 1], [0, 1]])},

@@ -17,6 +17,7 @@ from adlx.errors import UserError
 
 STUDY_CODES = 256  # in the codebook of the studies' VQ-VAE, whose maps come without it
 LARGEST = np.iinfo(np.int16).max
+MOST_CLASSES = 100_000
 
 Arrays = dict[str, np.ndarray]
 
@@ -213,6 +214,11 @@ def _labels(labels: np.ndarray, key: str, unlabelled: bool) -> tuple[np.ndarray,
     if len(wrong):
         unknown = " (-1: unknown)" if unlabelled else ""
         raise UserError(f"{key}: [{wrong[0]}] is {labels[wrong[0]]:g}; labels are whole numbers from 0{unknown}")
+    if len(labels) and labels.max() >= MOST_CLASSES:
+        raise UserError(
+            f"{key}: [{labels.argmax()}] is {labels.max():g}; labels number the classes from 0, "
+            f"of which {MOST_CLASSES:,} are possible"
+        )
     return labels.astype(np.int64), None
 
 
