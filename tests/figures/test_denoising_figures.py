@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from adlx.figures.denoising import grid, loss_by_noise, neighbours, trajectory
+from adlx.figures.denoising import image_grid, loss_by_noise, neighbours, trajectory
 from adlx.metrics.denoising import DenoisingResult
 
 
@@ -34,7 +34,7 @@ def mosaic_of(panel):
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (5, 3, 2), (64, 8, 8), (70, 8, 8)])
 def test_a_grid_shows_the_images_in_order(channels, count, columns, rows, drawn):
     pictures = images(count, channels)
-    (panel,) = drawn(grid(pictures, "samples")).axes
+    (panel,) = drawn(image_grid(pictures, "samples")).axes
     mosaic = mosaic_of(panel)
     assert mosaic.shape == (rows * 9 - 1, columns * 9 - 1, 3)
     for index in range(min(count, 64)):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, mse_loss
 
-from adlx.models.forecasting.forecaster import Readout
+from adlx.models.forecasting.forecaster import ForecastHead
 from adlx.models.forecasting.seq2seq import Seq2Seq
 from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import LoRALinear, WeightSide, adapters, add_lora, merge
@@ -181,11 +181,11 @@ def test_merged_equals_unmerged(make):
 @pytest.mark.parametrize("steps", [None, 4])
 def test_a_readout_of_several_values_keeps_its_shape(steps):
     spec = SeriesSpec(SPEC.series, 12, 4, outputs=3)
-    model, plain = nn.ModuleList([Readout(16, spec, steps)]), Readout(16, spec, steps)
+    model, plain = nn.ModuleList([ForecastHead(16, spec, steps)]), ForecastHead(16, spec, steps)
     add_lora(model, rank=2)
     stir(model)
     head = model[0]
-    assert isinstance(head, Readout)
+    assert isinstance(head, ForecastHead)
     x = torch.randn(6, 16)
     expected = linear(x, head.weight + head.lora_B @ head.lora_A, head.bias).view(plain(x).shape)
     torch.testing.assert_close(head(x), expected, rtol=1e-5, atol=1e-6)

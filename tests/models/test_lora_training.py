@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, mse_loss
 
-from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.models.forecasting.forecaster import Forecaster, ForecastHead
 from adlx.models.forecasting.transformer import Transformer
 from adlx.models.lora import adapter_state, add_lora
 from adlx.specs import SeriesSpec
@@ -135,7 +135,7 @@ class OwnForward(Forecaster):
         super().__init__(SPEC)
         self.gain = nn.Parameter(torch.ones(1))
         self.body = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(12), nn.Linear(8, 8, bias=False))
-        self.head = Readout(8, SPEC)
+        self.head = ForecastHead(8, SPEC)
 
     def forecast(self, past: torch.Tensor) -> torch.Tensor:
         return self.head(self.gain * self.body(past))[:, -4:]

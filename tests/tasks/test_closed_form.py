@@ -26,7 +26,7 @@ from adlx.runs.loggers import read_curves
 from adlx.runs.trained import Trained, open_trained
 from adlx.tasks import accumulate
 from adlx.tasks.closed_form import ClosedForm
-from adlx.tasks.readouts import Sums, grid, solve
+from adlx.tasks.readouts import Sums, penalty_grid, solve_readout
 
 TRAIN, VAL, TEST = 241, 31, 29
 CODES, CLASSES, HIDDEN = 9, ("a", "b", "c"), 30
@@ -112,7 +112,7 @@ def test_the_strength_with_the_lowest_validation_error_is_selected(train):
     sums = Sums(hidden.T @ hidden, hidden.T @ target, target.sum(axis=0), TRAIN)
     errors = {}
     for row, readout in enumerate(("ridge", "lasso")):
-        found = list(solve(sums, readout, grid(sums, readout, 0.5), 0.5))
+        found = list(solve_readout(sums, readout, penalty_grid(sums, readout, 0.5), 0.5))
         each = [((unseen @ solution.beta - truth) ** 2).mean() for solution in found]
         best = found[int(np.argmin(each))]
         errors[readout] = min(each)

@@ -12,7 +12,7 @@ from adlx.models.classification.elm import ELM
 from adlx.specs import CodeSpec
 from adlx.tasks import accumulate
 from adlx.tasks.accumulate import Accumulator
-from adlx.tasks.readouts import Sums, cholesky, grid, least_squares, solve
+from adlx.tasks.readouts import Sums, cholesky, least_squares, penalty_grid, solve_readout
 
 N, L, K = 400, 40, 5
 FLOAT32 = float(np.finfo(np.float32).eps)
@@ -41,7 +41,7 @@ def sums_of(hidden: np.ndarray, target: np.ndarray, noise: float | None = None) 
 
 
 def solve_one(sums: Sums, readout: str, alpha: float = 1.0, l1_ratio: float = 0.5) -> np.ndarray:
-    (solution,) = solve(sums, readout, [alpha], l1_ratio)
+    (solution,) = solve_readout(sums, readout, [alpha], l1_ratio)
     assert solution.converged
     assert solution.alpha == (0 if readout == "none" else alpha)
     return solution.beta
@@ -145,7 +145,9 @@ def test_a_path_of_strengths_gives_the_single_solutions(make, l1_ratio):
     """The strongest first, whatever order they came in, each started from the one before."""
     hidden, target = make()
     strengths = [0.003, 0.1, 0.03, 0.01]
-    found = list(solve(sums_of(hidden, target), "lasso" if l1_ratio == 1 else "elasticnet", strengths, l1_ratio))
+    found = list(
+        solve_readout(sums_of(hidden, target), "lasso" if l1_ratio == 1 else "elasticnet", strengths, l1_ratio)
+    )
     assert [solution.alpha for solution in found] == sorted(strengths, reverse=True)
     for solution in found:
         expected = reference(hidden, target, solution.alpha, l1_ratio)
@@ -157,7 +159,7 @@ def test_a_path_of_strengths_gives_the_single_solutions(make, l1_ratio):
             assert np.array_equal(solution.beta == 0, expected == 0)
     counts = [np.count_nonzero(solution.beta) for solution in found]
     assert all(weak > strong for strong, weak in pairwise(counts))
-    ridges = [solution.alpha for solution in solve(sums_of(hidden, target), "ridge", strengths, 0.5)]
+    ridges = [solution.alpha for solution in solve_readout(sums_of(hidden, target), "ridge", strengths, 0.5)]
     assert ridges == sorted(strengths, reverse=True)
 
 
@@ -185,9 +187,9 @@ def test_lasso_of_a_singular_gram(readout, noise):
 
 def test_a_solution_that_did_not_converge_is_marked(monkeypatch):
     hidden, target = problem()
-    found = list(solve(sums_of(hidden, target), "lasso", [1e-4, 1e-6], 1.0))
+    found = list(solve_readout(sums_of(hidden, target), "lasso", [1e-4, 1e-6], 1.0))
     monkeypatch.setattr("adlx.tasks.readouts.ITERATIONS", 2)
-    cut = list(solve(sums_of(hidden, target), "lasso", [10.0, 1e-6], 1.0))
+    cut = list(solve_readout(sums_of(hidden, target), "lasso", [10.0, 1e-6], 1.0))
     assert [solution.converged for solution in cut] == [True, False]
     assert relative(cut[1].beta, found[1].beta) > 1e-3
 
@@ -199,12 +201,12 @@ def test_a_solution_that_did_not_converge_is_marked(monkeypatch):
 def test_the_grid_starts_at_the_smallest_strength_with_zero_coefficients(readout):
     hidden, target = problem()
     sums = sums_of(hidden, target)
-    strengths = grid(sums, readout, 0.5)
+    strengths = penalty_grid(sums, readout, 0.5)
     assert len(strengths) == 9
     ratios = [second / first for first, second in pairwise(strengths)]
     assert ratios == pytest.approx([10 ** (-1 / 3)] * 8)
     least = strengths[0] * 10 ** (1 / 3)  # exponent 0
-    at, below = (next(iter(solve(sums, readout, [least * factor], 0.5))).beta for factor in (1 + 1e-9, 0.9))
+    at, below = (next(iter(solve_readout(sums, readout, [least * factor], 0.5))).beta for factor in (1 + 1e-9, 0.9))
     assert np.count_nonzero(at) == 0
     assert 1 <= np.count_nonzero(below) <= 5
     assert strengths[-1] == pytest.approx(least / 1000)
@@ -213,11 +215,11 @@ def test_the_grid_starts_at_the_smallest_strength_with_zero_coefficients(readout
 def test_the_grids_of_ridge_and_of_none():
     hidden, target = problem()
     sums = sums_of(hidden, target)
-    strengths = grid(sums, "ridge", 0.5)
+    strengths = penalty_grid(sums, "ridge", 0.5)
     assert strengths[0] == pytest.approx((hidden**2).sum() / L)
     assert strengths == pytest.approx([strengths[0] * 10 ** (-step / 2) for step in range(11)])
-    assert grid(sums, "none", 0.5) == []
-    (solution,) = solve(sums, "none", [], 0.5)
+    assert penalty_grid(sums, "none", 0.5) == []
+    (solution,) = solve_readout(sums, "none", [], 0.5)
     assert solution.alpha == 0
 
 

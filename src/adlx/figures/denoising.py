@@ -12,7 +12,7 @@ from adlx.metrics.denoising import DenoisingResult, by_time
 
 
 @style.styled()
-def grid(images: np.ndarray, title: str, limit: int = 64) -> Figure:
+def image_grid(images: np.ndarray, title: str, limit: int = 64) -> Figure:
     """The first images in a square grid.
 
     Args:
@@ -91,7 +91,7 @@ def compared(
     results: dict[str, list[DenoisingResult]], labels: Sequence[str], where: str, title: str
 ) -> dict[str, Figure]:
     """Images that the first run of the best configuration generates."""
-    return {"samples": grid(results[labels[0]][0].samples, f"{labels[0]} on {where}")}
+    return {"samples": image_grid(results[labels[0]][0].samples, f"{labels[0]} on {where}")}
 
 
 def _gap(width: int) -> int:

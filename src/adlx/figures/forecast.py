@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from adlx.errors import UserError
 from adlx.figures import style
-from adlx.figures.panels import FEW, Tiles, grid
+from adlx.figures.panels import FEW, Tiles, panel_grid
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import horizon_mase, skill_by_series
 from adlx.metrics.quantiles import intervals
@@ -35,7 +35,7 @@ def forecast_panels(result: ForecastResult, title: str) -> Figure:
     Shows the last windows of the test set that do not overlap, so that each time appears once.
     """
     tiles = Tiles.of(result)
-    figure, axes = grid(result.series, title, tiles.xlabel, tiles.dated)
+    figure, axes = panel_grid(result.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
         (naive,) = panel.plot(*tiles.line(result.naive, index), color=style.NAIVE, linewidth=0.9)
         naive.set(label="naive (last value)", marker=tiles.marker if tiles.is_single_point else "", markersize=3)
@@ -76,7 +76,7 @@ def panels(results: Mapping[str, ForecastResult], title: str) -> Figure:
         if not same or not np.array_equal(other.origin, first.origin):
             raise UserError(f"{names[0]} and {name} did not forecast the same windows and cannot share a figure")
     tiles = Tiles.of(first)
-    figure, axes = grid(first.series, title, tiles.xlabel, tiles.dated)
+    figure, axes = panel_grid(first.series, title, tiles.xlabel, tiles.dated)
     for index, panel in enumerate(axes):
         (naive,) = panel.plot(*tiles.line(first.naive, index), color=style.NAIVE, linewidth=0.9)
         (actual,) = panel.plot(*tiles.line(first.target, index, joined=True), color=style.ACTUAL, linewidth=1.6)
@@ -204,7 +204,7 @@ def forecast_fan(
     """
     recent = slice(-min(len(times), max(48, 3 * len(forecast_times))), None)
     ahead = np.concatenate([times[-1:], forecast_times])
-    figure, axes = grid(series, title, "time (UTC)", dated=True)
+    figure, axes = panel_grid(series, title, "time (UTC)", dated=True)
     marker = "o" if len(forecast_times) <= FEW else ""
     for index, panel in enumerate(axes):
         panel.axvline(times[-1], color=style.NAIVE, linewidth=0.9, linestyle=":")

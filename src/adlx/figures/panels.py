@@ -22,7 +22,7 @@ FEW = 30
 """Up to this number of points, lines have markers."""
 
 
-def grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) -> tuple[Figure, list[Axes]]:
+def panel_grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each of the first MAX_PANELS series, and the panels."""
     shown = series[:MAX_PANELS]
     if len(shown) < len(series):

@@ -12,7 +12,7 @@ def to_peft(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     `PeftModel.from_pretrained(base, folder)` then equals `model` if `base` is the same model without adapters. PEFT
     adds its product to what a layer returns, so it cannot follow a layer that returns another shape than `nn.Linear`,
-    as `Readout` does where it reads several steps or quantiles.
+    as `ForecastHead` does where it reads several steps or quantiles.
 
     Raises:
         ValueError: PEFT cannot follow a layer, or, since it takes a name for the end of a name, would train fully a

@@ -19,7 +19,7 @@ from adlx.tasks.accumulate import Accumulator, blas_threads
 from adlx.tasks.classify import Batch, Classify
 from adlx.tasks.losses import require_squared_error
 from adlx.tasks.optimization import Optimization
-from adlx.tasks.readouts import Solution, grid, solve
+from adlx.tasks.readouts import Solution, penalty_grid, solve_readout
 
 log = logging.getLogger("adlx")
 
@@ -116,8 +116,8 @@ class ClosedForm(Classify):
         with blas_threads():
             for readout in self.model.readouts:
                 alpha, ratio = self.alpha, self.l1_ratio
-                strengths = grid(sums, readout, ratio) if isinstance(alpha, str) else [alpha]
-                self.candidates.append(list(solve(sums, readout, strengths, ratio)))
+                strengths = penalty_grid(sums, readout, ratio) if isinstance(alpha, str) else [alpha]
+                self.candidates.append(list(solve_readout(sums, readout, strengths, ratio)))
         betas = [torch.from_numpy(solution.beta) for solutions in self.candidates for solution in solutions]
         self.candidate_betas = torch.stack(betas).to(self.model.beta)
 

@@ -240,7 +240,7 @@ class Denoise(Averaged, Task):
 
         assert self.result is not None
         return {
-            "samples": draw.grid(self.result.samples, title),
+            "samples": draw.image_grid(self.result.samples, title),
             "neighbours": draw.neighbours(self.result, title),
             "trajectory": draw.trajectory(self.draw(6, steps=10, seed=0, trajectory=True), title),
             "loss_by_noise": draw.loss_by_noise(self.result, title),
@@ -274,7 +274,7 @@ class Denoise(Averaged, Task):
             chosen = make_sampler(sampler or self.sampler_name, eta)
         except ValueError as error:
             raise UserError(f"predict.{error}") from None
-        from adlx.figures.denoising import grid
+        from adlx.figures.denoising import image_grid
         from adlx.figures.style import save
 
         trainer = self.card["config"]["trainer"]
@@ -285,7 +285,7 @@ class Denoise(Averaged, Task):
             drawn = self.draw(n, steps, seed, chosen, batch_size)
         with replacing(folder / "samples.npz") as file:
             np.savez_compressed(file, allow_pickle=False, samples=drawn)
-        save(grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
+        save(image_grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
         if pictures:
             from PIL import Image
 

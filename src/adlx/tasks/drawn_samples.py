@@ -40,12 +40,12 @@ class DrawnSamples(pl.Callback):
         if trainer.state.fn != "fit" or epoch % self.every_n_epochs or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, Denoise)
-        from adlx.figures.denoising import grid
+        from adlx.figures.denoising import image_grid
         from adlx.figures.style import save
 
         with pl_module.averaged():
             samples = pl_module.draw(self.count, steps=self.steps, seed=0)
-        figure: Any = grid(samples, f"epoch {epoch}")
+        figure: Any = image_grid(samples, f"epoch {epoch}")
         save(figure, self.folder / f"samples_epoch_{epoch:04d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

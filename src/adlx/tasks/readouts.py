@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
-Readout = Literal["none", "ridge", "lasso", "elasticnet"]
+Regularization = Literal["none", "ridge", "lasso", "elasticnet"]
 TOLERANCE = 1e-4
 ITERATIONS = 1000
 MARGIN = 4  # safety factor: the measured error of the sums is 0.05 to 0.2 of `noise` times the largest eigenvalue
@@ -54,7 +54,7 @@ class Solution:
     converged: bool = True
 
 
-def solve(sums: Sums, readout: Readout, alphas: Sequence[float], l1_ratio: float) -> Iterator[Solution]:
+def solve_readout(sums: Sums, readout: Regularization, alphas: Sequence[float], l1_ratio: float) -> Iterator[Solution]:
     """Yields a solution for each of `alphas`, the strongest penalty first; `none` has one solution."""
     if readout == "none":
         yield Solution(least_squares(sums), 0.0)
@@ -65,7 +65,7 @@ def solve(sums: Sums, readout: Readout, alphas: Sequence[float], l1_ratio: float
         yield from elastic_net(sums, alphas, 1.0 if readout == "lasso" else l1_ratio)
 
 
-def grid(sums: Sums, readout: Readout, l1_ratio: float) -> list[float]:
+def penalty_grid(sums: Sums, readout: Regularization, l1_ratio: float) -> list[float]:
     """The penalty strengths that `auto` tries.
 
     For `ridge`: 1 to 1e-5 of the mean of the diagonal of G, in half decades. For the others: down to 1e-3 of the

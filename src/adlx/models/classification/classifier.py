@@ -109,7 +109,7 @@ class Inputs(nn.Module):
             mean = (share * codebook).sum(dim=0)
             variance = (share * (codebook - mean).square()).sum(dim=0)
         elif self.kind == "standardize":
-            mean, variance = moments(samples)
+            mean, variance = mean_and_variance(samples)
             if self.codes == 0:  # bytes, which models see from 0 to 1
                 mean, variance = mean / 255, variance / 255**2
         else:
@@ -135,7 +135,7 @@ class Inputs(nn.Module):
         return (sample.to(self.mean.dtype).view(len(sample), self.positions, self.width) - self.mean) / self.std
 
 
-def moments(samples: SampleBatches, chunk: int = 4096) -> tuple[Tensor, Tensor]:
+def mean_and_variance(samples: SampleBatches, chunk: int = 4096) -> tuple[Tensor, Tensor]:
     """Mean and variance over the first axis of (N, ...), flat, with positions before channels; float64, by chunks."""
     count = len(samples)
 

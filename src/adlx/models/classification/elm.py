@@ -28,7 +28,7 @@ from adlx.specs import CodeSpec, ImageSpec, SampleBatches
 
 Weights = Literal["gaussian", "binary"]
 Activation = Literal["tanh", "sigmoid", "relu"]
-Readout = Literal["none", "ridge", "lasso", "elasticnet"]
+Regularization = Literal["none", "ridge", "lasso", "elasticnet"]
 
 
 class ELM(Classifier):
@@ -61,11 +61,11 @@ class ELM(Classifier):
         activation: Activation = "tanh",
         scale: Positive = 1.0,
         field: Size | Literal["auto"] | None = "auto",
-        readout: Readout | list[Readout] = "ridge",
+        readout: Regularization | list[Regularization] = "ridge",
         input: Input = "auto",
     ) -> None:
         super().__init__(spec, input)
-        self.readouts: list[Readout] = [readout] if isinstance(readout, str) else list(readout)
+        self.readouts: list[Regularization] = [readout] if isinstance(readout, str) else list(readout)
         if not self.readouts or len(set(self.readouts)) < len(self.readouts):
             raise ValueError(f"model.readout={self.readouts}: each readout once")
         if hidden < 1 or scale <= 0:

@@ -66,7 +66,7 @@ class DMD(FieldForecaster):
         def trajectories() -> Iterator[Tensor]:
             return (torch.as_tensor(values).to(self.mean) for values in data.snapshots())
 
-        mean, std = moments(trajectories())
+        mean, std = mean_and_deviation(trajectories())
         self.mean.copy_(mean)
         self.std.copy_(std)
         modes = leading_modes(trajectories(), self.mean, self.std, self.rank)
@@ -91,7 +91,7 @@ class DMD(FieldForecaster):
         return fluctuation * self.std + self.mean
 
 
-def moments(trajectories: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+def mean_and_deviation(trajectories: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean (C, F) over time, and deviation (F,) of each field from it; 1 where a field does not change."""
     count, total, squares = 0, 0.0, 0.0
     for frames in trajectories:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adlx.models.fields.dmd import moments
+from adlx.models.fields.dmd import mean_and_deviation
 from adlx.models.fields.interfaces import TrainingPart
 from adlx.models.fields.stepwise import Stepwise, check_stepwise
 from adlx.ranges import Count, CountOrZero, NonNegative, Size
@@ -84,8 +84,8 @@ class FNO(Stepwise):
         parts = (torch.as_tensor(values).flatten(0, 1)[:, None] for values in data.snapshots())  # (T C, 1, F)
         numbers = torch.as_tensor(data.training_parameters())[:, None]
         for mean, std, found in (
-            (self.mean, self.std, moments(parts)),
-            (self.parameter_mean, self.parameter_std, moments([numbers])),
+            (self.mean, self.std, mean_and_deviation(parts)),
+            (self.parameter_mean, self.parameter_std, mean_and_deviation([numbers])),
         ):
             mean.copy_(found[0][0])
             std.copy_(found[1])

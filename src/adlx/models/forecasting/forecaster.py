@@ -43,7 +43,7 @@ class Forecaster(nn.Module):
         return self.forecast(past)
 
 
-class Readout(nn.Linear):
+class ForecastHead(nn.Linear):
     """The last affine layer: from features to values of S series, P each where the spec asks for more than a point.
 
     Args:

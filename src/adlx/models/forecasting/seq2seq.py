@@ -17,7 +17,7 @@ Shapes: B batch, T context, H horizon, S series, D hidden, P values a series and
 import torch
 from torch import Tensor, nn
 
-from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.models.forecasting.forecaster import Forecaster, ForecastHead
 from adlx.ranges import Count, NonNegativeInt, Share, Size
 from adlx.specs import SeriesSpec
 
@@ -64,7 +64,7 @@ class Seq2Seq(Forecaster):
         self.encoder = nn.LSTM(width, hidden, layers, batch_first=True, dropout=between_layers)
         self.decoder = nn.LSTM(width, hidden, layers, batch_first=True, dropout=between_layers)
         self.dropout = nn.Dropout(dropout)
-        self.head = Readout(2 * hidden, spec)
+        self.head = ForecastHead(2 * hidden, spec)
         if zero_init:
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from adlx.models.forecasting.forecaster import Forecaster, Readout
+from adlx.models.forecasting.forecaster import Forecaster, ForecastHead
 from adlx.ranges import Count, Share, Size
 from adlx.specs import SeriesSpec
 
-Norm = Literal["post", "pre"]
+NormPosition = Literal["post", "pre"]
 
 
 class Transformer(Forecaster):
@@ -55,7 +55,7 @@ class Transformer(Forecaster):
         head_dim: Size | None = None,
         feedforward: Size | None = None,
         dropout: Share = 0.0,
-        norm: Norm = "post",
+        norm: NormPosition = "post",
         readout: Literal["last", "flatten"] = "last",
         zero_init: bool = True,
     ) -> None:
@@ -80,7 +80,9 @@ class Transformer(Forecaster):
         )
         self.norm = nn.LayerNorm(hidden) if norm == "pre" else nn.Identity()  # post-norm blocks end in one
         self.flatten = readout == "flatten"
-        self.head = Readout(spec.context * hidden, spec, spec.horizon) if self.flatten else Readout(hidden, spec)
+        self.head = (
+            ForecastHead(spec.context * hidden, spec, spec.horizon) if self.flatten else ForecastHead(hidden, spec)
+        )
         if zero_init:
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
@@ -102,7 +104,7 @@ class TransformerBlock(nn.Module):
     """
 
     def __init__(
-        self, hidden: int, heads: int, head_dim: int, feedforward: int | None, dropout: float, norm: Norm
+        self, hidden: int, heads: int, head_dim: int, feedforward: int | None, dropout: float, norm: NormPosition
     ) -> None:
         super().__init__()
         self.attention = Attention(hidden, heads, head_dim, dropout)
