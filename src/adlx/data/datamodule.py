@@ -8,7 +8,7 @@ from adlx.specs import Spec
 
 
 class DataModule(pl.LightningDataModule):
-    """A data set: it loads itself in `setup`, tells models their dimensions by `spec` and runs what it is by `about`.
+    """A data set: `setup` loads it, `spec` gives models its dimensions, and `about` gives runs the facts about it.
 
     Attributes:
         seed: seeds the order of training batches; the run sets it.

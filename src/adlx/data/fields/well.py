@@ -9,7 +9,7 @@ from adlx.paths import PathText
 
 
 class Well(Fields):
-    """Beside the arguments of `Fields`:
+    """Arguments in addition to those of `Fields`:
 
     Args:
         path: an HDF5 file, or a folder with `train`, `valid` and `test`, whose split is kept.

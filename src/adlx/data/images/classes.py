@@ -49,7 +49,7 @@ def _describe_absent(label: int, classes: tuple[str, ...], part_counts: dict[str
 
 
 def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
-    """Puts the classes into the order that a trained model knows; one that knows none sees none.
+    """Numbers the classes as a trained model does; for a model without classes, samples have no labels.
 
     Raises:
         UserError: there are others.

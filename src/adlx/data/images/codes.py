@@ -11,7 +11,7 @@ from adlx.specs import CodeSpec
 
 
 class Codes(Labelled):
-    """Beside the arguments of `Labelled`:
+    """Arguments in addition to those of `Labelled`:
 
     Args:
         path: a `codes.npz`, the VQ-VAE run that made one by `adlx predict`, or a folder with `codemaps.npy` (N, h, w)

@@ -13,7 +13,7 @@ from adlx.specs import ImageSpec
 
 
 class Digits(Labelled):
-    """Beside the arguments of `Labelled`:
+    """Arguments in addition to those of `Labelled`:
 
     Args:
         source: `mnist`, 5,000 of its images, or `sklearn`, 1,797 smaller ones.

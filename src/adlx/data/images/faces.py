@@ -14,7 +14,7 @@ from adlx.specs import ImageSpec
 
 
 class Faces(Labelled):
-    """Beside the arguments of `Labelled`:
+    """Arguments in addition to those of `Labelled`:
 
     Args:
         source: `simulated`, drawn; `fer2013`, the file of the Facial Expression Recognition Challenge, whose split is

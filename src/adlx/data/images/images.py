@@ -12,7 +12,7 @@ from adlx.specs import ImageSpec
 
 
 class Images(Labelled):
-    """Beside the arguments of `Labelled`:
+    """Arguments in addition to those of `Labelled`:
 
     Args:
         path: a folder with pictures at any depth. Two or more class folders give labels, and folders train, validation

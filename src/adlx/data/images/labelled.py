@@ -109,7 +109,7 @@ class Labelled(DataModule):
         self.stored: tuple[Tensor | np.ndarray, Tensor] | None = None  # samples and labels, as loaders read them
 
     def load(self) -> Samples:
-        """Fetches the samples from their source; the one method a subclass must write, beside `spec`."""
+        """Fetches the samples from their source; a subclass must write this method and `spec`."""
         raise NotImplementedError
 
     @property
@@ -161,12 +161,12 @@ class Labelled(DataModule):
 
     @property
     def majority(self) -> int:
-        """The commonest class of the training part; -1 where there are no classes."""
+        """The most frequent class of the training part; -1 if there are no classes."""
         return int(self.class_counts("train").argmax()) if self.loaded.classes else -1
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """(codes, dimension) float32: the vectors that codes name, where they are known."""
+        """(codes, dimension) float32: the vectors that the codes stand for; None if unknown."""
         return self.loaded.codebook
 
     def origin(self) -> str:

@@ -11,7 +11,7 @@ from adlx.paths import PathText
 
 
 class Crypto(Series):
-    """BTC, ETH, DOGE, ADA, LTC, SOL and DOT. Beside the arguments of `Series`:
+    """BTC, ETH, DOGE, ADA, LTC, SOL and DOT. Arguments in addition to those of `Series`:
 
     Args:
         source: `yahoo`, `csv`, `simulated`, or `auto`: fresh cache, else Yahoo, else stale cache, else simulated.

@@ -9,7 +9,7 @@ from adlx.paths import PathText
 
 
 class CSV(Series):
-    """Any wide CSV or Parquet file. Beside the arguments of `Series`:
+    """Any wide CSV or Parquet file. Arguments in addition to those of `Series`:
 
     Args:
         path: the file.
