@@ -162,7 +162,7 @@ def test_hydra_reads_a_quoted_text_unchanged(text):
         (["~nothing"], "~nothing: there is no such key or choice to leave out"),
         (["~modle"], "~modle: there is no such key or choice to leave out; did you mean model?"),
         (["model@foo=seq2seq"], "unknown key model@foo on the command line (model@foo=seq2seq); did you mean model?"),
-        (["data.context=${nope}"], "data.context: Interpolation key 'nope' not found"),
+        (["data.context=${nope}"], "data.context: there is no key nope that ${nope} could refer to"),
         (["allow=3"], "allow=3: must be a list of package names, as in allow=[my_package]"),
         (["output_dir=null"], "output_dir=None: must be the path of a folder"),
         (["output_dir=a${b}"], "output_dir=a${b}: a path must not contain ${"),

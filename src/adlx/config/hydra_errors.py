@@ -51,6 +51,8 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
         return f"unknown key {full} {where or _file_with(key)}{nearest(key, [*ROOT_KEYS, *GROUPS])}"
     reason = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     full = getattr(reason, "full_key", None)
+    if match := re.search(r"Interpolation key '([^']+)' not found", str(reason)):
+        return f"{full or 'the config'}: there is no key {match[1]} that ${{{match[1]}}} could refer to"
     return f"{full}: {_first_line(reason)}" if full else _first_line(reason)
 
 
