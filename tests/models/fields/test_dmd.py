@@ -146,5 +146,5 @@ def test_persistence_is_the_last_frame():
     found = Persistence(SPEC).rollout(seed, 4, torch.zeros(2, 0))
     assert found.shape == (2, 4, SPEC.cells, 2)
     assert all(torch.equal(found[:, step], seed[:, -1]) for step in range(4))
-    with pytest.raises(NotImplementedError, match="Persistence does not learn by gradient"):
+    with pytest.raises(NotImplementedError, match="Persistence does not train by gradient"):
         Persistence(SPEC).loss(seed, torch.zeros(2, 0))

@@ -1,8 +1,8 @@
-"""How groups of fields learn of one another within a block: by state-exchange attention, or by what it is held against.
+"""How groups of fields exchange information within a block: state-exchange attention, or one of its baselines.
 
 Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2c. With h_i
 (T, D) the hidden states of group i over time, the groups are projected to a low width d = D / r, each attends to every
-other along time, and what they find is summed and projected up,
+other along time, and the results are summed and projected up,
 
     s_i = norm(h_i W_i),   h_i = h_i + gelu(sum over j != i of attention_ij(s_i, s_j)) U_i
 
@@ -23,35 +23,35 @@ from adlx.models.fields.causal import Cache, CausalAttention
 
 
 class Exchange(nn.Module):
-    """Adds to the hidden states of each group what it learns from the others.
+    """Adds information from the other groups to the hidden states of each group.
 
-    A subclass says what a group tells (`tell`), and what another makes of it (`hear`).
+    A subclass defines the message of a group (`message`) and what another group adds because of it (`update`).
 
     Args:
         groups: G, at least 2.
-        sequential: whether a group hears what those before it tell after they have heard.
+        sequential: whether a group reads the messages that the groups before it send after their own update.
     """
 
     def __init__(self, groups: int, sequential: bool) -> None:
         super().__init__()
         self.groups, self.sequential = groups, sequential
 
-    def tell(self, group: int, hidden: Tensor) -> Tensor:
-        """What `group` tells of its hidden states (B, T, D)."""
+    def message(self, group: int, hidden: Tensor) -> Tensor:
+        """The message of `group`, computed from its hidden states (B, T, D)."""
         raise NotImplementedError
 
-    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
+    def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
         """(B, T, D) that `group` adds to its hidden states."""
         raise NotImplementedError
 
     def forward(self, hidden: list[Tensor], cache: Cache | None = None) -> list[Tensor]:
         """Hidden states (B, T, D) of each group, before and after."""
-        told = [self.tell(group, states) for group, states in enumerate(hidden)]
+        messages = [self.message(group, states) for group, states in enumerate(hidden)]
         after = []
         for group, states in enumerate(hidden):
-            after.append(states + self.hear(group, told, cache))
+            after.append(states + self.update(group, messages, cache))
             if self.sequential and group < self.groups - 1:
-                told[group] = self.tell(group, after[group])
+                messages[group] = self.message(group, after[group])
         return after
 
 
@@ -75,12 +75,14 @@ class StateExchange(Exchange):
         )
         self.up = nn.ModuleList(nn.Linear(low, width) for _ in range(groups))
 
-    def tell(self, group: int, hidden: Tensor) -> Tensor:
+    def message(self, group: int, hidden: Tensor) -> Tensor:
         return self.norm[group](self.down[group](hidden))
 
-    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
-        found = [self.pairs[f"{group}_{of}"](told[group], told[of], cache) for of in others(group, self.groups)]
-        return self.up[group](gelu(reduce(torch.add, found)))
+    def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
+        results = [
+            self.pairs[f"{group}_{of}"](messages[group], messages[of], cache) for of in others(group, self.groups)
+        ]
+        return self.up[group](gelu(reduce(torch.add, results)))
 
 
 class Addition(Exchange):
@@ -91,11 +93,11 @@ class Addition(Exchange):
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
         self.project = nn.ModuleList(nn.Linear(width, width) for _ in range(groups))
 
-    def tell(self, group: int, hidden: Tensor) -> Tensor:
+    def message(self, group: int, hidden: Tensor) -> Tensor:
         return self.project[group](self.norm[group](hidden))
 
-    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
-        return reduce(torch.add, [told[of] for of in others(group, self.groups)])
+    def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
+        return reduce(torch.add, [messages[of] for of in others(group, self.groups)])
 
 
 class Pooling(Exchange):
@@ -106,12 +108,12 @@ class Pooling(Exchange):
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
         self.project = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(groups))
 
-    def tell(self, group: int, hidden: Tensor) -> Tensor:
+    def message(self, group: int, hidden: Tensor) -> Tensor:
         return self.norm[group](hidden)
 
-    def hear(self, group: int, told: list[Tensor], cache: Cache | None) -> Tensor:
-        all_told = torch.stack(told)
-        return self.project[group](torch.cat([all_told.mean(dim=0), all_told.amax(dim=0)], dim=-1))
+    def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
+        stacked = torch.stack(messages)
+        return self.project[group](torch.cat([stacked.mean(dim=0), stacked.amax(dim=0)], dim=-1))
 
 
 def others(group: int, groups: int) -> list[int]:

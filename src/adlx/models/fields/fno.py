@@ -70,12 +70,12 @@ class FNO(Stepwise):
         check_stepwise(noise, pushforward)
         self.seed_frames, self.noise, self.pushforward = seed_frames, noise, pushforward
         self.window = seed_frames + pushforward + 1
-        fields, told = len(spec.fields), len(spec.parameters)
+        fields, num_parameters = len(spec.fields), len(spec.parameters)
         self.register_buffer("mean", torch.zeros(fields))
         self.register_buffer("std", torch.ones(fields))
-        self.register_buffer("parameter_mean", torch.zeros(told))
-        self.register_buffer("parameter_std", torch.ones(told))
-        self.network = operator(modes, seed_frames * fields + told, fields, width, blocks)
+        self.register_buffer("parameter_mean", torch.zeros(num_parameters))
+        self.register_buffer("parameter_std", torch.ones(num_parameters))
+        self.network = operator(modes, seed_frames * fields + num_parameters, fields, width, blocks)
         self.register_state_dict_post_hook(tensors_alone)
 
     @torch.no_grad()
@@ -111,9 +111,9 @@ class FNO(Stepwise):
         windows = frames.unfold(1, self.seed_frames, 1).permute(0, 1, 4, 3, 2)  # (B, T - k + 1, k, F, C)
         count = windows.shape[1]
         seen = windows.flatten(0, 1).flatten(1, 2).unflatten(-1, self.grid)  # (N, k F, rows, columns)
-        told = (parameters - self.parameter_mean) / self.parameter_std
-        told = told.repeat_interleave(count, dim=0)[:, :, None, None].expand(-1, -1, *self.grid)
-        channels = torch.cat([seen, told], dim=1)
+        condition = (parameters - self.parameter_mean) / self.parameter_std
+        condition = condition.repeat_interleave(count, dim=0)[:, :, None, None].expand(-1, -1, *self.grid)
+        channels = torch.cat([seen, condition], dim=1)
         with torch.autocast(channels.device.type, enabled=False):
             parts = channels.split(TOGETHER) if channels.device.type == "cpu" else [channels]
             change = torch.cat([self.network(part) for part in parts])  # (N, F, rows, columns)

@@ -1,4 +1,4 @@
-"""The interfaces of what compresses physical fields, and of what carries them on in time.
+"""The interfaces of autoencoders and of forecasters of physical fields.
 
 Shapes: B batch, T time, k seed frames, C cells, F fields, G groups of fields, L latent numbers of a group, P
 parameters.
@@ -14,7 +14,7 @@ from adlx.specs import FieldSpec
 
 
 class TrainingPart(Protocol):
-    """What a forecaster may look at before it is trained: the training part, and nothing else."""
+    """The data that a forecaster may use before training: the training part, and nothing else."""
 
     def snapshots(self) -> Iterator[Any]:
         """Arrays (T, C, F), each a trajectory; every call begins anew."""
@@ -26,7 +26,7 @@ class TrainingPart(Protocol):
 
 
 class FieldAutoencoder(nn.Module):
-    """A map from fields to latent numbers, apart for each group, and back.
+    """A map from fields to latent numbers, separate for each group, and back.
 
     A subclass takes the `FieldSpec` first and its own arguments, plain numbers and strings, after it.
 
@@ -48,7 +48,7 @@ class FieldAutoencoder(nn.Module):
         self.register_buffer("std", torch.ones(len(spec.fields)))
 
     def fit_scale(self, mean: Tensor, std: Tensor) -> None:
-        """Takes mean and deviation (F,) of each field over the training part; a constant one is left at deviation 1."""
+        """Stores mean and deviation (F,) of each field over the training part; a constant field gets deviation 1."""
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 
@@ -96,13 +96,13 @@ class FieldAutoencoder(nn.Module):
 
 
 class FieldForecaster(nn.Module):
-    """What carries fields on from seed frames.
+    """A model that predicts the frames after its seed frames.
 
     A subclass takes the `FieldSpec` first and its own arguments after it.
 
     Attributes:
         seed_frames: k, how many frames it is given.
-        window: time steps of a training window that suit it; None: most of a trajectory.
+        window: recommended time steps of a training window; None: most of a trajectory.
     """
 
     seed_frames: int = 1
@@ -113,25 +113,25 @@ class FieldForecaster(nn.Module):
         self.spec = spec
 
     def solve(self, data: TrainingPart) -> None:
-        """Takes from the training part, before training, what is not learnt by gradient: scales, or everything."""
+        """Computes, before training, what gradients do not train: the scales, or all weights."""
 
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What is descended, of fields (B, T, C, F) and parameters (B, P); for those that learn.
+        """The training loss of fields (B, T, C, F) with parameters (B, P), for models that train by gradient.
 
         Args:
             window: physical fields, T above k.
             parameters: as the data give them.
             generator: of what is random in training; None: torch's global one.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not learn by gradient")
+        raise NotImplementedError(f"{type(self).__name__} does not train by gradient")
 
     def prepare(self, window: Tensor) -> Tensor:
-        """What the loss looks at of fields (B, T, C, F), a row (B, T, ...) a frame: the same whatever the weights, so
-        that it need not be computed more than once."""
+        """The input of the loss, (B, T, ...), from fields (B, T, C, F). It does not depend on trained weights, so it is
+        computed once and stored."""
         return window
 
     def prepared_loss(self, prepared: Tensor, parameters: Tensor) -> Tensor:
-        """`loss`, of what `prepare` gave."""
+        """`loss` of the output of `prepare`."""
         return self.loss(prepared, parameters)
 
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:

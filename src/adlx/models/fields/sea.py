@@ -2,7 +2,7 @@
 
 Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2a. A frozen
 autoencoder makes latents z_i (T, L) of each group of fields. In a block each group attends to its own past, the groups
-exchange what they know (`adlx.models.fields.exchange`), the numbers of the trajectory c, such as its Reynolds number,
+exchange information (`adlx.models.fields.exchange`), the numbers of the trajectory c, such as its Reynolds number,
 come in (figure 2b), and a perceptron follows,
 
     h_i = z_i E_i
@@ -80,7 +80,7 @@ class SEA(Stepwise):
         dropout: Share = 0.0,
     ) -> None:
         super().__init__(spec)
-        groups, told = len(spec.groups), len(spec.parameters)
+        groups, num_parameters = len(spec.groups), len(spec.parameters)
         sizes = {"blocks": blocks, "heads": heads, "ratio": ratio, "seed_frames": seed_frames}
         check_sizes({**sizes, "feedforward": 1 if feedforward is None else feedforward}, width)
         check_stepwise(noise, pushforward)
@@ -90,11 +90,13 @@ class SEA(Stepwise):
         latents = autoencoder.latents
         self.register_buffer("latent_mean", torch.zeros(groups, latents))
         self.register_buffer("latent_std", torch.ones(groups, 1))
-        self.register_buffer("parameter_mean", torch.zeros(told))
-        self.register_buffer("parameter_std", torch.ones(told))
+        self.register_buffer("parameter_mean", torch.zeros(num_parameters))
+        self.register_buffer("parameter_std", torch.ones(num_parameters))
         self.embedding = nn.ModuleList(nn.Linear(latents, width) for _ in range(groups))
         self.condition = (
-            nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()) if told else None
+            nn.Sequential(nn.Linear(num_parameters, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+            if num_parameters
+            else None
         )
         low = 2 * heads * max(1, round(width / ratio / (2 * heads)))
 
@@ -106,7 +108,7 @@ class SEA(Stepwise):
 
         def block() -> SEABlock:
             attention = [Attend(width, heads, dropout) for _ in range(groups)]
-            inner, way = feedforward or 4 * width, conditioning if told else None
+            inner, way = feedforward or 4 * width, conditioning if num_parameters else None
             return SEABlock(attention, exchanged(), [Feed(width, inner, way, dropout) for _ in range(groups)])
 
         self.blocks = nn.ModuleList(block() for _ in range(blocks))
@@ -164,13 +166,13 @@ class SEA(Stepwise):
             parameters: (B, P), as the data give them.
             cache: of the steps before these; is extended.
         """
-        told = None
+        condition = None
         if self.condition is not None:
             standardized = (parameters - self.parameter_mean) / self.parameter_std
-            told = once(cache, self.condition, standardized)[:, None]  # (B, 1, D)
+            condition = once(cache, self.condition, standardized)[:, None]  # (B, 1, D)
         hidden = [layer(part) for layer, part in zip(self.embedding, latents.unbind(2), strict=True)]
         for block in self.blocks:
-            hidden = block(hidden, told, cache)
+            hidden = block(hidden, condition, cache)
         if cache is not None:
             cache.steps += latents.shape[1]
         change = [layer(norm(states)) for layer, norm, states in zip(self.change, self.norm, hidden, strict=True)]

@@ -21,12 +21,12 @@ class SEABlock(nn.Module):
         super().__init__()
         self.attention, self.exchange, self.feed = nn.ModuleList(attention), exchange, nn.ModuleList(feed)
 
-    def forward(self, hidden: list[Tensor], told: Tensor | None, cache: Cache | None) -> list[Tensor]:
+    def forward(self, hidden: list[Tensor], condition: Tensor | None, cache: Cache | None) -> list[Tensor]:
         """Hidden states (B, T, D) of each group, and the embedded parameters (B, 1, D)."""
         hidden = [layer(states, cache) for layer, states in zip(self.attention, hidden, strict=True)]
         if self.exchange is not None:
             hidden = self.exchange(hidden, cache)
-        return [layer(states, told, cache) for layer, states in zip(self.feed, hidden, strict=True)]
+        return [layer(states, condition, cache) for layer, states in zip(self.feed, hidden, strict=True)]
 
 
 class Attend(nn.Module):
@@ -54,13 +54,13 @@ class Feed(nn.Module):
         self.condition = None if conditioning is None else zero(nn.Linear(width, outputs))
         self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.Dropout(dropout))
 
-    def forward(self, hidden: Tensor, told: Tensor | None, cache: Cache | None = None) -> Tensor:
-        if self.condition is None or told is None:
+    def forward(self, hidden: Tensor, condition: Tensor | None, cache: Cache | None = None) -> Tensor:
+        if self.condition is None or condition is None:
             return hidden + self.mlp(self.norm(hidden))
         if self.adaptive:
-            scale, shift = once(cache, self.condition, told).chunk(2, dim=-1)
+            scale, shift = once(cache, self.condition, condition).chunk(2, dim=-1)
             return hidden + self.mlp(self.norm(hidden) * (1 + scale) + shift)
-        hidden = hidden + once(cache, self.condition, told)
+        hidden = hidden + once(cache, self.condition, condition)
         return hidden + self.mlp(self.norm(hidden))
 
 

@@ -30,11 +30,11 @@ class Forecaster(nn.Module):
         raise NotImplementedError
 
     def scale(self, past: Tensor) -> Tensor | None:
-        """What the size of the errors goes with, (B, 1, S) from `past` (B, T, S) and in its units; None: with nothing.
+        """The unit of the errors, (B, 1, S) from `past` (B, T, S), which they are proportional to; None: constant.
 
-        Quantiles are learnt as multiples of it. Markets, weather and sales have calm and rough times, so it is the
-        size of recent changes: their mean, weighted exponentially. It is not the root of the mean square, which a
-        single jump drives up for a day (the quantiles of hourly prices came out 0.006 of the CRPS better by it).
+        The model predicts quantiles as multiples of it. Markets, weather and sales have calm and volatile periods, so
+        it is the exponentially weighted mean of recent absolute changes. A root mean square would stay high for a day
+        after a single jump: for hourly prices, the mean gives a CRPS that is 0.006 lower.
         """
         return ewma_volatility(past, decay=0.94, power=1)
 
