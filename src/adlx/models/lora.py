@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, linear
 
-# They read the weights of the layers in them, and do not call these.
-CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+# These modules read the weights of their layers directly and never call the layers, so an adapter would have no effect.
+READ_WEIGHTS_DIRECTLY = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
 class WeightSide(torch.autograd.Function):
@@ -241,7 +241,7 @@ def refuse_unreachable(model: nn.Module, chosen: Sequence[str]) -> None:
     """Raises ValueError where an adapter would change nothing, or more than its layer."""
     for outer, module in model.named_modules():
         inside = [name for name in chosen if name.startswith(f"{outer}.") or not outer]
-        if isinstance(module, CLOSED) and inside:
+        if isinstance(module, READ_WEIGHTS_DIRECTLY) and inside:
             raise ValueError(
                 f"{outer or 'the model'} is an nn.{type(module).__name__}: it reads the weight of {inside[0]} and does "
                 "not call the layer, so that an adapter would be passed by: leave it out by finetune.target"
