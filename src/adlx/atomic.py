@@ -32,7 +32,9 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     except Exception as error:
         if (cause := _os_error(error)) is None:
             raise
-        raise WriteFailed(f"{path} cannot be written: {cause.strerror or cause}") from error
+        failed = WriteFailed(f"{path} cannot be written: {cause.strerror or cause}")
+        failed.strerror = cause.strerror or str(cause)
+        raise failed from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from adlx.metrics.archive import reading, write
+from adlx.metrics.archive import read_arrays, write_arrays
 from adlx.metrics.declaration import Metric
 from adlx.metrics.result import Result
 
@@ -51,11 +51,11 @@ class Positions(Result):
     same_samples = ("index", "actual")
 
     def save(self, path: str | Path) -> None:
-        write(path, {name: np.asarray(value) for name, value in vars(self).items()})
+        write_arrays(path, {name: np.asarray(value) for name, value in vars(self).items()})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        with reading(path, "position") as archive:
+        with read_arrays(path, "position") as archive:
             return cls(archive["predicted"], archive["actual"], archive["index"], float(archive["mean"]))
 
     def scores(self) -> dict[str, float]:
