@@ -7,8 +7,8 @@ from adlx.data.batches import BatchLoader
 
 
 class Places(BatchLoader):
-    def gather(self, places):
-        return places.tolist()
+    def gather(self, indices):
+        return indices.tolist()
 
 
 @pytest.mark.parametrize(("count", "world"), [(10, 2), (11, 2), (11, 3), (12, 3), (13, 3), (2, 3), (1, 3)])

@@ -136,7 +136,7 @@ def test_a_classifier_does_not_use_the_labels(name, fitted):
     trained = open_trained(run, [], "test")
     before = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
     values = trained.data.loaded.labels
-    values[trained.data.places["test"]] = (values[trained.data.places["test"]] + 1) % 3
+    values[trained.data.indices["test"]] = (values[trained.data.indices["test"]] + 1) % 3
     again = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
     assert all(torch.equal(one, other) for one, other in zip(before, again, strict=True))
 

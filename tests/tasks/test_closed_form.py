@@ -59,10 +59,10 @@ def train(table, tmp_path, unpainted):
 
 def hidden_and_targets(trained: Trained, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
     data, model = trained.data, trained.task.model
-    places = data.places[part]
+    indices = data.indices[part]
     with torch.no_grad():
-        hidden = model.features(as_input(torch.from_numpy(data.loaded.values[places])))
-    return hidden.double().numpy(), np.eye(len(model.spec.classes))[data.loaded.labels[places]]
+        hidden = model.features(as_input(torch.from_numpy(data.loaded.values[indices])))
+    return hidden.double().numpy(), np.eye(len(model.spec.classes))[data.loaded.labels[indices]]
 
 
 def beta_of(run: Run) -> np.ndarray:

@@ -53,7 +53,7 @@ def task_of(data: Digits, **settings) -> Denoise:
 
 def test_images_are_standardised_by_the_training_part(trained, digits):
     state = load_checkpoint(trained.best)["state_dict"]
-    images = digits.loaded.values[digits.places["train"]].astype(np.float64) / 255
+    images = digits.loaded.values[digits.indices["train"]].astype(np.float64) / 255
     assert state["mean"].item() == pytest.approx(images.mean(), rel=1e-6)
     assert state["std"].item() == pytest.approx(images.std(), rel=1e-6)
 
@@ -66,7 +66,7 @@ def test_the_initial_loss_is_that_of_predicting_zero(digits):
 
 def test_scores_are_those_of_predictions(trained, digits):
     result, metrics = DenoisingResult.load(trained.path / "predictions.npz"), trained.metrics
-    assert result.index.tolist() == digits.places["test"].tolist()
+    assert result.index.tolist() == digits.indices["test"].tolist()
     assert metrics["test/noise_mae"] == pytest.approx(result.noise_error.mean(), rel=1e-9)
     assert metrics["test/noise_mae"] < 0.6 < metrics["baseline/noise_mae"]
     assert result.samples.shape == (64, 1, 8, 8)

@@ -26,13 +26,13 @@ def block(top: int = 4, left: int = 6, high: int = 3, wide: int = 5) -> torch.Te
     return body.view(1, -1)
 
 
-def places(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def cell_coordinates(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Coordinates (cells, 2) of a grid, row by row."""
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
 NOWHERE = torch.zeros(1, CELLS, dtype=torch.bool)
-UNIT = places(np.arange(COLUMNS), np.arange(ROWS)).astype(float)
+UNIT = cell_coordinates(np.arange(COLUMNS), np.arange(ROWS)).astype(float)
 
 
 def test_means_are_over_cells_outside_of_bodies():
@@ -99,7 +99,7 @@ def test_the_spacing_of_the_grid_counts(kind):
     )
     if kind == "uneven":
         x, y = 2 * x + 0.5 * x**2, 5 + y + y**2
-    at = places(x, y)
+    at = cell_coordinates(x, y)
     right, up = torch.from_numpy(at).T
     still = torch.stack([right**2, -2 * right * up], dim=-1).view(1, 1, CELLS, 2)
     assert still.abs().max() > 1

@@ -103,7 +103,7 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
 def test_scores_of_the_autoencoder_are_those_of_its_reconstructions(autoencoder):
     trained = open_trained(autoencoder, [], "test")
     mean = read_well(trained.config.plain["data"]["path"]).frames
-    frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.places["train"]])
+    frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.indices["train"]])
     predicted, baseline = [], []
     for fields, _, fluid in trajectories(autoencoder):
         truth = fields[:, fluid].double().numpy()
@@ -191,7 +191,7 @@ def test_prepared_frames_are_the_encoded_fields(sea):
         torch.testing.assert_close(task.batch_loss(batch), direct, rtol=1e-5, atol=1e-7)
         for row, (place, start) in zip(task.model.encode(fields), where.tolist(), strict=True):
             torch.testing.assert_close(task.prepared_frames[place][start : start + 6], row, rtol=1e-4, atol=1e-5)
-    assert set(task.prepared_frames) == set(trained.data.places["train"].tolist())
+    assert set(task.prepared_frames) == set(trained.data.indices["train"].tolist())
 
 
 def test_the_same_seed_repeats_the_scores_and_another_does_not(train, sea, autoencoder):
@@ -218,10 +218,10 @@ def test_predict_writes_rollouts_that_can_be_read(name, runs):
     prediction = predict(runs[name], ["predict.steps=30"])  # longer than the data
     predicted = read_well(prediction.path / "rollout.hdf5")
     assert prediction.product.shape == (2, 30, 128, 3)
-    places = open_trained(runs[name], [], "test").data.places["test"]
+    indices = open_trained(runs[name], [], "test").data.indices["test"]
     for place, values in enumerate(prediction.product):
         assert np.array_equal(predicted.frames.read(place, 0, 30), values)
-    assert np.array_equal(predicted.parameters, waves().parameters[places])
+    assert np.array_equal(predicted.parameters, waves().parameters[indices])
     known = 2 if name == "dmd" else 1
     assert predicted.time[:2].tolist() == [0.5 * known, 0.5 * (known + 1)]
     for row, (fields, parameters, _) in enumerate(trajectories(runs[name])):

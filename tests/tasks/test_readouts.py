@@ -226,14 +226,14 @@ def test_the_grids_of_ridge_and_of_none():
 # Where the sums come from
 
 
-def accumulated(places: torch.Tensor, **loader) -> tuple[Accumulator, list[int]]:
-    """What is added up of the samples at `places`, and how many rows of features were there at once."""
+def accumulated(indices: torch.Tensor, **loader) -> tuple[Accumulator, list[int]]:
+    """What is added up of the samples at `indices`, and how many rows of features were there at once."""
     rng = np.random.default_rng(0)
     values, labels = torch.from_numpy(rng.integers(0, 9, (301, 4, 5))), torch.from_numpy(rng.integers(0, 3, 301))
     torch.manual_seed(0)
     model = ELM(CodeSpec((4, 5), 9, None, ("a", "b", "c")), hidden=L)
     model.fit_inputs(values, None)
-    batches = SampleLoader(values, labels, places, **loader)
+    batches = SampleLoader(values, labels, indices, **loader)
     found, rows = Accumulator(model, 3), []
     honest = model.features
     model.features = lambda sample: rows.append(len(sample)) or honest(sample)
@@ -245,12 +245,12 @@ def accumulated(places: torch.Tensor, **loader) -> tuple[Accumulator, list[int]]
 
 def test_memory_does_not_grow_with_the_samples(monkeypatch):
     monkeypatch.setattr(accumulate, "ROWS", 64)
-    for places, size in ((torch.arange(200), 7), (torch.arange(300).repeat(10), 7), (torch.arange(300), 300)):
-        found, rows = accumulated(places, batch_size=size)
+    for indices, size in ((torch.arange(200), 7), (torch.arange(300).repeat(10), 7), (torch.arange(300), 300)):
+        found, rows = accumulated(indices, batch_size=size)
         waiting = sum(len(label) for _, label in found.waiting)
         assert max(rows) == 64
         assert waiting < 64 * torch.get_num_threads()
-        assert sum(rows) + waiting == len(places)
+        assert sum(rows) + waiting == len(indices)
         assert (found.gram.shape, found.cross.shape) == ((L, L), (L, 3))
     once, often = (accumulated(torch.arange(300).repeat(n), batch_size=7)[0].sums() for n in (1, 10))
     assert (once.count, often.count) == (300, 3000)
@@ -264,9 +264,9 @@ def test_memory_does_not_grow_with_the_samples(monkeypatch):
 def test_the_sums_of_processes_add_up(size, samples, world, monkeypatch):
     """A sample that fills up a share is not counted again, even where it is a batch of its own."""
     monkeypatch.setattr(accumulate, "ROWS", 64)
-    places = torch.arange(samples)
-    alone = accumulated(places, batch_size=size)[0].sums()
-    shares = [accumulated(places, batch_size=size, rank=rank, world_size=world)[0].sums() for rank in range(world)]
+    indices = torch.arange(samples)
+    alone = accumulated(indices, batch_size=size)[0].sums()
+    shares = [accumulated(indices, batch_size=size, rank=rank, world_size=world)[0].sums() for rank in range(world)]
     assert sum(share.count for share in shares) == alone.count == samples
     np.testing.assert_array_equal(sum(share.squares for share in shares), alone.squares)
     np.testing.assert_allclose(sum(share.gram for share in shares), alone.gram, rtol=1e-5, atol=1e-4)

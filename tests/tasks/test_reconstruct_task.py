@@ -75,7 +75,7 @@ def newest(run: Run):
 
 def test_statistics_are_of_the_training_part(trained, faces):
     state = load_checkpoint(trained.best)["state_dict"]
-    images = faces.loaded.values[faces.places["train"]].astype(np.float64) / 255
+    images = faces.loaded.values[faces.indices["train"]].astype(np.float64) / 255
     assert state["mean"].item() == pytest.approx(images.mean(), rel=1e-6)
     assert state["std"].item() == pytest.approx(images.std(), rel=1e-5)
     np.testing.assert_allclose(state["mean_image"], images.mean(axis=0), rtol=1e-5, atol=1e-7)
@@ -88,7 +88,7 @@ def test_other_test_images_change_no_statistics(faces):
         data = Faces(count=COUNT)
         data.setup("fit")
         if part:
-            data.loaded.values[data.places[part]] //= 2
+            data.loaded.values[data.indices[part]] //= 2
         task = task_of(data)
         found.append([task.mean.item(), task.std.item(), *task.mean_image.flatten().tolist()])
     assert [each == found[0] for each in found] == [True, True, True, False]
@@ -97,20 +97,20 @@ def test_other_test_images_change_no_statistics(faces):
 
 def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
     metrics = json.loads((trained.path / "metrics.json").read_text())
-    images = torch.from_numpy(faces.loaded.values[faces.places["test"]]).float() / 255
+    images = torch.from_numpy(faces.loaded.values[faces.indices["test"]]).float() / 255
     network, mean, std = network_of(trained)
     with torch.no_grad():
         found = network((images - mean) / std)
         image = (found.image * std + mean).clamp(0, 1)
     error = (image - images).square().flatten(1).double().mean(dim=1).numpy()
-    train_images = faces.loaded.values[faces.places["train"]].astype(np.float64) / 255
+    train_images = faces.loaded.values[faces.indices["train"]].astype(np.float64) / 255
     baseline = ((train_images.mean(axis=0) - images.numpy()) ** 2).reshape(len(images), -1).mean(axis=1)
     with np.load(trained.path / "predictions.npz") as stored:
         np.testing.assert_allclose(stored["error"], error, rtol=1e-4)
         np.testing.assert_allclose(stored["baseline_error"], baseline, rtol=1e-4)
         assert np.array_equal(stored["codes"], found.codes)
-        assert stored["index"].tolist() == faces.places["test"].tolist()
-        assert np.array_equal(stored["originals"], faces.loaded.values[faces.places["test"]])
+        assert stored["index"].tolist() == faces.indices["test"].tolist()
+        assert np.array_equal(stored["originals"], faces.loaded.values[faces.indices["test"]])
         np.testing.assert_allclose(stored["reconstructions"], image * 255, rtol=0, atol=0.51)
         error, baseline, used = stored["error"], stored["baseline_error"], stored["codes"]
     assert metrics["test/mse"] == pytest.approx(error.mean(), rel=1e-9)
@@ -160,7 +160,7 @@ def test_codes_are_those_of_all_images(trained, faces, codes):
         assert np.array_equal(stored["labels"], faces.loaded.labels)
         assert stored["classes"].tolist() == list(faces.loaded.classes)
         assert [np.flatnonzero(stored["parts"] == number).tolist() for number in range(3)] == [
-            faces.places[part].tolist() for part in ("train", "val", "test")
+            faces.indices[part].tolist() for part in ("train", "val", "test")
         ]
         assert bool(stored["simulated"])
 
@@ -169,12 +169,12 @@ def test_codes_are_those_of_all_images(trained, faces, codes):
 def test_classifiers_read_them_from_the_run_and_keep_its_split(trained, faces, codes, model, tmp_path):
     words = [*model, "data=codes", f"data.path={trained.path}", *SMALL, f"output_dir={tmp_path}"]
     run = adlx.train([*words, "trainer.max_epochs=2"])
-    assert run.info["data"]["samples"] == {part: len(places) for part, places in faces.places.items()}
+    assert run.info["data"]["samples"] == {part: len(indices) for part, indices in faces.indices.items()}
     assert run.info["data"]["simulated"]
     assert run.info["data"]["classes"] == faces.about()["classes"]
     with np.load(run.path / "predictions.npz") as stored:
-        assert stored["index"].tolist() == faces.places["test"].tolist()
-        assert stored["label"].tolist() == faces.loaded.labels[faces.places["test"]].tolist()
+        assert stored["index"].tolist() == faces.indices["test"].tolist()
+        assert stored["label"].tolist() == faces.loaded.labels[faces.indices["test"]].tolist()
     state = load_checkpoint(run.best)["state_dict"]
     assert torch.equal(state["model.inputs.codebook"], codes[1])
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}

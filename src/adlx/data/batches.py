@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class BatchLoader:
-    """Yields batches of the samples at `places`.
+    """Yields batches of the samples at `indices`.
 
     No worker, no per-sample indexing, no global random state: batch `step` of `epoch` depends on (seed, epoch, step)
     alone, so a killed run goes on with the batch it would have seen. Lightning calls `set_epoch`, the task `start_at`.
 
     Args:
-        places: of the samples, as `gather` understands them, in their own order.
+        indices: of the samples, as `gather` understands them, in their own order.
         batch_size: samples a batch, of one process.
         seed: None keeps the order; a number shuffles.
         repeat: passes over the samples in one epoch, each in its own order.
@@ -25,29 +25,29 @@ class BatchLoader:
 
     def __init__(
         self,
-        places: Tensor,
+        indices: Tensor,
         batch_size: int,
         seed: int | None = None,
         repeat: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.places, self.batch_size = places, batch_size
+        self.indices, self.batch_size = indices, batch_size
         self.seed, self.repeat = seed, repeat
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.resumed: tuple[int, int] | None = None
-        self.share = -(-len(places) // world_size)  # samples of this process in one pass
+        self.share = -(-len(indices) // world_size)  # samples of this process in one pass
         self.pass_batches = -(-self.share // batch_size)
 
-    def gather(self, places: Tensor) -> Any:
-        """The batch of the samples at `places`."""
+    def gather(self, indices: Tensor) -> Any:
+        """The batch of the samples at `indices`."""
         raise NotImplementedError
 
     @property
     def surplus(self) -> int:
         """How many samples at the end of this process's pass are another's, seen twice to make the shares equal."""
-        return max(0, self.share - len(range(self.rank, len(self.places), self.world_size)))
+        return max(0, self.share - len(range(self.rank, len(self.indices), self.world_size)))
 
     @property
     def batch_sampler(self) -> SimpleNamespace:
@@ -66,15 +66,15 @@ class BatchLoader:
 
     def order(self, number: int) -> Tensor:
         """Places of this process's samples in pass `number` since the beginning of training."""
-        places = self.places
+        indices = self.indices
         if self.seed is not None:
-            places = self.shuffled(torch.Generator().manual_seed(self.seed * 1_000_003 + number))
-        padded = places.repeat(-(-self.share * self.world_size // len(places)))[: self.share * self.world_size]
+            indices = self.shuffled(torch.Generator().manual_seed(self.seed * 1_000_003 + number))
+        padded = indices.repeat(-(-self.share * self.world_size // len(indices)))[: self.share * self.world_size]
         return padded[self.rank :: self.world_size]
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
-        """The places in an order of the generator's; what else is random in a pass is drawn from it afterwards."""
-        return self.places[torch.randperm(len(self.places), generator=generator)]
+        """The indices in an order of the generator's; what else is random in a pass is drawn from it afterwards."""
+        return self.indices[torch.randperm(len(self.indices), generator=generator)]
 
     def __iter__(self) -> Iterator[Any]:
         first = self.resumed[1] if self.resumed is not None and self.resumed[0] == self.epoch else 0

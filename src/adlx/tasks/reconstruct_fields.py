@@ -90,7 +90,7 @@ class ReconstructFields(Task):
             baseline_error=baseline,
             variance=variance,
             power=power,
-            index=data.places["test"],
+            index=data.indices["test"],
         )
         self.results = self.result.scores()
         self.errors.clear()

@@ -141,7 +141,7 @@ class Rollout(Task):
             power=power,
             divergence=None if np.isnan(spread).all() else spread,
             total=None if np.isnan(total).all() else total,
-            index=data.places["test"],
+            index=data.indices["test"],
             start=self.model.seed_frames,
         )
         self.results = self.result.scores()
@@ -176,10 +176,10 @@ class Rollout(Task):
         from adlx.figures.fields import film
         from adlx.figures.style import save_film
 
-        if part not in data.places:
-            raise UserError(f"predict.part={part}: one of {', '.join(data.places)}")
+        if part not in data.indices:
+            raise UserError(f"predict.part={part}: one of {', '.join(data.indices)}")
         self.eval()
-        indices, known = data.places[part], self.model.seed_frames
+        indices, known = data.indices[part], self.model.seed_frames
         length = int(data.loaded.lengths[indices].min()) - known if steps is None else steps
         if length < 1:
             raise UserError(f"a rollout of {length} steps: set predict.steps to at least 1")

@@ -74,7 +74,7 @@ def test_training_windows_lie_within_their_trajectories(path):
     assert [len(batch[0]) for batch in seen] == [4] * 7 + [2]
     for fields, parameters, bodies, where in seen:
         for row, told, body, (place, start) in zip(fields, parameters, bodies, where.tolist(), strict=True):
-            assert place in data.places["train"]
+            assert place in data.indices["train"]
             assert np.array_equal(row, data.loaded.frames.read(place, start, start + 6))
             assert told.item() == data.loaded.parameters[place, 0]
             assert body.sum() == 6
@@ -85,10 +85,10 @@ def test_training_windows_lie_within_their_trajectories(path):
 def test_whole_trajectories_are_tested_from_their_first_step(path, horizon, steps):
     data = well(path, horizon=horizon)
     for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-        assert data.windows(part).tolist() == [[data.places[part].item(), 0, steps]]
+        assert data.windows(part).tolist() == [[data.indices[part].item(), 0, steps]]
         ((fields, _, _, where),) = loader
         assert fields.shape == (1, steps, CELLS, 3)
-        assert where.tolist() == [[data.places[part].item(), 0]]
+        assert where.tolist() == [[data.indices[part].item(), 0]]
     assert next(iter(data.whole("test")))[0].shape[1] == 20
 
 
@@ -125,13 +125,13 @@ def test_trajectories_of_different_length():
 
 
 def test_trajectories_are_split_by_a_seed_of_their_own():
-    parts = data_of().places
-    assert {part: len(places) for part, places in parts.items()} == {"train": 6, "val": 1, "test": 1}
+    parts = data_of().indices
+    assert {part: len(indices) for part, indices in parts.items()} == {"train": 6, "val": 1, "test": 1}
     assert sorted(np.concatenate(list(parts.values()))) == list(range(8))
     again, other = data_of(), data_of(split_seed=3)
     again.seed = 5
-    assert all(np.array_equal(parts[part], again.places[part]) for part in PARTS)
-    assert any(not np.array_equal(parts[part], other.places[part]) for part in PARTS)
+    assert all(np.array_equal(parts[part], again.indices[part]) for part in PARTS)
+    assert any(not np.array_equal(parts[part], other.indices[part]) for part in PARTS)
 
 
 @pytest.mark.parametrize(("count", "held"), [(3, (1, 1, 1)), (16, (12, 2, 2)), (40, (30, 5, 5))])
@@ -142,7 +142,7 @@ def test_every_part_has_a_trajectory(count, held):
 
 def test_the_parts_of_the_source_are_kept(tmp_path):
     given = data_of(waves(parts=[2, 0, 1, 0, 0, 1, 0, 2]), split_seed=7)
-    assert {part: places.tolist() for part, places in given.places.items()} == {
+    assert {part: indices.tolist() for part, indices in given.indices.items()} == {
         "train": [1, 3, 4, 6],
         "val": [2, 5],
         "test": [0, 7],
@@ -152,37 +152,37 @@ def test_the_parts_of_the_source_are_kept(tmp_path):
         folder.mkdir(parents=True)
         write_well(folder / "waves.hdf5", waves(), "waves", only=list(numbers))
     data = well(str(tmp_path))
-    assert [data.places[part].tolist() for part in PARTS] == [[0, 1, 2, 3, 4], [5], [6, 7]]
+    assert [data.indices[part].tolist() for part in PARTS] == [[0, 1, 2, 3, 4], [5], [6, 7]]
 
 
 def test_moments_are_those_of_the_training_part_outside_of_bodies():
     given = waves(steps=70)  # more than are read at once
     data = data_of(given)
-    train = given.frames.values[data.places["train"]][:, :, ~given.mask[0]].astype(float)
+    train = given.frames.values[data.indices["train"]][:, :, ~given.mask[0]].astype(float)
     mean, std = data.moments()
     np.testing.assert_allclose(mean, train.mean(axis=(0, 1, 2)), rtol=1e-9)
     np.testing.assert_allclose(std, train.std(axis=(0, 1, 2)), rtol=1e-6)
     own = np.zeros((8, CELLS), bool)  # a body of its own for each trajectory
     own[np.arange(8), np.arange(8)] = True
     data = data_of(replace(given, mask=own))
-    kept = [given.frames.values[place][:, ~own[place]] for place in data.places["train"]]
+    kept = [given.frames.values[place][:, ~own[place]] for place in data.indices["train"]]
     np.testing.assert_allclose(data.moments()[0], np.mean(kept, axis=(0, 1, 2), dtype=float), rtol=1e-9)
-    assert data.training_parameters().tolist() == given.parameters[data.places["train"]].tolist()
+    assert data.training_parameters().tolist() == given.parameters[data.indices["train"]].tolist()
 
 
 def test_the_fingerprint_is_of_the_training_part_alone():
     given = waves()
-    places, first = data_of(given).places, data_of(given).about()["fingerprint"]
+    indices, first = data_of(given).indices, data_of(given).about()["fingerprint"]
 
     def changed(place: int) -> str:
         values = given.frames.values.copy()
         values[place, -1, -1, -1] += 1e-3
         return data_of(replace(given, frames=InMemory(values))).about()["fingerprint"]
 
-    assert changed(places["train"][-1]) != first
-    assert changed(places["val"][0]) == changed(places["test"][0]) == first
+    assert changed(indices["train"][-1]) != first
+    assert changed(indices["val"][0]) == changed(indices["test"][0]) == first
     told = given.parameters.copy()
-    told[places["train"][0]] += 0.1
+    told[indices["train"][0]] += 0.1
     assert data_of(replace(given, parameters=told)).about()["fingerprint"] != first
     assert data_of(replace(given, coordinates=2 * given.coordinates)).about()["fingerprint"] != first
     assert data_of(given, batch_size=2, horizon=5, window=3).about()["fingerprint"] == first
@@ -194,15 +194,15 @@ def test_the_fingerprint_is_of_the_training_part_alone():
 def test_the_fingerprint_is_of_the_bodies_of_the_training_part_too():
     bodies = np.repeat(waves().mask, 8, axis=0)
     given = replace(waves(), mask=bodies)
-    places, first = data_of(given).places, data_of(given).about()["fingerprint"]
+    indices, first = data_of(given).indices, data_of(given).about()["fingerprint"]
 
     def grown(place: int) -> str:
         mask = bodies.copy()
         mask[place, 0] = True
         return data_of(replace(given, mask=mask)).about()["fingerprint"]
 
-    assert grown(places["train"][2]) != first
-    assert grown(places["test"][0]) == first
+    assert grown(indices["train"][2]) != first
+    assert grown(indices["test"][0]) == first
     assert data_of(waves()).about()["fingerprint"] == first  # one body for all is as many that are alike
     assert data_of(replace(given, mask=None)).about()["fingerprint"] != first
 

@@ -64,7 +64,7 @@ def test_one_flat_folder_has_no_labels(root, caplog):
     data = data_of(root)
     assert data.spec == ImageSpec(3, (SIZE, SIZE), ())
     assert data.loaded.labels.tolist() == [-1] * 40
-    assert {part: len(data.places[part]) for part in PARTS} == {"train": 32, "val": 4, "test": 4}
+    assert {part: len(data.indices[part]) for part in PARTS} == {"train": 32, "val": 4, "test": 4}
     assert len(caplog.messages) == 1  # decoded
     about = data.about()
     assert about["detail"] == "set (40 pictures)"
@@ -95,14 +95,14 @@ def test_parts_above_are_kept(root):
     data = data_of(root)
     names = np.array(data.loaded.names)
     for part, folder in zip(PARTS, ("train", "validation", "test"), strict=True):
-        assert all(name.startswith(f"{folder}/") for name in names[data.places[part]])
+        assert all(name.startswith(f"{folder}/") for name in names[data.indices[part]])
         assert data.class_counts(part).tolist() == [2, 2]
 
 
 def test_parts_without_classes_are_kept(root):
     fill(root, "train/1.png", "train/2.png", "valid/1.png", "test/1.png")
     data = data_of(root)
-    assert [len(data.places[part]) for part in PARTS] == [2, 1, 1]
+    assert [len(data.indices[part]) for part in PARTS] == [2, 1, 1]
     assert data.spec.classes == ()
 
 
@@ -139,8 +139,8 @@ def test_a_class_whose_pictures_are_all_corrupt_is_none(root, caplog):
 
 def test_parts_without_training_samples_leave_it_empty():
     samples = Samples(np.arange(4).reshape(4, 1, 1, 1), np.zeros(4, int), ("a",), "made", "up", parts=np.full(4, 2))
-    places, dropped = split(samples, (0.8, 0.1, 0.1), 0)
-    assert ([places[part].tolist() for part in PARTS], dropped) == ([[], [], [0, 1, 2, 3]], 0)
+    indices, dropped = split(samples, (0.8, 0.1, 0.1), 0)
+    assert ([indices[part].tolist() for part in PARTS], dropped) == ([[], [], [0, 1, 2, 3]], 0)
 
 
 # Trained models
@@ -168,7 +168,7 @@ def test_codes_of_unlabelled_pictures_keep_their_parts(root, tmp_path):
     data = data_of(root)
     data.write_codes(tmp_path / "codes.npz", np.arange(160).reshape(40, 2, 2) % 8, np.eye(8, dtype=np.float32))
     written, _ = read_code_maps(tmp_path / "codes.npz")
-    assert np.array_equal(np.flatnonzero(written.parts == 2), data.places["test"])
+    assert np.array_equal(np.flatnonzero(written.parts == 2), data.indices["test"])
     assert (set(written.labels.tolist()), written.names) == ({-1}, data.loaded.names)
 
 
@@ -187,7 +187,7 @@ def test_repeated_passes_are_one_epoch(root):
     assert len(data.val_dataloader()) == len(data.test_dataloader()) == 1
     orders = [loader.order(number) for number in range(3)]
     for order in orders:
-        assert sorted((order % 40).tolist()) == data.places["train"].tolist()
+        assert sorted((order % 40).tolist()) == data.indices["train"].tolist()
     assert all(orders[a].tolist() != orders[b].tolist() for a, b in ((0, 1), (0, 2), (1, 2)))
     loader.set_epoch(1)
     assert torch.equal(next(iter(loader))[0], loader.gather(loader.order(3)[:10])[0])
@@ -219,7 +219,7 @@ def test_a_mirror_image_is_mirrored(root):
     assert np.array_equal(image[2], expected[2])
     for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
         found = torch.cat([batch for batch, _ in loader])
-        assert np.array_equal(found, data.loaded.values[data.places[part]].astype(np.float32) / 255)
+        assert np.array_equal(found, data.loaded.values[data.indices[part]].astype(np.float32) / 255)
     assert data.about()["fingerprint"] == data_of(root).about()["fingerprint"]
 
 
@@ -246,7 +246,7 @@ def test_a_mapped_file_stays_on_the_cpu(root):
 def test_the_fingerprint_is_that_of_samples_and_labels(root):
     flowers(root)
     data = data_of(root)
-    train = data.loaded.at(data.places["train"])
+    train = data.loaded.at(data.indices["train"])
     digest = hashlib.sha256(repr(((), train.values.shape)).encode())
     digest.update(train.values.tobytes() + train.labels.tobytes())
     assert data.about()["fingerprint"] == digest.hexdigest()

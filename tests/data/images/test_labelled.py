@@ -49,8 +49,8 @@ def set_up(samples: Samples, **arguments) -> Given:
 
 
 def parts_of(samples: Samples, shares=SHARES, seed: int = 0) -> tuple[dict[str, list[int]], int]:
-    places, dropped = split(samples, shares, seed)
-    return {part: found.tolist() for part, found in places.items()}, dropped
+    indices, dropped = split(samples, shares, seed)
+    return {part: found.tolist() for part, found in indices.items()}, dropped
 
 
 # Splits
@@ -59,14 +59,14 @@ def parts_of(samples: Samples, shares=SHARES, seed: int = 0) -> tuple[dict[str, 
 @pytest.mark.parametrize("shares", [SHARES, (0.5, 0.25, 0.25), (0.34, 0.33, 0.33)])
 def test_every_class_is_split_by_the_shares(shares):
     samples = samples_of(np.repeat([0, 1, 2], (200, 60, 17)))
-    places, dropped = split(samples, shares, 0)
+    indices, dropped = split(samples, shares, 0)
     assert dropped == 0
-    assert sorted(np.concatenate(list(places.values()))) == list(range(277))
+    assert sorted(np.concatenate(list(indices.values()))) == list(range(277))
     for label, size in enumerate((200, 60, 17)):
-        counts = np.array([(samples.labels[places[part]] == label).sum() for part in PARTS])
+        counts = np.array([(samples.labels[indices[part]] == label).sum() for part in PARTS])
         assert counts.sum() == size
         np.testing.assert_allclose(counts, np.array(shares) * size, atol=1)
-    assert all((np.diff(found) > 0).all() for found in places.values())
+    assert all((np.diff(found) > 0).all() for found in indices.values())
 
 
 def test_another_seed_of_the_split_is_another_split():
@@ -82,14 +82,14 @@ def test_the_seed_of_a_run_orders_batches_and_splits_nothing():
         data.seed = seed
         data.setup("fit")
         runs.append(data)
-    assert all(np.array_equal(runs[0].places[part], runs[1].places[part]) for part in PARTS)
+    assert all(np.array_equal(runs[0].indices[part], runs[1].indices[part]) for part in PARTS)
     first, second = ([label.tolist() for _, label in data.train_dataloader()] for data in runs)
     assert first != second
     for data in runs:
         for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-            label, places = data.actual(part)
+            label, indices = data.actual(part)
             assert torch.cat([found for _, found in loader]).tolist() == label.tolist()
-            assert np.array_equal(data.loaded.labels[places], label)
+            assert np.array_equal(data.loaded.labels[indices], label)
 
 
 def test_twins_of_a_drawn_split_are_on_one_side():
@@ -97,12 +97,12 @@ def test_twins_of_a_drawn_split_are_on_one_side():
     values = np.random.default_rng(1).integers(0, 200, (60, 4, 4))
     order = np.random.default_rng(2).permutation(np.tile(np.arange(60), 3))
     samples = samples_of(np.random.default_rng(3).integers(0, 3, 180), values[order])
-    places, dropped = split(samples, (0.5, 0.25, 0.25), 0)
+    indices, dropped = split(samples, (0.5, 0.25, 0.25), 0)
     assert dropped == 0
-    sides = {part: set(order[found].tolist()) for part, found in places.items()}
+    sides = {part: set(order[found].tolist()) for part, found in indices.items()}
     assert not (sides["train"] & sides["val"] or sides["train"] & sides["test"] or sides["val"] & sides["test"])
     assert [len(sides[part]) for part in PARTS] == pytest.approx([30, 15, 15], abs=2)
-    assert sum(map(len, places.values())) == 180
+    assert sum(map(len, indices.values())) == 180
 
 
 def test_twins_of_a_given_split_stay_in_the_last_part():
@@ -113,8 +113,8 @@ def test_twins_of_a_given_split_stay_in_the_last_part():
     values[5] = values[4]  # test, train
     values[7] = values[6]  # train, train
     parts = np.array([0, 1, 1, 2, 2, 0, 0, 0, 1, 2], dtype=np.int8)
-    places, dropped = parts_of(samples_of(np.zeros(10), values, parts=parts))
-    assert places == {"train": [6, 7], "val": [1, 8], "test": [3, 4, 9]}
+    indices, dropped = parts_of(samples_of(np.zeros(10), values, parts=parts))
+    assert indices == {"train": [6, 7], "val": [1, 8], "test": [3, 4, 9]}
     assert dropped == 3
 
 
@@ -123,18 +123,18 @@ def test_validation_is_drawn_where_the_source_has_none():
     labels = np.arange(100) % 2
     parts = np.repeat([0, 2], (80, 20)).astype(np.int8)
     samples = samples_of(labels, parts=parts)
-    places, dropped = parts_of(samples, (0.6, 0.2, 0.2))
-    assert places["test"] == list(range(80, 100))
-    assert (len(places["train"]), len(places["val"]), dropped) == (60, 20, 0)
-    assert labels[places["val"]].sum() == 10
-    assert sorted(places["train"] + places["val"]) == list(range(80))
+    indices, dropped = parts_of(samples, (0.6, 0.2, 0.2))
+    assert indices["test"] == list(range(80, 100))
+    assert (len(indices["train"]), len(indices["val"]), dropped) == (60, 20, 0)
+    assert labels[indices["val"]].sum() == 10
+    assert sorted(indices["train"] + indices["val"]) == list(range(80))
     assert np.array_equal(parts, np.repeat([0, 2], (80, 20)))  # the source's own are left alone
     twin = samples.values.copy()
     twin[3] = twin[90]
-    places, dropped = parts_of(samples_of(labels, twin, parts=parts), (0.6, 0.2, 0.2))
+    indices, dropped = parts_of(samples_of(labels, twin, parts=parts), (0.6, 0.2, 0.2))
     assert dropped == 1
-    assert places["test"] == list(range(80, 100))
-    assert 3 not in places["train"] + places["val"]
+    assert indices["test"] == list(range(80, 100))
+    assert 3 not in indices["train"] + indices["val"]
 
 
 def test_parts_without_a_test_are_drawn_anew():

@@ -39,7 +39,7 @@ class Given(Labelled):
         labels = np.arange(COUNT) % 2
         self.given = Samples(values, labels, ("a", "b"), "folder", "given", parts=parts)
         self.samples = self.given
-        self.places = {name: np.flatnonzero(parts == part) for part, name in enumerate(("train", "val", "test"))}
+        self.indices = {name: np.flatnonzero(parts == part) for part, name in enumerate(("train", "val", "test"))}
 
 
 @pytest.fixture(params=["r", "c"], ids=["read-only", "copy-on-write"])
@@ -51,7 +51,7 @@ def mapped(tmp_path, request) -> Given:
 
 def in_memory(data: Given) -> torch.Tensor:
     """The training part as one tensor."""
-    return torch.from_numpy(np.array(data.loaded.values)[data.places["train"]])
+    return torch.from_numpy(np.array(data.loaded.values)[data.indices["train"]])
 
 
 def statistics_of(samples) -> list[torch.Tensor]:

@@ -56,9 +56,9 @@ class Locate(Task):
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        places = data.places("test")
+        indices = data.indices("test")
         predicted = torch.cat(self.predicted).cpu().numpy()
-        self.result = Positions(predicted, data.positions[places], places, float(self.mean))
+        self.result = Positions(predicted, data.positions[indices], indices, float(self.mean))
         self.results = self.result.scores()
         self.predicted.clear()
 

@@ -25,7 +25,7 @@ class Positions(Result):
 
     Args:
         predicted, actual: (N,) from 0 to 1.
-        index: (N,) int, places of the signals in the data set.
+        index: (N,) int, indices of the signals in the data set.
         mean: of the training positions, whose constant guess is the baseline.
     """
 

@@ -34,12 +34,12 @@ class SignalSpec(Spec):
 class SignalLoader(BatchLoader):
     """Yields (signals (B, L), positions (B,)), both float32; a position is from 0 to 1."""
 
-    def __init__(self, signals: Tensor, positions: Tensor, places: Tensor, batch_size: int, **order: Any) -> None:
-        super().__init__(places, batch_size, **order)
+    def __init__(self, signals: Tensor, positions: Tensor, indices: Tensor, batch_size: int, **order: Any) -> None:
+        super().__init__(indices, batch_size, **order)
         self.signals, self.positions = signals, positions
 
-    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        return self.signals[places], self.positions[places]
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.signals[indices], self.positions[indices]
 
 
 class Signals(DataModule):
@@ -88,31 +88,31 @@ class Signals(DataModule):
             bumps = np.exp(-((time - self.positions[:, None]) ** 2) / (2 * 0.05**2))
             self.signals = (bumps + self.noise * rng.normal(size=bumps.shape)).astype(np.float32)
 
-    def places(self, part: str) -> np.ndarray:
+    def indices(self, part: str) -> np.ndarray:
         borders = np.round(np.cumsum([0, *self.split]) * self.count).astype(int)
         at = PARTS.index(part)
         return np.arange(borders[at], borders[at + 1])
 
     def training_positions(self) -> np.ndarray:
-        return self.positions[self.places("train")]
+        return self.positions[self.indices("train")]
 
     def origin(self) -> str:
         return f"{self.count} signals of {self.length} samples (simulated)"
 
     def about(self) -> dict[str, Any]:
         assert self.signals is not None
-        train = self.places("train")
+        train = self.indices("train")
         digest = hashlib.sha256(self.signals[train].tobytes() + self.positions[train].tobytes())
         return {
             "source": "simulated",
             "detail": f"seed {self.simulation_seed}",
             "simulated": True,
-            "samples": {part: len(self.places(part)) for part in PARTS},
+            "samples": {part: len(self.indices(part)) for part in PARTS},
             "fingerprint": digest.hexdigest(),
         }
 
     def tested(self) -> str:
-        return f"{len(self.places('test'))} signals"
+        return f"{len(self.indices('test'))} signals"
 
     def train_dataloader(self) -> SignalLoader:
         return self.loader("train", seed=self.seed)
@@ -129,4 +129,4 @@ class Signals(DataModule):
         if trainer is not None:
             order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
         signals, positions = (torch.from_numpy(values).to(device) for values in (self.signals, self.positions))
-        return SignalLoader(signals, positions, torch.from_numpy(self.places(part)), self.batch_size, **order)
+        return SignalLoader(signals, positions, torch.from_numpy(self.indices(part)), self.batch_size, **order)

@@ -61,7 +61,7 @@ class Fields(DataModule):
         self.split, self.split_seed, self.repeat = split, split_seed, repeat
         self.load_fields = True
         self.trajectories: Trajectories | None = None
-        self.places: dict[str, np.ndarray] = {}
+        self.indices: dict[str, np.ndarray] = {}
 
     def load(self) -> Trajectories:
         """Fetches the trajectories from their source; the one method a subclass must write."""
@@ -76,8 +76,8 @@ class Fields(DataModule):
     @property
     def spec(self) -> FieldSpec:
         data = self.loaded
-        places = None if data.grid else tuple((float(x), float(y)) for x, y in data.coordinates)
-        return FieldSpec(data.fields, data.groups, len(data.coordinates), data.grid, places, data.parameter_names)
+        coordinates = None if data.grid else tuple((float(x), float(y)) for x, y in data.coordinates)
+        return FieldSpec(data.fields, data.groups, len(data.coordinates), data.grid, coordinates, data.parameter_names)
 
     def read(self) -> None:
         """Loads; too few trajectories to split are all to be predicted, as the test part."""
@@ -85,7 +85,7 @@ class Fields(DataModule):
             self.setup("predict")
         except TooFew:
             nothing = np.zeros(0, dtype=np.int64)
-            self.places = {"train": nothing, "val": nothing, "test": np.arange(len(self.loaded))}
+            self.indices = {"train": nothing, "val": nothing, "test": np.arange(len(self.loaded))}
 
     def setup(self, stage: str) -> None:
         """Loads and splits, once.
@@ -93,23 +93,23 @@ class Fields(DataModule):
         Raises:
             UserError: too few trajectories, or time steps, or other fields than a trained model knows.
         """
-        if self.places:
+        if self.indices:
             return
         data = self.trajectories = self.trajectories or self.load()
         if self.expected_spec is not None:
             check_known(data, self.expected_spec)
         parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
-        places = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
-        if empty := [part for part in PARTS if not len(places[part])]:
+        indices = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
+        if empty := [part for part in PARTS if not len(indices[part])]:
             raise TooFew(
                 f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
                 "give more, or change data.split"
             )
-        self.places = places
+        self.indices = indices
 
     def check_training_part(self) -> None:
         data = self.loaded
-        longest = int(data.lengths[self.places["train"]].max())
+        longest = int(data.lengths[self.indices["train"]].max())
         if self.window and longest < self.window:
             raise UserError(
                 f"{data.detail}: data.window={self.window} steps are too many; the longest trajectory has {longest}"
@@ -125,22 +125,22 @@ class Fields(DataModule):
         data = self.loaded
         digest = hashlib.sha256(repr((data.fields, data.groups, data.grid)).encode())
         digest.update(np.ascontiguousarray(data.coordinates).tobytes())
-        for place in self.places["train"].tolist():
-            digest.update(data.parameters[place].tobytes() + data.bodies(np.array([place])).tobytes())
-            for first, end in chunks(int(data.lengths[place])):
-                digest.update(np.ascontiguousarray(data.frames.read(place, first, end)).tobytes())
+        for trajectory in self.indices["train"].tolist():
+            digest.update(data.parameters[trajectory].tobytes() + data.bodies(np.array([trajectory])).tobytes())
+            for first, end in chunks(int(data.lengths[trajectory])):
+                digest.update(np.ascontiguousarray(data.frames.read(trajectory, first, end)).tobytes())
         return {
             "source": data.source,
             "detail": data.detail,
             "simulated": data.simulated,
             "fields": list(data.fields),
-            "samples": {part: len(places) for part, places in self.places.items()},
+            "samples": {part: len(indices) for part, indices in self.indices.items()},
             "steps": int(data.lengths.max()),
             "fingerprint": digest.hexdigest(),
         }
 
     def tested(self) -> str:
-        count = len(self.places["test"])
+        count = len(self.indices["test"])
         return f"{count} {'trajectory' if count == 1 else 'trajectories'}"
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
@@ -151,8 +151,8 @@ class Fields(DataModule):
         """
         data, count = self.loaded, 0
         mean, squares = np.zeros((2, len(data.fields)))
-        for place, frames in self.time_chunks("train"):
-            fluid = frames[:, ~data.bodies(np.array([place]))[0]].astype(np.float64)
+        for trajectory, frames in self.time_chunks("train"):
+            fluid = frames[:, ~data.bodies(np.array([trajectory]))[0]].astype(np.float64)
             new = fluid.shape[0] * fluid.shape[1]
             if new == 0:
                 continue
@@ -164,18 +164,18 @@ class Fields(DataModule):
 
     def time_chunks(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
         """Yields numbers and frames (T, cells, F) of the trajectories of a part, in chunks of time."""
-        for place in self.places[part].tolist():
-            for first, end in chunks(int(self.loaded.lengths[place])):
-                yield place, self.loaded.frames.read(place, first, end)
+        for trajectory in self.indices[part].tolist():
+            for first, end in chunks(int(self.loaded.lengths[trajectory])):
+                yield trajectory, self.loaded.frames.read(trajectory, first, end)
 
     def snapshots(self) -> Iterator[np.ndarray]:
         """(T, cells, F): each training trajectory whole."""
-        for place in self.places["train"].tolist():
-            yield self.loaded.frames.read(place, 0, int(self.loaded.lengths[place]))
+        for trajectory in self.indices["train"].tolist():
+            yield self.loaded.frames.read(trajectory, 0, int(self.loaded.lengths[trajectory]))
 
     def training_parameters(self) -> np.ndarray:
         """(N, P) of the training trajectories."""
-        return self.loaded.parameters[self.places["train"]]
+        return self.loaded.parameters[self.indices["train"]]
 
     def use_windows(self, window: int | None, overlapping: bool, load_fields: bool = True) -> None:
         """Sets what a model needs of training windows: their length and stride, where the config gives none.
@@ -188,9 +188,9 @@ class Fields(DataModule):
                 makes of them.
         """
         self.load_fields = load_fields
-        if not len(self.places["train"]):
+        if not len(self.indices["train"]):
             return
-        shortest = int(self.loaded.lengths[self.places["train"]].min())
+        shortest = int(self.loaded.lengths[self.indices["train"]].min())
         if self.window is None:
             self.window = max(2, min(shortest, 3 * shortest // 4 if window is None else window))
         if self.stride is None:
@@ -201,14 +201,14 @@ class Fields(DataModule):
         if part == "train":
             self.use_windows(None, overlapping=True, load_fields=self.load_fields)
         rows = []
-        for place in self.places[part].tolist():
-            length = int(self.loaded.lengths[place])
+        for trajectory in self.indices[part].tolist():
+            length = int(self.loaded.lengths[trajectory])
             if part != "train":
-                rows.append((place, 0, min(length, self.horizon or length)))
+                rows.append((trajectory, 0, min(length, self.horizon or length)))
             else:
                 assert self.window and self.stride
                 starts = range(0, length - self.window + 1, self.stride)
-                rows += [(place, start, start + self.window) for start in starts]
+                rows += [(trajectory, start, start + self.window) for start in starts]
         return np.array(rows, dtype=np.int64)
 
     def train_dataloader(self) -> FieldLoader:
@@ -222,7 +222,7 @@ class Fields(DataModule):
 
     def whole(self, part: str) -> FieldLoader:
         """The trajectories of a part, one a batch."""
-        windows = [(place, 0, int(self.loaded.lengths[place])) for place in self.places[part].tolist()]
+        windows = [(trajectory, 0, int(self.loaded.lengths[trajectory])) for trajectory in self.indices[part].tolist()]
         return FieldLoader(self.loaded, np.array(windows), torch.arange(len(windows)), 1)
 
     def loader(self, part: str, batch_size: int, **order: Any) -> FieldLoader:
@@ -231,8 +231,8 @@ class Fields(DataModule):
         windows = self.windows(part)
         return FieldLoader(self.loaded, windows, torch.arange(len(windows)), batch_size, **order, **ranks)
 
-    def write(self, path: Path, values: np.ndarray, places: np.ndarray, name: str, start: int = 0) -> None:
-        """Writes fields (N, T, cells, F) of the trajectories at `places`, from time step `start` on, as HDF5 in the
+    def write(self, path: Path, values: np.ndarray, indices: np.ndarray, name: str, start: int = 0) -> None:
+        """Writes fields (N, T, cells, F) of the trajectories at `indices`, from time step `start` on, as HDF5 in the
         layout of The Well."""
         data = self.loaded
         steps = values.shape[1]
@@ -244,9 +244,9 @@ class Fields(DataModule):
             groups=data.groups,
             grid=data.grid,
             coordinates=data.coordinates,
-            parameters=data.parameters[places],
+            parameters=data.parameters[indices],
             parameter_names=data.parameter_names,
-            mask=None if data.mask is None else data.bodies(places),
+            mask=None if data.mask is None else data.bodies(indices),
             time=data.time[0] + spacing * np.arange(start, start + steps),
             source="prediction",
             detail=name,
@@ -286,9 +286,9 @@ def check_known(data: Trajectories, expected: FieldSpec) -> None:
         raise UserError(
             f"the run was trained on the fields in groups {expected.groups}; {data.detail} has {data.groups}"
         )
-    if (places := expected.coordinates) is not None:
+    if (known_coordinates := expected.coordinates) is not None:
         extent = float(np.ptp(data.coordinates))
-        if not np.allclose(places, data.coordinates, rtol=0, atol=1e-5 * extent):
+        if not np.allclose(known_coordinates, data.coordinates, rtol=0, atol=1e-5 * extent):
             raise UserError(
-                f"the run was trained on {len(places):,} cells; {data.detail} has as many cells with other coordinates"
+                f"the run was trained on {expected.cells:,} cells; {data.detail} has as many cells with other coordinates"
             )

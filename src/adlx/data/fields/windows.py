@@ -23,7 +23,7 @@ class FieldLoader(BatchLoader):
     Args:
         data: read as batches are asked for.
         windows: (W, 3) int64: trajectory, first step, end.
-        places: of the windows.
+        indices: of the windows.
         batch_size, order: as in `BatchLoader`.
         load_fields: False leaves the fields of all cells out, (B, T, 0, F).
     """
@@ -32,16 +32,16 @@ class FieldLoader(BatchLoader):
         self,
         data: Trajectories,
         windows: np.ndarray,
-        places: Tensor,
+        indices: Tensor,
         batch_size: int,
         load_fields: bool = True,
         **order: Any,
     ) -> None:
-        super().__init__(places, batch_size, **order)
+        super().__init__(indices, batch_size, **order)
         self.data, self.windows, self.load_fields = data, windows, load_fields
 
-    def gather(self, places: Tensor) -> Batch:
-        rows = self.windows[places.numpy()]
+    def gather(self, indices: Tensor) -> Batch:
+        rows = self.windows[indices.numpy()]
         trajectories, starts, ends = rows.T
         if self.load_fields:
             fields = np.stack([self.data.frames.read(*row) for row in rows.tolist()])

@@ -42,4 +42,4 @@ class Images(Labelled):
         return ImageSpec(channels, (height, width), self.loaded.classes)
 
     def train_dataloader(self) -> SampleLoader:
-        return self.loader(self.places["train"], seed=self.seed, repeat=self.repeat, flip=self.flip)
+        return self.loader(self.indices["train"], seed=self.seed, repeat=self.repeat, flip=self.flip)

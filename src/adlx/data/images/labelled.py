@@ -32,7 +32,7 @@ class SampleLoader(BatchLoader):
         values: (N, ...) as in `Samples`: a tensor on the device that trains, or a memory-mapped array, of which each
             batch reads its own rows.
         labels: (N,) int64, on the device that trains, to which batches go.
-        places, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
+        indices, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
         flip: mirror images (N, C, H, W) of a shuffled pass from left to right, each with probability 1/2: place p + N
             is the mirror image of p.
     """
@@ -41,28 +41,28 @@ class SampleLoader(BatchLoader):
         self,
         values: Tensor | np.ndarray,
         labels: Tensor,
-        places: Tensor,
+        indices: Tensor,
         batch_size: int,
         flip: bool = False,
         **order: Any,
     ) -> None:
-        super().__init__(places, batch_size, **order)
+        super().__init__(indices, batch_size, **order)
         self.values, self.labels, self.flip = values, labels, flip
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
-        places = super().shuffled(generator)
+        indices = super().shuffled(generator)
         if self.flip:
-            places = places + len(self.values) * torch.randint(2, places.shape, generator=generator)
-        return places
+            indices = indices + len(self.values) * torch.randint(2, indices.shape, generator=generator)
+        return indices
 
-    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        device, own = self.labels.device, places % len(self.values)
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        device, own = self.labels.device, indices % len(self.values)
         if isinstance(self.values, np.ndarray):
             values = read_rows(self.values, own.cpu().numpy()).to(device)
         else:
             values = self.values.index_select(0, own.to(device))
         if self.flip:
-            mirrored = (places >= len(self.values)).to(device)
+            mirrored = (indices >= len(self.values)).to(device)
             values = torch.where(mirrored[:, None, None, None], values.flip(-1), values)
         return as_input(values), self.labels.index_select(0, own.to(device))
 
@@ -104,7 +104,7 @@ class Labelled(DataModule):
         self.batch_size, self.repeat = batch_size, repeat
         self.split, self.split_seed = split, split_seed
         self.samples: Samples | None = None
-        self.places: dict[str, np.ndarray] = {}
+        self.indices: dict[str, np.ndarray] = {}
         self.dropped = 0  # samples left out, since the same is in a later part
         self.stored: tuple[Tensor | np.ndarray, Tensor] | None = None  # samples and labels, as loaders read them
 
@@ -128,7 +128,7 @@ class Labelled(DataModule):
         Raises:
             UserError: labels are missing, or a part holds no sample.
         """
-        if self.places:
+        if self.indices:
             return
         self.read()
         if (unknown := self.unlabelled()) > 0:
@@ -136,8 +136,8 @@ class Labelled(DataModule):
                 f"{self.loaded.detail}: {unknown:,} of {len(self.loaded):,} samples have no label, and a split needs "
                 "them; for such samples use adlx predict"
             )
-        self.places, self.dropped = split(self.loaded, self.split, self.split_seed)
-        if empty := [part for part in PARTS if not len(self.places[part])]:
+        self.indices, self.dropped = split(self.loaded, self.split, self.split_seed)
+        if empty := [part for part in PARTS if not len(self.indices[part])]:
             raise UserError(
                 f"{self.loaded.detail}: no sample for the {empty[0]} part (data.split={list(self.split)} of "
                 f"{len(self.loaded):,}): give more samples, or change data.split"
@@ -157,7 +157,7 @@ class Labelled(DataModule):
 
     def class_counts(self, part: str) -> np.ndarray:
         """(K,) samples of each class in a part."""
-        return counts(self.loaded.labels[self.places[part]], self.loaded.classes)
+        return counts(self.loaded.labels[self.indices[part]], self.loaded.classes)
 
     @property
     def majority(self) -> int:
@@ -174,7 +174,7 @@ class Labelled(DataModule):
 
     def about(self) -> dict[str, Any]:
         samples = self.loaded
-        train = self.places["train"] if self.places else np.arange(len(samples))
+        train = self.indices["train"] if self.indices else np.arange(len(samples))
         labels = samples.labels[train]
         digest = hashlib.sha256(repr((samples.classes, (len(train), *samples.values.shape[1:]))).encode())
         for part in range(0, len(train), 1024):  # which may be more than fit into memory together
@@ -184,23 +184,23 @@ class Labelled(DataModule):
             "source": samples.source,
             "detail": samples.detail,
             "simulated": samples.simulated,
-            "samples": {part: len(places) for part, places in self.places.items()},
+            "samples": {part: len(indices) for part, indices in self.indices.items()},
             "classes": dict(zip(samples.classes, counts(labels, samples.classes).tolist(), strict=True)),
             "left_out": self.dropped,
             "fingerprint": digest.hexdigest(),
         }
 
     def tested(self) -> str:
-        return f"{len(self.places['test']):,} samples"
+        return f"{len(self.indices['test']):,} samples"
 
     def train_dataloader(self) -> SampleLoader:
-        return self.loader(self.places["train"], seed=self.seed, repeat=self.repeat)
+        return self.loader(self.indices["train"], seed=self.seed, repeat=self.repeat)
 
     def val_dataloader(self) -> SampleLoader:
-        return self.loader(self.places["val"])
+        return self.loader(self.indices["val"])
 
     def test_dataloader(self) -> SampleLoader:
-        return self.loader(self.places["test"])
+        return self.loader(self.indices["test"])
 
     def everything(self) -> SampleLoader:
         """All samples in their order, on one device."""
@@ -208,10 +208,10 @@ class Labelled(DataModule):
 
     def training(self) -> StoredSamples:
         """All training samples (N, ...), as they are stored; they are read batch by batch."""
-        return StoredSamples(self.loaded.values, self.places["train"])
+        return StoredSamples(self.loaded.values, self.indices["train"])
 
-    def loader(self, places: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
-        """Batches of the samples at `places`, on the device that trains; `order` is as `SampleLoader` has it."""
+    def loader(self, indices: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
+        """Batches of the samples at `indices`, on the device that trains; `order` is as `SampleLoader` has it."""
         trainer = self.trainer
         strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
@@ -221,7 +221,7 @@ class Labelled(DataModule):
             self.stored = (values if isinstance(values, np.memmap) else writable_tensor(values).to(device), labels)
         if trainer and shared:
             order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
-        return SampleLoader(*self.stored, torch.from_numpy(places), self.batch_size, **order)
+        return SampleLoader(*self.stored, torch.from_numpy(indices), self.batch_size, **order)
 
     def parts(self) -> np.ndarray | None:
         """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""
@@ -233,7 +233,7 @@ class Labelled(DataModule):
             return None
         parts = np.full(len(self.loaded), -1, dtype=np.int8)
         for number, part in enumerate(PARTS):
-            parts[self.places[part]] = number
+            parts[self.indices[part]] = number
         return parts
 
     def write_codes(self, path: Path, codes: np.ndarray, codebook: np.ndarray) -> None:
@@ -254,5 +254,5 @@ class Labelled(DataModule):
         return frame
 
     def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Labels (N,) and places (N,) of a part's samples, in the order of its loader."""
-        return self.loaded.labels[self.places[part]], self.places[part]
+        """Labels (N,) and indices (N,) of a part's samples, in the order of its loader."""
+        return self.loaded.labels[self.indices[part]], self.indices[part]

@@ -30,8 +30,8 @@ def split(samples: Samples, shares: tuple[float, float, float], seed: int) -> tu
     last = np.full(twins.max() + 1, -1, dtype=parts.dtype)
     np.maximum.at(last, twins, parts)
     kept = parts == last[twins]
-    places = {name: np.flatnonzero(kept & (parts == number)) for number, name in enumerate(PARTS)}
-    return places, int((~kept).sum())
+    indices = {name: np.flatnonzero(kept & (parts == number)) for number, name in enumerate(PARTS)}
+    return indices, int((~kept).sum())
 
 
 def draw(labels: np.ndarray, twins: np.ndarray, shares: tuple[float, float, float], seed: int) -> np.ndarray:

@@ -32,6 +32,6 @@ class WindowLoader(BatchLoader):
         self.values, self.context, self.horizon = values, context, horizon
         self.windows = values.unfold(0, context + horizon, 1).transpose(1, 2)  # (rows, context + horizon, S), no copy
 
-    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        window = torch.index_select(self.windows, 0, places.to(self.values.device))
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        window = torch.index_select(self.windows, 0, indices.to(self.values.device))
         return window[:, : self.context], window[:, self.context :]

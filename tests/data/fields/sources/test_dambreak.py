@@ -122,13 +122,13 @@ def test_the_same_trajectories_are_tested_in_every_run():
         data = Dambreak()
         data.seed = seed
         data.setup("fit")
-        parts.append({part: places.tolist() for part, places in data.places.items()})
+        parts.append({part: indices.tolist() for part, indices in data.indices.items()})
     assert parts[0] == parts[1]
     assert [len(parts[0][part]) for part in ("train", "val", "test")] == [12, 2, 2]
     assert sorted(place for part in parts[0].values() for place in part) == list(range(16))
-    fields, parameters, mask, places = next(iter(data.train_dataloader()))
+    fields, parameters, mask, origin = next(iter(data.train_dataloader()))
     assert fields.shape == (4, 48, 4096, 4) and parameters.shape == (4, 2) and not mask.any()
-    assert set(places[:, 0].tolist()) <= set(parts[0]["train"])
+    assert set(origin[:, 0].tolist()) <= set(parts[0]["train"])
 
 
 def test_columns_differ_by_trajectory_and_by_seed_and_are_spread_evenly():

@@ -44,7 +44,7 @@ def load(path: str) -> None:
 def test_a_value_that_is_not_finite_is_named_before_training(path, part, value):
     data = Well(path, window=3)
     data.setup("fit")
-    number = int(data.places[part][0])
+    number = int(data.indices[part][0])
     edit(path, lambda file: file["t0_fields/pressure"].__setitem__((number, 4, 2, 1), value))  # x = 2, y = 1
     word = "NaN" if np.isnan(value) else "infinite"
     where = f"{path}: p is {word} in trajectory {number}, time step 4 (both counted from 0), cell 18: "
@@ -66,7 +66,7 @@ def test_a_small_variation_around_a_large_mean_has_its_deviation(path):
     data = Well(path, window=3)
     data.setup("fit")
     fluid = ~data.loaded.bodies(np.array([0]))[0]
-    train = np.stack([data.loaded.frames.read(place, 0, STEPS) for place in data.places["train"]])[..., fluid, :]
+    train = np.stack([data.loaded.frames.read(place, 0, STEPS) for place in data.indices["train"]])[..., fluid, :]
     mean, std = data.moments()
     np.testing.assert_allclose(mean, train.astype(float).mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(std, train.astype(float).std(axis=(0, 1, 2)), rtol=1e-6)

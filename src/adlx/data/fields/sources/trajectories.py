@@ -32,8 +32,8 @@ class Trajectories:
         frames: their values.
         lengths: (N,) time steps of each trajectory.
         fields: names, in the order of the last axis, such as u, v, p.
-        groups: places of the fields that belong together, such as ((0, 1), (2,)).
-        grid: rows and columns, of which cells are the places row by row (y, then x); None: anywhere.
+        groups: indices of fields that belong together, such as ((0, 1), (2,)).
+        grid: rows and columns; the cells follow row by row (y, then x). None: cells without a grid.
         coordinates: (cells, 2) float64, x and y.
         parameters: (N, P) float32, the numbers of each trajectory, such as its Reynolds number.
         parameter_names: P of them.
@@ -63,8 +63,8 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def bodies(self, places: np.ndarray) -> np.ndarray:
-        """(len(places), cells) bool: the mask of some trajectories."""
+    def bodies(self, indices: np.ndarray) -> np.ndarray:
+        """(len(indices), cells) bool: the mask of some trajectories."""
         if self.mask is None:
-            return np.zeros((len(places), len(self.coordinates)), dtype=bool)
-        return self.mask[places if len(self.mask) > 1 else np.zeros_like(places)]
+            return np.zeros((len(indices), len(self.coordinates)), dtype=bool)
+        return self.mask[indices if len(self.mask) > 1 else np.zeros_like(indices)]

@@ -11,7 +11,7 @@ class Samples:
 
     Args:
         values: (N, channels, height, width) uint8 images, or (N, height, width) code maps of whole numbers.
-        labels: (N,) int64, places in `classes`; -1 where it is not known.
+        labels: (N,) int64 indices into `classes`; -1 where unknown.
         classes: their names.
         source: the word by which users choose it: `fer2013`, `folder`, `simulated`, ...
         detail: what exactly, for titles and `run.json`: a file's name and size, a seed.
@@ -34,14 +34,14 @@ class Samples:
     def __len__(self) -> int:
         return len(self.values)
 
-    def at(self, places: np.ndarray) -> "Samples":
-        """Some of the samples, by place."""
+    def at(self, indices: np.ndarray) -> "Samples":
+        """Selects samples by index."""
         return replace(
             self,
-            values=self.values[places],
-            labels=self.labels[places],
-            parts=None if self.parts is None else self.parts[places],
-            names=None if self.names is None else tuple(self.names[place] for place in places),
+            values=self.values[indices],
+            labels=self.labels[indices],
+            parts=None if self.parts is None else self.parts[indices],
+            names=None if self.names is None else tuple(self.names[index] for index in indices),
         )
 
     def unlabelled(self) -> "Samples":
