@@ -290,5 +290,6 @@ def check_known(data: Trajectories, expected: FieldSpec) -> None:
         extent = float(np.ptp(data.coordinates))
         if not np.allclose(known_coordinates, data.coordinates, rtol=0, atol=1e-5 * extent):
             raise UserError(
-                f"the run was trained on {expected.cells:,} cells; {data.detail} has as many cells with other coordinates"
+                f"the run was trained on {expected.cells:,} cells; "
+                f"{data.detail} has as many cells with other coordinates"
             )
