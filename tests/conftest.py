@@ -25,7 +25,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True)
 def no_stored_trust() -> Iterator[None]:
-    """No test inherits the trust that another one gave to a package."""
+    """Removes the trust that a test gives to a package, so that the next test does not have it."""
     yield
     trust_file().unlink(missing_ok=True)
 
@@ -44,7 +44,7 @@ def write_csv(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are empty files: drawing takes half the time of a tiny run, and tests/figures tests it."""
+    """Figures are empty files: drawing needs half the time of a tiny run, and tests/figures tests it."""
 
     def save(figure: object, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -55,13 +55,14 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def plain_films() -> Iterator[None]:
-    """Films are simple and figures are empty files: films take most of the time of a tiny run of fields, and
-    tests/figures tests them. In each frame a mark is at another position."""
+    """Films are simple and figures are empty files, because films need most of the time of a tiny run of fields.
+
+    tests/figures tests both. Each frame of a film has a mark at another position."""
 
     import adlx.comparison.comparison  # noqa: F401  (before the patch: it keeps the original `save`)
 
-    def film(truth: object, found: np.ndarray, *rest: object) -> list[np.ndarray]:
-        marks = 255 * np.eye(len(found), dtype=np.uint8)
+    def film(truth: object, predicted: np.ndarray, *rest: object) -> list[np.ndarray]:
+        marks = 255 * np.eye(len(predicted), dtype=np.uint8)
         return [np.broadcast_to(row[:, None], (4, len(row), 3)).copy() for row in marks]
 
     with pytest.MonkeyPatch.context() as patch:

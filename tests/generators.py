@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-PERIODS = ((8.0, 21.0), (10.0, 17.0), (12.0, 29.0))  # in rows, two sines a series
+PERIODS = ((8.0, 21.0), (10.0, 17.0), (12.0, 29.0))  # of the two sines of each series, in rows
 
 
 def predictable_frame(rows: int = 1200, series: int = 3, noise: float = 0.02, seed: int = 0) -> pd.DataFrame:
-    """Hourly noisy sums of two sines on a trend: what a forecaster can learn and a naive forecast cannot."""
+    """Hourly sums of two sines, a trend and noise. A forecaster can predict them, and a naive forecast cannot."""
     rng = np.random.default_rng(seed)
     time = np.arange(rows)
     columns = {}
@@ -21,7 +21,7 @@ def predictable_frame(rows: int = 1200, series: int = 3, noise: float = 0.02, se
 
 
 def walk_frame(rows: int = 240, series: int = 2, seed: int = 0) -> pd.DataFrame:
-    """Hourly positive random walks: cheap data with nothing to learn from."""
+    """Hourly positive random walks, in which no model can predict the next step."""
     rng = np.random.default_rng(seed)
     steps = 0.01 * rng.normal(size=(rows, series))
     values = 100.0 * np.arange(1, series + 1) * np.exp(np.cumsum(steps, axis=0))

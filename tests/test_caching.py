@@ -6,14 +6,14 @@ from adlx import caching
 from adlx.caching import cache_folder, locked
 
 
-def test_the_users_word_comes_first(monkeypatch, tmp_path):
+def test_the_environment_variable_sets_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "here"))
     assert cache_folder() == tmp_path / "here"
     monkeypatch.delenv("ADLX_CACHE")
     assert cache_folder().name == "adlx"
 
 
-def test_one_at_a_time(tmp_path):
+def test_one_process_at_a_time_holds_a_file(tmp_path):
     path = tmp_path / "below" / "file.npy"
     with locked(path, "waits", 1) as usable:
         assert usable
@@ -22,7 +22,7 @@ def test_one_at_a_time(tmp_path):
     FileLock(path.with_suffix(".lock")).acquire(timeout=0.05).lock.release()
 
 
-def test_a_wait_is_told_and_has_an_end(tmp_path, monkeypatch, caplog):
+def test_a_wait_is_logged_and_ends_with_an_error(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(caching, "_PATIENCE", 0.05)
     caplog.set_level("INFO", logger="adlx")
     path = tmp_path / "file.npy"
@@ -32,13 +32,13 @@ def test_a_wait_is_told_and_has_an_end(tmp_path, monkeypatch, caplog):
             raise AssertionError("both have it")
 
     with FileLock(path.with_suffix(".lock")):
-        told = user_error_of(enter)
+        message = user_error_of(enter)
     lock = tmp_path / "file.lock"
-    assert told == f"another process that solves the same has held {lock} for 0 s; wait for it, or stop it"
+    assert message == f"another process that solves the same has held {lock} for 0 s; wait for it, or stop it"
     assert caplog.messages == [f"cache: waiting for another process that solves the same (it holds {lock})"]
 
 
-def test_a_folder_that_cannot_be_is_done_without(tmp_path, caplog):
+def test_a_cache_folder_that_cannot_be_made_is_not_used(tmp_path, caplog):
     caplog.set_level("INFO", logger="adlx")
     (tmp_path / "file").touch()
     with locked(tmp_path / "file" / "below" / "x.npy", "waits", 1) as usable:

@@ -1,4 +1,4 @@
-"""The frame knows no study: no metric, no model, no task, no loss and no data set is named in it."""
+"""The frame knows no study: its code names no metric, model, task, loss or data set."""
 
 import ast
 import re
@@ -23,10 +23,10 @@ GROUPS = ("model", "task", "loss", "data")
 
 
 def result_kinds() -> list[type[Result]]:
-    """All that derives from `Result` in `adlx.metrics`."""
+    """The subclasses of `Result` in `adlx.metrics`."""
     modules = [import_module(f"adlx.metrics.{module.name}") for module in iter_modules(adlx.metrics.__path__)]
-    found = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
-    return sorted((kind for kind in found if issubclass(kind, Result)), key=lambda kind: kind.__name__)
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    return sorted((kind for kind in classes if issubclass(kind, Result)), key=lambda kind: kind.__name__)
 
 
 def keys_of(metric: Metric) -> set[str]:
@@ -40,7 +40,7 @@ def keys_of(metric: Metric) -> set[str]:
 SCORED = {key for kind in result_kinds() for metric in kind.metrics for key in keys_of(metric)}
 KEYS = SCORED | {metric.key for metric in TRAINING}
 BARE = {key.partition("/")[2] for key in SCORED} - {field.name for field in fields(Metric)}
-"""Names without `test/`, but for `skill`, which any metric may have. Those of `TRAINING` are common words."""
+"""Names without `test/`, except `skill`, which any metric may have. The names of `TRAINING` are common words."""
 Words = list[tuple[int, str]]
 """Line and text of each word or string."""
 OPTIONS = {group: set(options(group)) for group in GROUPS}
@@ -61,7 +61,7 @@ def trees(folder: str) -> Iterator[tuple[Path, ast.Module]]:
 
 
 def strings(tree: ast.Module) -> Words:
-    """Line and text of each string, the pieces of f-strings and docstrings too."""
+    """Line and text of each string, including docstrings and the pieces of f-strings."""
     constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return [(node.lineno, node.value) for node in constants if isinstance(node.value, str)]
 
@@ -79,47 +79,46 @@ def identifiers(tree: ast.Module) -> Words:
     return words
 
 
-def metric_in(text: str) -> bool:
-    """Whether a string holds the key of a metric, or is the name of one."""
+def names_metric(text: str) -> bool:
+    """Whether a string contains the key of a metric, or is the name of one."""
     tokens = set(re.findall(r"(?<![\w/])(?:test|baseline|fit|model|insample|unseen)/\w+", text))
     return bool(tokens & KEYS) or text.partition("/")[0] in BARE
 
 
-def test_what_is_looked_for():
-    """The scan would see them."""
+def test_the_search_knows_all_names_and_finds_them():
     assert len(result_kinds()) >= 5
     assert {"test/mase", "baseline/mase", "test/coverage_80", "insample/mse", "fit/seconds", "model/alpha"} <= KEYS
     assert {"Transformer", "Pinball", "MSELoss", "ForecastResult"} <= class_names()
     assert {"seq2seq", "naive"} <= OPTIONS["model"]
     assert all(
-        metric_in(text) for text in ("test/mase", "see test/mae/BTC.", "mase", "accuracy/", "baseline/kid_floor")
+        names_metric(text) for text in ("test/mase", "see test/mae/BTC.", "mase", "accuracy/", "baseline/kid_floor")
     )
-    assert not any(map(metric_in, ("test/", "the mase", "latest/mase", "seconds", "f1_car", "a/kid")))
+    assert not any(map(names_metric, ("test/", "the mase", "latest/mase", "seconds", "f1_car", "a/kid")))
     known = ast.parse("from adlx.models import Naive\nisinstance(x, losses.Pinball)\nHELP = f'{x}: model=naive'")
     assert {"Naive", "Pinball"} <= {word for _, word in identifiers(known)}
-    assert any(option_in(text) for _, text in strings(known))
+    assert any(names_option(text) for _, text in strings(known))
 
 
-def option_in(text: str) -> bool:
+def names_option(text: str) -> bool:
     """Whether a string chooses an option of a group, such as the model of that name."""
     return any(name in OPTIONS[group] for group, name in re.findall(rf"\b({'|'.join(GROUPS)})=(\w+)", text))
 
 
-def places(folder: str, words: Callable[[ast.Module], Words], named: Callable[[str], bool]) -> list[str]:
-    """File, line and word of all that a folder names."""
-    return [f"{path}:{line}: {word}" for path, tree in trees(folder) for line, word in words(tree) if named(word)]
+def matches(folder: str, words: Callable[[ast.Module], Words], is_name: Callable[[str], bool]) -> list[str]:
+    """File, line and text of each word in a folder for which `is_name` is true."""
+    return [f"{path}:{line}: {word}" for path, tree in trees(folder) for line, word in words(tree) if is_name(word)]
 
 
 @pytest.mark.parametrize("folder", FRAME)
 def test_no_metric_is_named(folder):
-    assert places(folder, strings, metric_in) == []
+    assert matches(folder, strings, names_metric) == []
 
 
 @pytest.mark.parametrize("folder", FRAME)
 def test_no_class_of_a_study_is_named(folder):
-    assert places(folder, identifiers, class_names().__contains__) == []
+    assert matches(folder, identifiers, class_names().__contains__) == []
 
 
 @pytest.mark.parametrize("folder", FRAME)
 def test_no_option_is_named(folder):
-    assert places(folder, strings, option_in) == []
+    assert matches(folder, strings, names_option) == []

@@ -1,4 +1,4 @@
-"""Imports go one way, and in no circle: computed from the source, imports inside functions included."""
+"""Imports go one way and form no circle. The tests read them from the source, including imports inside functions."""
 
 import ast
 from functools import cache
@@ -29,14 +29,14 @@ FORBIDDEN_IMPORTS = {"data": {"models"}, "models": {"data", "metrics", "figures"
 
 
 def name_of(path: Path) -> str:
-    """`adlx.cli.main` of a file; a package is named like its folder."""
+    """The module of a file, such as `adlx.cli.main`; an `__init__.py` has the name of its folder."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @cache
 def graph() -> dict[str, set[str]]:
-    """The modules of adlx that each module of adlx imports, anywhere in it."""
+    """The modules of adlx that each module of adlx imports, at its top or inside functions."""
     files = {name_of(path): path for path in ROOT.rglob("*.py")}
     imports: dict[str, set[str]] = {}
     for module, path in files.items():
@@ -53,7 +53,7 @@ def graph() -> dict[str, set[str]]:
 
 
 def folder(module: str) -> str:
-    """The folder, or the file beside the folders, that a module is in."""
+    """The folder that a module is in; for a module outside all folders, its own name."""
     return "__init__" if module == "adlx" else module.split(".")[1]
 
 
@@ -65,14 +65,14 @@ def test_every_folder_has_its_tier():
     assert {folder(module) for module in graph()} == {name for names in TIERS for name in names}
 
 
-def test_no_module_imports_itself_by_a_detour():
+def test_modules_do_not_import_each_other_in_a_circle():
     try:
         TopologicalSorter(graph()).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_no_folder_imports_itself_by_a_detour():
+def test_folders_do_not_import_each_other_in_a_circle():
     folders: dict[str, set[str]] = {}
     for module, imports in graph().items():
         folders.setdefault(folder(module), set()).update(folder(name) for name in imports)
@@ -82,7 +82,7 @@ def test_no_folder_imports_itself_by_a_detour():
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_no_arrow_points_up():
+def test_no_module_imports_from_a_higher_tier():
     wrong = [
         f"{module} -> {name}" for module, imports in graph().items() for name in imports if tier(name) < tier(module)
     ]
@@ -99,8 +99,8 @@ def test_forbidden_imports_between_folders_of_one_tier_do_not_occur():
     assert wrong == []
 
 
-def outside(module: str) -> set[str]:
-    """The packages other than adlx that a module imports, anywhere in it."""
+def other_packages(module: str) -> set[str]:
+    """The packages other than adlx that a module imports, at its top or inside functions."""
     path = ROOT.parent / Path(*module.split(".")).with_suffix(".py")
     packages: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -120,21 +120,21 @@ def files_in(name: str) -> list[str]:
 
 
 def test_a_model_is_plain_torch():
-    packages = {package for module in files_in("models") for package in outside(module)}
+    packages = {package for module in files_in("models") for package in other_packages(module)}
     standard = {"collections", "functools", "math", "typing", "warnings"}
     assert packages <= {"torch", "vector_quantize_pytorch", "neuralop"} | standard
 
 
 @pytest.mark.parametrize("name", ["config", "comparison", "reporting", "metrics"])
-def test_what_needs_no_torch_imports_none(name):
-    """Of `metrics`, what works on images needs it, and says so."""
+def test_folders_that_need_no_torch_do_not_import_it(name):
+    """Two modules of `metrics` compare images, and need torch."""
     allowed = {"adlx.metrics.kid", "adlx.metrics.neighbours"}
-    wrong = [module for module in files_in(name) if {"torch", "pytorch_lightning"} & outside(module)]
+    wrong = [module for module in files_in(name) if {"torch", "pytorch_lightning"} & other_packages(module)]
     assert set(wrong) <= allowed
 
 
 def test_private_parts_of_libraries_are_in_one_file_each():
-    """Hydra's and Lightning's own modules and attributes, which an upgrade may remove."""
+    """An upgrade may remove private names of Hydra and Lightning, so only one file of each uses them."""
     hooks = {
         "_current_fx_name": {"tasks/lightning_internals.py"},
         "epoch_loop": {"tasks/lightning_internals.py"},
@@ -142,5 +142,5 @@ def test_private_parts_of_libraries_are_in_one_file_each():
         "hydra._internal": {"config/hydra_internals.py"},
     }
     for hook, homes in hooks.items():
-        found = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if hook in path.read_text()}
-        assert found == homes, hook
+        files = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if hook in path.read_text()}
+        assert files == homes, hook

@@ -1,4 +1,4 @@
-"""Small physical fields, made from a seed: waves that travel past a body, each trajectory at a speed of its own."""
+"""Small physical fields, made from a seed: waves that travel past a body. Each trajectory has its own speed."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def waves(
     parts: list[int] | None = None,
     seed: int = 0,
 ) -> Trajectories:
-    """u, v and p on 8 x 16 cells, a crest that comes round every 16 of them; a body of 2 x 3 cells."""
+    """u, v and p on 8 x 16 cells, periodic along x with a wavelength of 16 cells; a body of 2 x 3 cells."""
     rng = np.random.default_rng(seed)
     y, x = (axis.ravel() for axis in np.mgrid[:ROWS, :COLUMNS])
     speed = np.linspace(*speeds, count)[rng.permutation(count)]
@@ -53,6 +53,6 @@ def waves(
 
 
 def write_waves(path: Path, **arguments) -> str:
-    """A file of them; returns the path."""
+    """Writes `waves` to a file and returns its path."""
     write_well(path, waves(**arguments), "waves")
     return str(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from adlx.api_output import called, import_lightning
+from adlx.api_output import import_lightning, quiet_call
 from adlx.comparison.comparison import Comparison
 from adlx.comparison.selection import is_multirun, is_run, open_runs, search
 from adlx.config.config_dirs import FLAGS as CONFIG_DIR_FLAGS
@@ -47,7 +47,7 @@ class Run(RunFolder):
         """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; without rows before the test.
 
         Raises:
-            UserError: the run is of a task from a package that is not trusted.
+            UserError: the task of the run is in a package that is not trusted.
         """
         return score_table(self.metrics, result_kind(self))
 
@@ -62,13 +62,13 @@ class Run(RunFolder):
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """The predictions of the test beside their targets; see `frame` of the result class for the columns.
+        """The predictions of the test with their targets; see `frame` of the result class for the columns.
 
         A forecast has a row for each window, step ahead and series, in original units. A classification has a row for
         each sample. For images and fields, rows hold errors, and `predictions.npz` the rest.
 
         Raises:
-            UserError: the run has not been tested, or its task is from a package that is not trusted.
+            UserError: the run has not been tested, or its task is in a package that is not trusted.
         """
         return result_kind(self).load(self.path / "predictions.npz").frame()
 
@@ -86,11 +86,11 @@ class Run(RunFolder):
 
     def resume(self, overrides: Words = (), progress: bool = False) -> Self:
         """Continues a run that was stopped, as `adlx resume RUN` does; see `adlx.runs.resume.resume`."""
-        with called(progress):
+        with quiet_call(progress):
             import_lightning()
             from adlx.runs.resume import resume
 
-            resume(self, listed(overrides))
+            resume(self, list_of_words(overrides))
         return self
 
     def evaluate(self, overrides: Words = (), progress: bool = False) -> dict[str, float]:
@@ -106,7 +106,7 @@ def train(words: Words, progress: bool = False) -> "Run | Sweep":
     """Trains and tests a model, as `adlx train WORDS...` does: `train(["model=seq2seq", "data=crypto"])`.
 
     Args:
-        words: settings, and maybe `-m` or `--config-dir DIR`.
+        words: settings; `-m` and `--config-dir DIR` are accepted too.
         progress: print a line for each epoch.
 
     Returns:
@@ -118,8 +118,8 @@ def train(words: Words, progress: bool = False) -> "Run | Sweep":
             raise.
         KeyboardInterrupt: the user stopped it. A checkpoint is saved, and the message says how to go on.
     """
-    words = listed(words)
-    with called(progress):
+    words = list_of_words(words)
+    with quiet_call(progress):
         import_lightning()
         if not {*MULTIRUN_FLAGS} & set(words):
             from adlx.runs.train import train as train_run
@@ -135,9 +135,9 @@ def evaluate(run: str | Path | RunFolder, overrides: Words = (), progress: bool 
     """Scores the best checkpoint of a run as `adlx eval RUN` does; see `adlx.runs.evaluate.evaluate`.
 
     Args:
-        run: or the path of its folder.
+        run: a run, or the path of its folder.
         overrides: such as `data.path=new.csv`.
-        progress: print what is done.
+        progress: print lines that show the progress.
 
     Returns:
         `metrics` as in `metrics.json`, and `table`, `predictions` and `tables` as pandas.
@@ -145,20 +145,20 @@ def evaluate(run: str | Path | RunFolder, overrides: Words = (), progress: bool 
     Raises:
         UserError: the data do not fit the run.
     """
-    with called(progress):
+    with quiet_call(progress):
         import_lightning()
         from adlx.runs.evaluate import evaluate as evaluate_run
 
-        return evaluate_run(opened(run), listed(overrides))
+        return evaluate_run(open_if_path(run), list_of_words(overrides))
 
 
 def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool = False) -> "Prediction":
     """Makes the product of a run as `adlx predict RUN` does; see `adlx.runs.predict.predict`.
 
     Args:
-        run: or the path of its folder.
+        run: a run, or the path of its folder.
         overrides: such as `data.path=new.csv`, `predict.n=64`, `seed=1`.
-        progress: print what is done.
+        progress: print lines that show the progress.
 
     Returns:
         the `product`, its `table` as pandas, and the `path` of the folder with its files.
@@ -166,27 +166,27 @@ def predict(run: str | Path | RunFolder, overrides: Words = (), progress: bool =
     Raises:
         UserError: the data do not fit the run, or the product has no such option.
     """
-    with called(progress):
+    with quiet_call(progress):
         import_lightning()
         from adlx.runs.predict import predict as predict_run
 
-        return predict_run(opened(run), listed(overrides))
+        return predict_run(open_if_path(run), list_of_words(overrides))
 
 
 def open_run(path: str | Path) -> Run:
     """Opens a run folder. The `status` of the run is running, finished, failed or interrupted.
 
     Raises:
-        UserError: there is none, or its `run.json` cannot be read.
+        UserError: the folder is not a run, or its `run.json` cannot be read.
     """
-    return opened(path)
+    return open_if_path(path)
 
 
 def find_runs(folder: str | Path = "outputs") -> list[Run]:
     """All runs in a folder, in the order in which they started; the latest is `[-1]`. The search goes two levels deep.
 
     Args:
-        folder: of runs, such as `outputs` or `outputs/<model>-<data>`; or of one run, or of a sweep.
+        folder: a folder of runs, such as `outputs` or `outputs/<model>-<data>`, a run folder, or the folder of a sweep.
 
     Raises:
         UserError: there is no such folder.
@@ -195,8 +195,8 @@ def find_runs(folder: str | Path = "outputs") -> list[Run]:
     if not folder.is_dir():
         raise UserError(f"no folder {folder}")
     paths = [folder] if is_run(folder) or is_multirun(folder) else list(search(folder))
-    found = {run.path.resolve(): as_run(run) for path in paths for run in open_runs(path)}
-    return sorted(found.values(), key=lambda run: (run.info.get("created", ""), run.path))
+    runs = {run.path.resolve(): as_run(run) for path in paths for run in open_runs(path)}
+    return sorted(runs.values(), key=lambda run: (run.info.get("created", ""), run.path))
 
 
 def compare(
@@ -205,8 +205,8 @@ def compare(
     """Compares runs as `adlx compare RUN...` does; see `adlx.comparison.compare.compare`.
 
     Args:
-        runs: runs, sweeps, paths of their folders or of folders of runs, or lists of these. Of a sweep, the runs that
-            have finished count.
+        runs: runs, sweeps, paths of their folders or of folders of runs, or lists of these. A sweep stands for its
+            finished runs.
         metric: key of `metrics.json` to sort by; None: the first headline that all runs have.
         reference: words of the label of one configuration, to say how much lower the errors of the others are.
         against: key of the config or of `metrics.json` with a number, to draw the metric against.
@@ -215,9 +215,9 @@ def compare(
         `table`, a row for each configuration, best first; `details`, further tables by name; `write(FILE)`.
 
     Raises:
-        UserError: a folder that is no run, an unfinished run, runs that do not compare.
+        UserError: a folder is no run, a run is unfinished, or the runs cannot be compared.
     """
-    with called():
+    with quiet_call():
         from adlx.comparison.compare import compare as compare_runs
 
         paths = list(paths_of(runs))
@@ -249,7 +249,7 @@ def as_run(run: RunFolder) -> Run:
     return Run(absolute(run.path), run.info)
 
 
-def opened(run: str | Path | RunFolder) -> Run:
+def open_if_path(run: str | Path | RunFolder) -> Run:
     return as_run(run) if isinstance(run, RunFolder) else Run.open(run)
 
 
@@ -257,7 +257,7 @@ def absolute(path: str | Path) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def listed(words: Words) -> list[str]:
+def list_of_words(words: Words) -> list[str]:
     """The words as a list of strings.
 
     Raises:

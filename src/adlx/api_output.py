@@ -21,7 +21,7 @@ def import_lightning() -> None:
 
 
 @contextmanager
-def called(progress: bool = False) -> Iterator[None]:
+def quiet_call(progress: bool = False) -> Iterator[None]:
     """In this context adlx prints nothing, or with `progress`, the lines of its logger, as a command does.
 
     A level that the caller has set for the logger `adlx` stays, so that the caller can still collect its lines.

@@ -1,4 +1,4 @@
-"""What the functions accept as words and as runs, and how they refuse the rest."""
+"""The words and runs that the functions accept, and the errors for other arguments."""
 
 import logging
 
@@ -24,7 +24,7 @@ def test_compare_accepts_runs_sweeps_paths_and_lists_of_them(finished, longer):
     assert len(adlx.compare(finished).table) == len(adlx.compare(str(finished.path)).table) == 1
 
 
-def test_of_a_sweep_the_finished_runs_are_compared(finished, copied):
+def test_compare_uses_the_finished_runs_of_a_sweep(finished, copied):
     copied.update(status="failed")
     sweep = Sweep(finished.path.parent, [copied, finished], adlx.compare(finished), {0: {}})
     assert adlx.compare(sweep).table["n"].tolist() == [1]
@@ -35,7 +35,7 @@ def test_of_a_sweep_the_finished_runs_are_compared(finished, copied):
 @pytest.mark.parametrize(
     ("runs", "word"), [([], "the list is empty"), (3, "3 is not a run"), ([None], "None is not a run")]
 )
-def test_compare_refuses_what_is_not_a_run(runs, word):
+def test_compare_refuses_values_that_are_not_runs(runs, word):
     assert word in user_error_of(adlx.compare, runs)
 
 
@@ -56,7 +56,7 @@ def test_compare_refuses_what_is_not_a_run(runs, word):
         ),
     ],
 )
-def test_what_is_not_a_list_of_words_is_refused(words, message, finished):
+def test_words_that_are_not_a_list_of_strings_are_refused(words, message, finished):
     assert user_error_of(adlx.train, words) == message
     assert user_error_of(adlx.evaluate, finished, words) == message
     assert user_error_of(adlx.predict, finished, words) == message

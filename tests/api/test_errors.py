@@ -1,4 +1,4 @@
-"""How errors look in a notebook."""
+"""Errors of the Python functions, and how a notebook shows them."""
 
 import signal
 
@@ -6,7 +6,7 @@ import pytest
 from user_errors import user_error_of
 
 import adlx
-from adlx.api_output import called
+from adlx.api_output import quiet_call
 from adlx.errors import Interrupted, RunFailed, UserError
 
 
@@ -33,15 +33,15 @@ def test_ipython_shows_one_line_and_the_traceback_with_adlx_debug(debug, monkeyp
 
 
 def test_an_interrupt_is_a_keyboard_interrupt_that_says_how_to_go_on():
-    with pytest.raises(KeyboardInterrupt) as caught, called():
+    with pytest.raises(KeyboardInterrupt) as caught, quiet_call():
         raise_(Interrupted(signal.SIGINT, "go on with: adlx resume RUN"))
     assert isinstance(caught.value, Interrupted)
     assert caught.value.__notes__ == ["go on with: adlx resume RUN"]
     assert caught.value._render_traceback_() == ["stopped by SIGINT; go on with: adlx resume RUN"]
 
 
-def test_a_termination_is_no_keyboard_interrupt():
-    with pytest.raises(Interrupted, match="SIGTERM") as caught, called():
+def test_sigterm_raises_no_keyboard_interrupt():
+    with pytest.raises(Interrupted, match="SIGTERM") as caught, quiet_call():
         raise_(Interrupted(signal.SIGTERM))
     assert not isinstance(caught.value, KeyboardInterrupt)
 

@@ -31,12 +31,12 @@ def test_a_run_returns_pandas(finished):
 def test_a_run_works_after_a_change_of_folder(small_words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = adlx.train([*small_words, "trainer.max_epochs=1", "output_dir=runs"])
-    found = adlx.find_runs("runs")
-    opened = adlx.open_run(os.path.relpath(run.path))
+    runs = adlx.find_runs("runs")
+    same_run = adlx.open_run(os.path.relpath(run.path))
     monkeypatch.chdir("/")
     assert run.path.is_absolute()
-    assert [one.path for one in found] == [opened.path] == [run.path]
-    evaluation = adlx.evaluate(opened)
+    assert [one.path for one in runs] == [same_run.path] == [run.path]
+    evaluation = adlx.evaluate(same_run)
     assert evaluation.metrics.items() <= run.metrics.items()
     assert evaluation.path.is_absolute()
     pd.testing.assert_frame_equal(evaluation.predictions, run.predictions)
@@ -44,7 +44,7 @@ def test_a_run_works_after_a_change_of_folder(small_words, tmp_path, monkeypatch
     prediction = adlx.predict(run.path)
     assert prediction.path.is_absolute()
     pd.testing.assert_frame_equal(prediction.table, prediction.product)
-    assert len(adlx.compare(found).table) == 1
+    assert len(adlx.compare(runs).table) == 1
 
 
 def test_a_home_folder_is_expanded(copied, monkeypatch):
@@ -87,7 +87,7 @@ def test_short_representations(finished):
     assert "<table" in comparison._repr_html_()
 
 
-def test_runs_are_found_in_the_order_in_which_they_began(finished, copied, tmp_path):
+def test_find_runs_returns_runs_in_the_order_of_their_start(finished, copied, tmp_path):
     copied.update(created="2001-01-01T00:00:00+00:00")
     os.symlink(finished.path, tmp_path / "a_later_run")
     os.symlink(copied.path, tmp_path / "the_same_run_again")

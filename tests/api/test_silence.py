@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import adlx
-from adlx.api_output import called
+from adlx.api_output import quiet_call
 from adlx.runs.progress import PlainProgress, RichProgressBar, progress
 
 
@@ -56,7 +56,7 @@ def test_a_bar_needs_a_terminal_and_lines_that_are_shown(monkeypatch, caplog):
 
 def test_lines_reach_a_handler_of_the_user_who_sets_the_level_of_adlx(finished, caplog, capfd):
     with caplog.at_level(logging.INFO, "adlx"):
-        with called():
+        with quiet_call():
             logging.getLogger("adlx").info("a line")
         assert [record.message for record in caplog.records] == ["a line"]
     assert capfd.readouterr() == ("", "")

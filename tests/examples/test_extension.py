@@ -1,4 +1,4 @@
-"""The example package is installed, and its model, data set and task go through every command, with no edit of adlx."""
+"""Installs the example package and runs every command with its model, data set and task. No file of adlx changes."""
 
 import json
 import os
@@ -93,32 +93,32 @@ def scores(folder: Path) -> dict[str, float]:
 
 
 def evaluations(folder: Path) -> list[Path]:
-    """In the order in which they were made."""
+    """The folders of the evaluations, oldest first."""
     return sorted((folder / "evaluations").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
-def test_its_choices_are_listed(printed):
+def test_list_shows_the_choices_of_the_package(printed):
     lines = [line.split(maxsplit=1) for name in ("models", "data", "tasks") for line in printed[name].splitlines()]
-    assert ["peak_net", "convolutional network that finds a position in a signal"] in lines
-    assert ["signals", "a bump somewhere in a noisy signal, drawn"] in lines
-    assert ["locate", "where in a signal its bump is"] in lines
+    assert ["peak_net", "convolutional network that predicts a position in a signal"] in lines
+    assert ["signals", "simulated noisy signals with one bump each"] in lines
+    assert ["locate", "predicts the position of the bump in a signal"] in lines
 
 
-def test_train(runs):
+def test_a_run_stores_the_scores_that_the_package_computes(runs):
     info = json.loads((runs["four"] / "run.json").read_text())
     assert info["status"] == "finished"
     assert info["choices"]["task"] == "locate"
     assert info["result"] == "adlx_locate.positions.Positions"
     with np.load(runs["four"] / "predictions.npz") as stored:
         own, guess = np.abs(stored["predicted"] - stored["actual"]), np.abs(stored["mean"] - stored["actual"])
-    found = scores(runs["four"])
-    assert found["test/distance"] == pytest.approx(own.mean(), rel=1e-6)
-    assert found["test/skill"] == pytest.approx(1 - own.mean() / guess.mean(), rel=1e-5)
-    assert found["test/distance"] < scores(runs["two"])["test/distance"]  # it learns
+    metrics = scores(runs["four"])
+    assert metrics["test/distance"] == pytest.approx(own.mean(), rel=1e-6)
+    assert metrics["test/skill"] == pytest.approx(1 - own.mean() / guess.mean(), rel=1e-5)
+    assert metrics["test/distance"] < scores(runs["two"])["test/distance"]  # it learns
 
 
-def test_resume_is_exact(adlx, printed, runs):
-    """The run of two epochs goes on to four, and is then the one of four, to the last bit."""
+def test_a_resumed_run_equals_a_run_that_was_not_stopped(adlx, printed, runs):
+    """The run of two epochs, resumed to four, equals the run of four epochs to the last bit."""
     pair = adlx.folder / "resumed", runs["four"]
     states = [torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in pair]
     assert states[0].keys() == states[1].keys()
@@ -129,7 +129,7 @@ def test_resume_is_exact(adlx, printed, runs):
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
-def test_eval_and_predict(printed, runs):
+def test_eval_and_predict_use_the_best_checkpoint(printed, runs):
     assert scores(evaluations(runs["four"])[0]) == scores(runs["four"])
     assert "18 signals" in printed["eval"]
     written = pd.read_csv(next((runs["four"] / "predict").glob("*/positions.csv")))
@@ -139,14 +139,14 @@ def test_eval_and_predict(printed, runs):
     np.testing.assert_allclose(written["position"].to_numpy()[-18:], expected, atol=1e-5)
 
 
-def test_compare_uses_what_the_package_declares(adlx, printed, runs):
+def test_compare_shows_the_metrics_that_the_package_declares(adlx, printed, runs):
     assert "share within 0.05" in printed["compare"]
-    table, found = pd.read_csv(adlx.folder / "table.csv"), scores(runs["four"])
-    assert table["mean"].item() == pytest.approx(found["test/distance"])
-    assert table["baseline"].item() == pytest.approx(found["baseline/distance"])
-    assert table["hits"].item() == pytest.approx(found["test/hits"])
+    table, metrics = pd.read_csv(adlx.folder / "table.csv"), scores(runs["four"])
+    assert table["mean"].item() == pytest.approx(metrics["test/distance"])
+    assert table["baseline"].item() == pytest.approx(metrics["baseline/distance"])
+    assert table["hits"].item() == pytest.approx(metrics["test/hits"])
 
 
-def test_other_data_of_the_package_without_naming_it_again(printed, runs):
+def test_eval_accepts_other_data_of_the_package(printed, runs):
     newest = evaluations(runs["four"])[1]
     assert scores(newest)["test/distance"] < scores(runs["four"])["test/distance"]  # less noise is easier

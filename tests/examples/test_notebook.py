@@ -1,4 +1,4 @@
-"""The example notebook: its cells run one after the other, as a user runs them."""
+"""Runs the cells of the example notebook in their order, as a user does."""
 
 import json
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""An example of an extension of adlx: where in a noisy signal is the bump?"""
+"""An example of an extension of adlx: predicts the position of the bump in a noisy signal."""

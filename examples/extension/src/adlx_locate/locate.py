@@ -1,4 +1,4 @@
-"""Locating: a model finds where in a signal its bump is.
+"""The task: a model predicts the position of the bump in a signal.
 
 Shapes: B batch, L samples of a signal.
 """
@@ -24,7 +24,7 @@ class Locate(Task):
     """Arguments as `Task`, and:
 
     Args:
-        noise: deviation of what is added to signals in training, so that the model does not rely on single samples.
+        noise: deviation of the noise added to signals in training, so that the model does not rely on single samples.
     """
 
     model_kind = Locator
@@ -39,7 +39,7 @@ class Locate(Task):
         if noise < 0:
             raise ValueError(f"task.noise={noise}: must be at least 0")
         self.noise = noise
-        self.register_buffer("mean", torch.tensor(0.5))  # in checkpoints, so that a run keeps its baseline
+        self.register_buffer("mean", torch.tensor(0.5))  # a buffer, so that checkpoints contain the baseline
         self.predicted: list[Tensor] = []
 
     def fit_statistics(self, data: Any) -> None:
@@ -64,10 +64,10 @@ class Locate(Task):
 
     @torch.inference_mode()
     def predict_into(self, folder: Path, data: Any, title: str) -> pd.DataFrame:
-        """Positions of all signals: `positions.csv`."""
+        """Writes the predicted positions of all signals to `positions.csv`."""
         self.eval()
-        found = self.model(torch.from_numpy(data.signals).to(self.device)).cpu().numpy()
-        frame = pd.DataFrame({"signal": range(len(found)), "position": found})
+        positions = self.model(torch.from_numpy(data.signals).to(self.device)).cpu().numpy()
+        frame = pd.DataFrame({"signal": range(len(positions)), "position": positions})
         with replacing(folder / "positions.csv") as file:
             file.write(frame.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
         return frame

@@ -1,7 +1,7 @@
-"""A small convolutional network that finds a position in a signal.
+"""A small convolutional network that predicts a position in a signal.
 
-It scores each sample and answers with the mean position under the softmax of the scores, the soft-argmax of Yi et al.
-(2016), "LIFT: Learned Invariant Feature Transform", section 3.5:
+It gives each sample a score, and returns the mean position under the softmax of the scores. This is the soft-argmax of
+Yi et al. (2016), "LIFT: Learned Invariant Feature Transform", section 3.5:
 
     x = sum_i softmax(s)_i i / (L - 1)
 
@@ -15,7 +15,7 @@ from adlx_locate.signals import SignalSpec
 
 
 class Locator(nn.Module):
-    """The interface of what finds a position: a subclass takes the spec first and its own arguments after it."""
+    """Base of models that predict a position. The first argument of a subclass is the spec; its own ones follow."""
 
     def __init__(self, spec: SignalSpec) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class Locator(nn.Module):
 
 
 class PeakNet(Locator):
-    """The network.
+    """The network of the soft-argmax above, with one hidden layer.
 
     Args:
-        spec: of the signals, from the data.
+        spec: the length of the signals, from the data.
         channels: of the hidden layer.
-        kernel: samples that a convolution sees, an odd number.
+        kernel: width of a convolution in samples, an odd number.
     """
 
     def __init__(self, spec: SignalSpec, channels: int = 8, kernel: int = 7) -> None:

@@ -1,4 +1,4 @@
-"""What a test of `locate` predicts, and what it is scored by. Everything adlx shows of a run follows from here.
+"""The result of a test of `locate`, and its metrics. adlx reads all that it shows of a run from these declarations.
 
 Shapes: N signals.
 """
@@ -15,7 +15,7 @@ from adlx.metrics.result import Result
 
 
 def distances(result: "Positions") -> np.ndarray:
-    """(N,) the loss by which runs compare: how far off each position is."""
+    """(N,) the loss by which runs are compared: the distance of each predicted position from the true one."""
     return np.abs(result.predicted - result.actual)
 
 

@@ -1,4 +1,4 @@
-"""Noisy signals with one bump each, drawn.
+"""Simulated noisy signals with one bump each.
 
 Shapes: N signals, L samples of a signal.
 """
@@ -46,11 +46,11 @@ class Signals(DataModule):
     """Signals in memory.
 
     Args:
-        count: N, how many are drawn.
+        count: N, the number of signals.
         length: L.
-        noise: deviation of the noise; the bump has height 1.
-        simulation_seed: which signals are drawn.
-        batch_size: signals a batch.
+        noise: standard deviation of the noise; the bump has height 1.
+        simulation_seed: the seed of the signals.
+        batch_size: signals in a batch.
         split: shares for training, validation and test.
     """
 
@@ -80,7 +80,8 @@ class Signals(DataModule):
 
     def setup(self, stage: str) -> None:
         if isinstance(self.expected_spec, SignalSpec) and self.expected_spec.length != self.length:
-            raise UserError(f"the run knows signals of {self.expected_spec.length} samples, not {self.length}")
+            expected = self.expected_spec.length
+            raise UserError(f"the run was trained on signals of {expected} samples, these have {self.length}")
         if self.signals is None:
             rng = np.random.default_rng(self.simulation_seed)
             self.positions = rng.uniform(0.1, 0.9, self.count).astype(np.float32)
@@ -90,8 +91,8 @@ class Signals(DataModule):
 
     def indices(self, part: str) -> np.ndarray:
         borders = np.round(np.cumsum([0, *self.split]) * self.count).astype(int)
-        at = PARTS.index(part)
-        return np.arange(borders[at], borders[at + 1])
+        position = PARTS.index(part)
+        return np.arange(borders[position], borders[position + 1])
 
     def training_positions(self) -> np.ndarray:
         return self.positions[self.indices("train")]
