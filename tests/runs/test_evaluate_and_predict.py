@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from adlx.config.catalog import options
@@ -167,3 +168,29 @@ def test_a_forecast_from_fresh_data_begins_at_their_end(copied, frame, tmp_path)
     frame.iloc[:11].to_csv(tmp_path / "less.csv")
     with pytest.raises(UserError, match=r"^11 rows of less\.csv are left: data\.context=12 needs more$"):
         copied.predict([f"data.path={tmp_path / 'less.csv'}"])
+
+
+def test_a_figure_that_fails_loses_no_forecast(copied, monkeypatch, caplog):
+    def fails(figure, path):
+        raise ValueError("no room")
+
+    monkeypatch.setattr("adlx.figures.style.save", fails)
+    prediction = predict(copied)
+    assert (prediction.path / "forecast.csv").is_file()
+    line = "the figure forecast could not be drawn (ValueError: no room); the numbers are not affected"
+    assert line in caplog.messages
+
+
+def test_other_data_must_be_of_the_kind_of_the_run_before_their_path_is_asked_for(copied):
+    for verb in (copied.evaluate, copied.predict):
+        with pytest.raises(
+            UserError, match=r"^model and data do not fit: NLinear is for series, and Images gives images"
+        ):
+            verb(["data=images"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_an_accelerator_that_is_not_there_is_refused_before_data_are_read(copied):
+    for verb in (copied.evaluate, copied.predict):
+        with pytest.raises(UserError, match=r"^trainer\.accelerator=gpu: PyTorch finds none on this machine"):
+            verb(["trainer.accelerator=gpu", "data.path=absent.csv"])

@@ -28,7 +28,7 @@ def test_a_figure_that_cannot_be_drawn_is_one_line(words, monkeypatch, caplog):
     assert (run.status, "test/skill" in run.metrics) == ("finished", True)
     assert figures_of(run) == ["horizon_error.png", "series_skill.png", "training_curves.png"]
     reason = "ValueError: Expected end of text, found '$' (at char 0)"
-    line = f"the figure forecast could not be drawn ({reason}); the scores are not affected"
+    line = f"the figure forecast could not be drawn ({reason}); the numbers are not affected"
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [line]
 
 

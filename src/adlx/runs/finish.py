@@ -1,13 +1,12 @@
 """The end of a run: the best checkpoint is tested; numbers, predictions and figures are written."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 
 from adlx.data.datamodule import DataModule
+from adlx.figures.failures import reported
 from adlx.metrics.training import training_scores
 from adlx.models.lora import merge
 from adlx.runs.checkpoints import load_checkpoint
@@ -16,8 +15,6 @@ from adlx.runs.loggers import Curves, TensorBoard, hyperparameters, read_curves
 from adlx.runs.progress import peak_memory_mb
 from adlx.runs.score import score
 from adlx.tasks.task import Task
-
-log = logging.getLogger("adlx")
 
 
 def finish(
@@ -79,13 +76,3 @@ def draw(run: RunFolder, task: Task) -> dict[str, Any]:
         for name, frames in task.animations(run.title).items():
             save_film(frames, folder / f"{name}.gif")
     return drawn
-
-
-@contextmanager
-def reported(name: str) -> Iterator[None]:
-    """A figure that cannot be drawn is one line: the run has its scores, and goes on."""
-    try:
-        yield
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        log.warning(f"{name} could not be drawn ({reason}); the scores are not affected")

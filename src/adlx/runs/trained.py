@@ -14,8 +14,9 @@ from adlx.config.targets import resolve, trust
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.models.lora import merge
-from adlx.runs.build import build_data, spec_kind
+from adlx.runs.build import build_data, check_pair, spec_kind
 from adlx.runs.checkpoints import card_of, load_checkpoint
+from adlx.runs.devices import check_accelerator
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked_stored
 from adlx.runs.progress import quiet_lightning
@@ -57,6 +58,7 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     config = overridden(run, words, touched, folders)
     run.remember_config_folders(folders)
     quiet_lightning()
+    check_accelerator(config.trainer.arguments.get("accelerator", "auto"))
     if "threads" in run.info:  # another number rounds differently, and scores would not come out the same to the bit
         torch.set_num_threads(run.info["threads"])
     checkpoint = load_checkpoint(run.checkpoint)
@@ -92,6 +94,7 @@ def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Se
     plain, allow = apply(run.config, words, [*more, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
+    check_pair(plain)
     if "data" in touched:
         kind: Any = resolve(plain["data"].get("_target_"), DataModule, "data")
         needed = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}

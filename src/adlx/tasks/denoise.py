@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from adlx.atomic import replacing
 from adlx.errors import UserError
+from adlx.figures.failures import reported
 from adlx.metrics.denoising import DenoisingResult
 from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
@@ -285,7 +286,8 @@ class Denoise(Averaged, Task):
             drawn = self.draw(n, steps, seed, chosen, batch_size)
         with replacing(folder / "samples.npz") as file:
             np.savez_compressed(file, allow_pickle=False, samples=drawn)
-        save(image_grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
+        with reported("the figure samples"):
+            save(image_grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
         if pictures:
             from PIL import Image
 

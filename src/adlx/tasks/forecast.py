@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adlx.atomic import replacing
+from adlx.figures.failures import reported
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import Quantiles
 from adlx.metrics.months import month_table
@@ -254,8 +255,11 @@ class Forecast(Task):
             file.write(frame.to_csv(lineterminator="\n").encode())
         context = data.frame.iloc[-data.context :]
         known, ahead = (index.tz_convert(None).to_numpy() for index in (context.index, times))
-        figure = forecast_fan(known, context.to_numpy(), ahead, values, self.scaler.names, title, self.levels, bands)
-        save(figure, folder / "forecast.png")
+        with reported("the figure forecast"):
+            figure = forecast_fan(
+                known, context.to_numpy(), ahead, values, self.scaler.names, title, self.levels, bands
+            )
+            save(figure, folder / "forecast.png")
         return frame
 
     def describe_product(self, product: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adlx.figures.failures import reported
 from adlx.metrics.reconstruction import ReconstructionResult
 from adlx.models.classification.autoencoder import Autoencoder, Reconstruction
 from adlx.specs import ImageSpec, SampleBatches
@@ -130,7 +131,8 @@ class Reconstruct(Task):
                 examples = [as_bytes(part[:NUM_EXAMPLES]) for part in (images, self.reconstruct(images).image)]
         codes, codebook = torch.cat(codes_of_batches), self.model.codebook.float().cpu()
         data.write_codes(folder / "codes.npz", codes.to(torch.int16).numpy(), codebook.numpy())
-        save(pairs(examples[0], examples[1], title), folder / "reconstructions.png")
+        with reported("the figure reconstructions"):
+            save(pairs(examples[0], examples[1], title), folder / "reconstructions.png")
         return codes, codebook
 
     def describe_product(self, product: tuple[Tensor, Tensor]) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adlx.errors import UserError
+from adlx.figures.failures import reported
 from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldForecaster
 from adlx.specs import FieldSpec
@@ -190,7 +191,8 @@ class Rollout(Task):
         values = torch.cat(batches).float().numpy()
         data.write(folder / "rollout.hdf5", values, indices, title, start=known)
         bodies = data.loaded.bodies(indices[:1])[0]
-        save_film(film(None, values[0], bodies, self.model.spec, title), folder / "rollout.gif")
+        with reported("the film rollout"):
+            save_film(film(None, values[0], bodies, self.model.spec, title), folder / "rollout.gif")
         return values
 
     def describe_product(self, product: np.ndarray) -> str:
