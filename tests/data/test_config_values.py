@@ -24,7 +24,7 @@ DATA = sorted(options("data"))
 
 @cache
 def config_of(name: str) -> dict[str, Any]:
-    """The composed config of `data=NAME`, with a path if it needs one."""
+    """The composed config of `data=NAME`, with a path if the data set needs one."""
     words = ["model=naive", f"data={name}"]
     try:
         return compose(words).config["data"]
@@ -33,19 +33,19 @@ def config_of(name: str) -> dict[str, Any]:
 
 
 def arguments_of(name: str) -> dict[str, Any]:
-    """The annotations of the arguments that the config of a data set may give."""
+    """The annotations of the arguments that the config of a data set may set."""
     accepted = parameters(resolve(config_of(name)["_target_"], object, "data"))
     return {key: annotation for key, (annotation, _) in accepted.items()}
 
 
 def build(name: str, **values: Any) -> Any:
-    """Checks the node of a data set with other values, and builds it without loading anything."""
+    """Checks the config of a data set with other values, and builds the data set without loading it."""
     node = {**config_of(name), **values}
     return check_node(node, GROUPS["data"], "data", lambda key: "on the command line").build()
 
 
 def wrong_values(annotation: Any, wrong: float) -> list[Any]:
-    """Values for an argument that holds numbers, one of them wrong; none for other arguments."""
+    """Values with one wrong number for an argument that holds numbers; no values for other arguments."""
     if annotation in (int, float):
         return [wrong]
     kind, inner = get_origin(annotation), get_args(annotation)
@@ -53,14 +53,14 @@ def wrong_values(annotation: Any, wrong: float) -> list[Any]:
         return [value for argument in inner for value in wrong_values(argument, wrong)]
     if kind in (tuple, list) and inner[0] in (int, float):
         length = len(inner) if kind is tuple else 1
-        return [[*[64] * place, wrong, *[64] * (length - place - 1)] for place in range(length)]
+        return [[*[64] * index, wrong, *[64] * (length - index - 1)] for index in range(length)]
     return []
 
 
 @pytest.mark.parametrize("wrong", [-5, math.nan])
 @pytest.mark.parametrize("name", DATA)
 def test_every_number_out_of_range_is_refused_by_its_key(name, wrong):
-    """In a list of numbers, each in turn is out of range."""
+    """In a list of numbers, each number is out of range in one case."""
     cases = [(key, value) for key, kind in arguments_of(name).items() for value in wrong_values(kind, wrong)]
     assert {"batch_size", "repeat", "split"} <= {key for key, _ in cases}
     for key, value in cases:

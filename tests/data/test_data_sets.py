@@ -1,4 +1,4 @@
-"""The data sets that are series: crypto, exchange rates and the user's own file."""
+"""The data sets of series: crypto prices, exchange rates and the user's own file."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from adlx.data.series.fx import FX
 from adlx.data.splits import PARTS
 
 
-def test_fx_is_pinned():
+def test_fx_has_fixed_rows_and_values():
     data = FX()
     data.setup("fit")
     assert data.spec.series == ("EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "WTI")
@@ -22,21 +22,21 @@ def test_fx_is_pinned():
     assert data.values[0, 0] == 1.1789  # USD for one euro on its first day
     target, origin = data.actual("test")
     assert target.shape == (647, 5, 7)
-    assert str(origin[-1])[:10] == "2018-12-20"  # five days with both rates before the end, Christmas between
+    assert str(origin[-1])[:10] == "2018-12-20"  # five days with all rates before the end; Christmas lies between
     assert np.array_equal(target[-1], data.values[-5:])
-    past, future = (torch.cat(side) for side in zip(*data.test_dataloader(), strict=True))
+    past, future = (torch.cat(batches) for batches in zip(*data.test_dataloader(), strict=True))
     np.testing.assert_allclose(data.scaler.inverse(future).numpy(), target, rtol=1e-6)
     assert past.shape == (647, 96, 7)
 
 
-def test_fx_goes_on_with_business_days():
+def test_forecasts_of_fx_are_on_business_days():
     data = FX()
     data.read()
     _, ahead = data.latest()
     assert [str(day.date()) for day in ahead] == ["2019-01-04", "2019-01-07", "2019-01-08", "2019-01-09", "2019-01-10"]
 
 
-def test_csv_takes_columns_in_the_order_asked_for(write_csv):
+def test_csv_reads_columns_in_the_given_order(write_csv):
     frame = walk_frame(100, series=3)
     data = CSV(write_csv(frame), columns=["S2", "S0"], context=6, horizon=3)
     data.setup("fit")
@@ -44,7 +44,7 @@ def test_csv_takes_columns_in_the_order_asked_for(write_csv):
     assert np.array_equal(data.values, frame[["S2", "S0"]].to_numpy())
 
 
-def test_simulated_crypto_says_so():
+def test_simulated_crypto_is_marked_as_simulated():
     data = Crypto(source="simulated", hours=300, context=6, horizon=3)
     data.setup("fit")
     about = data.about()
@@ -54,7 +54,7 @@ def test_simulated_crypto_says_so():
     assert data.spec.series == ("BTC", "ETH", "DOGE", "ADA", "LTC", "SOL", "DOT")
 
 
-def test_real_crypto_splits(real_crypto_path):
+def test_real_crypto_is_split_into_fixed_parts(real_crypto_path):
     data = Crypto(source="csv", path=real_crypto_path)
     data.setup("fit")
     assert data.about()["windows"] == {"train": 7578, "val": 1545, "test": 1545}

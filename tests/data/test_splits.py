@@ -62,7 +62,7 @@ def test_too_few_simulated_hours_are_refused(hours):
         ("Dambreak", {"simulation_seed": -1}, "data.simulation_seed=-1: must be at least 0"),
     ],
 )
-def test_an_impossible_flow_is_refused_before_it_is_solved(name: str, arguments: dict[str, Any], message: str):
+def test_a_flow_out_of_range_is_refused_before_it_is_solved(name: str, arguments: dict[str, Any], message: str):
     with pytest.raises(UserError) as caught:
         get_class(SETS[name])(**arguments).load()
     assert str(caught.value).startswith(message)
@@ -73,7 +73,7 @@ def test_an_impossible_flow_is_refused_before_it_is_solved(name: str, arguments:
     [0.5, "abc", [], [0.5, 0.5], [1, 2], ["a", "b", "c"], [None, 0.5, 0.5], [0.7, math.nan, 0.3], [1.2, -0.1, -0.1]],
 )
 @pytest.mark.parametrize("name", ["Series", "Labelled", "Fields"])
-def test_a_split_that_is_no_three_shares_is_refused_by_its_key(name: str, split: Any):
+def test_a_split_that_is_not_three_shares_is_refused_by_its_key(name: str, split: Any):
     with pytest.raises(UserError) as caught:
         get_class(SETS[name])(split=split)
     message = str(caught.value)

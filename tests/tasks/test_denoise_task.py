@@ -70,7 +70,7 @@ def test_scores_are_those_of_predictions(trained, digits):
     assert metrics["test/noise_mae"] == pytest.approx(result.noise_error.mean(), rel=1e-9)
     assert metrics["test/noise_mae"] < 0.6 < metrics["baseline/noise_mae"]
     assert result.samples.shape == (64, 1, 8, 8)
-    training = digits.training()[:].numpy().astype(float) / 255
+    training = digits.training_samples()[:].numpy().astype(float) / 255
     for sample, neighbour, distance in list(zip(result.samples, result.neighbours, result.distance, strict=True))[:5]:
         found = np.sqrt(((sample / 255 - training) ** 2).mean(axis=(1, 2, 3)))
         assert distance == pytest.approx(found.min(), rel=1e-5)

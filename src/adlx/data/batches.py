@@ -1,4 +1,4 @@
-"""Batches of what lives in memory, in an order drawn from (seed, epoch)."""
+"""Batches of samples, in an order that depends on the seed and the epoch alone."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,16 +11,17 @@ from torch import Tensor
 class BatchLoader:
     """Yields batches of the samples at `indices`.
 
-    No worker, no per-sample indexing, no global random state: batch `step` of `epoch` depends on (seed, epoch, step)
-    alone, so a killed run goes on with the batch it would have seen. Lightning calls `set_epoch`, the task `start_at`.
+    Batch `step` of `epoch` depends on (seed, epoch, step) alone and on no global random state. A resumed run therefore
+    continues with the batch that it would have seen. A batch is read at once, without workers. Lightning calls
+    `set_epoch`, the task calls `start_at`.
 
     Args:
-        indices: of the samples, as `gather` understands them, in their own order.
-        batch_size: samples a batch, of one process.
-        seed: None keeps the order; a number shuffles.
-        repeat: passes over the samples in one epoch, each in its own order.
-        rank, world_size: this process takes every world_size-th sample; all take the same number of them, so that
-            none waits for another (some samples are seen twice then, as DistributedSampler does).
+        indices: indices of the samples, in their original order; `gather` reads the samples at them.
+        batch_size: samples in a batch of one process.
+        seed: seed of the shuffle; None keeps the original order.
+        repeat: passes over the samples in one epoch, each in an order of its own.
+        rank, world_size: this process reads every world_size-th sample. All processes read the same number of samples,
+            so that none waits for another. For this some samples are read twice, as in DistributedSampler.
     """
 
     def __init__(
@@ -41,31 +42,31 @@ class BatchLoader:
         self.pass_batches = -(-self.share // batch_size)
 
     def gather(self, indices: Tensor) -> Any:
-        """The batch of the samples at `indices`."""
+        """Reads the batch of the samples at `indices`."""
         raise NotImplementedError
 
     @property
     def surplus(self) -> int:
-        """How many samples at the end of this process's pass are another's, seen twice to make the shares equal."""
+        """Number of samples at the end of this process's pass that another process reads too, for equal shares."""
         return max(0, self.share - len(range(self.rank, len(self.indices), self.world_size)))
 
     @property
     def batch_sampler(self) -> SimpleNamespace:
-        """Where Lightning looks for something to call `set_epoch` on."""
+        """Lightning looks here for an object with `set_epoch`."""
         return SimpleNamespace(sampler=self)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def start_at(self, epoch: int, step: int) -> None:
-        """Lets the next iteration over `epoch` begin with `step`, for a run that is resumed there."""
+        """Makes the next iteration over `epoch` begin with `step`, for a run that is resumed there."""
         self.resumed = (epoch, step)
 
     def __len__(self) -> int:
         return self.repeat * self.pass_batches
 
     def order(self, number: int) -> Tensor:
-        """Places of this process's samples in pass `number` since the beginning of training."""
+        """Indices of this process's samples in pass `number`, counted from the start of training."""
         indices = self.indices
         if self.seed is not None:
             indices = self.shuffled(torch.Generator().manual_seed(self.seed * 1_000_003 + number))
@@ -73,7 +74,7 @@ class BatchLoader:
         return padded[self.rank :: self.world_size]
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
-        """The indices in an order of the generator's; what else is random in a pass is drawn from it afterwards."""
+        """The indices in random order; a subclass draws its other random numbers from `generator` afterwards."""
         return self.indices[torch.randperm(len(self.indices), generator=generator)]
 
     def __iter__(self) -> Iterator[Any]:
@@ -84,5 +85,5 @@ class BatchLoader:
             number = self.epoch * self.repeat + step // self.pass_batches
             if order is None or number != order_number:
                 order, order_number = self.order(number), number
-            at = step % self.pass_batches * self.batch_size
-            yield self.gather(order[at : at + self.batch_size])
+            start = step % self.pass_batches * self.batch_size
+            yield self.gather(order[start : start + self.batch_size])

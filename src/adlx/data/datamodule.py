@@ -12,9 +12,9 @@ class DataModule(pl.LightningDataModule):
 
     Attributes:
         seed: seeds the order of training batches; the run sets it.
-        expected_spec: the spec of a trained model that these data are for; they conform to it or refuse.
-        model_keys: arguments that a trained model depends on; other data keep the run's values for them.
-        view_keys: arguments that choose how the same data are cut and served; all others choose other data.
+        expected_spec: the spec of the trained model that will use these data; data that do not fit it are refused.
+        model_keys: arguments that a trained model depends on; `adlx eval` on other data keeps the run's values of them.
+        view_keys: arguments that choose how the same data are cut and batched; all other arguments choose other data.
     """
 
     model_keys: ClassVar[tuple[str, ...]] = ()
@@ -24,18 +24,18 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def spec(self) -> Spec:
-        """The dimensions a model is built from; its return annotation says which kind of model fits."""
+        """The dimensions from which a model is built; the return annotation says which kind of model fits."""
         raise NotImplementedError
 
     def check_training_part(self) -> None:
-        """Refuses, by UserError, a training part that a model cannot be trained on, and logs what is in it."""
+        """Raises UserError if a model cannot be trained on the training part; logs what the part contains."""
 
     def read(self) -> None:
-        """Loads what a prediction needs, without splits."""
+        """Loads what a prediction needs; a subclass may leave out the split."""
         self.setup("predict")
 
     def origin(self) -> str:
-        """What the data are, in a few words, for a title; says `simulated` where they are."""
+        """Describes the data in a few words, for a title; says `simulated` for simulated data."""
         raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
@@ -43,9 +43,9 @@ class DataModule(pl.LightningDataModule):
         raise NotImplementedError
 
     def tested(self) -> str:
-        """How much the test part holds, in a few words."""
+        """Describes the size of the test part in a few words."""
         raise NotImplementedError
 
     def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that make a later run load what `about` describes, whatever `auto` would choose by then."""
+        """Returns arguments with which a later run loads the same data, whatever `auto` would choose then."""
         return {}

@@ -14,10 +14,10 @@ def check_shares(split: Sequence[float], otherwise: str = "") -> None:
 
     Args:
         split: the three shares.
-        otherwise: which other values `data.split` accepts, for the message.
+        otherwise: end of the message: which other values `data.split` accepts.
 
     Raises:
-        UserError: it does not.
+        UserError: `split` is anything else.
     """
     shares = list(split) if isinstance(split, Sequence) and not isinstance(split, str) else []
     numbers = [share for share in shares if isinstance(share, int | float)]
@@ -26,7 +26,7 @@ def check_shares(split: Sequence[float], otherwise: str = "") -> None:
 
 
 def check_at_least(minimum: int, **values: int | None) -> None:
-    """Checks that each value that is given is `minimum` or more; a keyword is the name of the key under `data`.
+    """Checks that each value is None or at least `minimum`; a keyword is the name of the key under `data`.
 
     Raises:
         UserError: a value is smaller.

@@ -45,7 +45,7 @@ class Classify(Task):
         """Stores the most common class, and fits the standardization of the model's inputs."""
         self.majority.fill_(data.majority)
         codebook = data.codebook
-        self.model.fit_inputs(data.training(), None if codebook is None else torch.from_numpy(codebook))
+        self.model.fit_inputs(data.training_samples(), None if codebook is None else torch.from_numpy(codebook))
 
     @classmethod
     def check_loss(cls, loss: nn.Module) -> None:
@@ -68,7 +68,7 @@ class Classify(Task):
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        label, index = data.actual("test")
+        label, index = data.labels_and_indices("test")
         self.result = ClassResult(
             class_scores=torch.cat(self.outputs).cpu().numpy(),
             label=label,
@@ -111,7 +111,7 @@ class Classify(Task):
         """
         self.check_codebook(data)
         self.eval()
-        scores = torch.cat([self.model(sample.to(self.device)) for sample, _ in data.everything()]).float().cpu()
+        scores = torch.cat([self.model(sample.to(self.device)) for sample, _ in data.all_samples()]).float().cpu()
         if isinstance(self.loss, torch.nn.CrossEntropyLoss):
             scores = scores.softmax(dim=1)
         frame = data.listing()

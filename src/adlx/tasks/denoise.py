@@ -89,7 +89,7 @@ class Denoise(Averaged, Task):
         if self.features is not None:
             network = extractors.fit_network(self.kid_features, self.model.spec.channels, data)
             self.features.load_state_dict(network.state_dict())
-        self.fit_brightness(data.training())
+        self.fit_brightness(data.training_samples())
 
     def fit_brightness(self, images: SampleBatches) -> None:
         """Computes mean and deviation of each channel of the training images (N, C, H, W), bytes, part by part."""
@@ -171,7 +171,7 @@ class Denoise(Averaged, Task):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         noise, image, baseline, time = torch.cat(self.errors, dim=1).double().cpu().numpy()
         samples = self.draw(NUM_SAMPLES, SAMPLE_STEPS, seed=0)
-        training = data.training()
+        training = data.training_samples()
         neighbours, distance = nearest(torch.from_numpy(samples), training)
         held_out, _ = extractors.sample_images(data, "test", self.kid_images)
         real = self.features_of_part("test")
@@ -183,7 +183,7 @@ class Denoise(Averaged, Task):
             image_error=image,
             baseline_error=baseline,
             time=time,
-            index=data.actual("test")[1],
+            index=data.indices["test"],
             samples=samples,
             neighbours=training[neighbours].numpy(),
             distance=distance.numpy(),

@@ -70,7 +70,7 @@ def fit_network(choice: KidFeatures, channels: int, data: Any) -> Features:
 
 def sample_images(data: Any, part: str, limit: int) -> tuple[Tensor, Tensor]:
     """Images (N, C, H, W), bytes, and labels (N,) of a part: at most `limit`, and the same ones at each call."""
-    labels, indices = data.actual(part)
+    labels, indices = data.labels_and_indices(part)
     chosen = np.random.default_rng(0).permutation(len(indices))[:limit]
     return torch.from_numpy(data.loaded.values[indices[chosen]]), torch.from_numpy(labels[chosen])
 

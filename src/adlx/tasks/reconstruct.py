@@ -47,7 +47,7 @@ class Reconstruct(Task):
         self.result: ReconstructionResult | None = None
 
     def fit_statistics(self, data: Any) -> None:
-        self.fit_brightness(data.training())
+        self.fit_brightness(data.training_samples())
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.trainer.world_size > 1:  # type: ignore[union-attr]
@@ -97,7 +97,7 @@ class Reconstruct(Task):
             baseline_error=baseline,
             codes=torch.cat(self.codes).cpu().numpy(),
             codebook=len(self.model.codebook),
-            index=data.actual("test")[1],
+            index=data.indices["test"],
             originals=examples[0],
             reconstructions=examples[1],
         )
@@ -125,7 +125,7 @@ class Reconstruct(Task):
 
         self.eval()
         codes_of_batches, examples = [], []
-        for images, _ in data.everything():
+        for images, _ in data.all_samples():
             codes_of_batches.append(self.model.encode(self.standardized(images.to(self.device))).cpu())
             if not examples:
                 examples = [as_bytes(part[:NUM_EXAMPLES]) for part in (images, self.reconstruct(images).image)]

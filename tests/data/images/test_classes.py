@@ -1,11 +1,11 @@
-"""Classes of samples: which of them training lacks, and the order in which a trained model knows them."""
+"""Classes of samples: classes without training samples, and the numbers of classes in a trained model."""
 
 import logging
 
 import numpy as np
 import pytest
 
-from adlx.data.images.classes import conform, log_classes
+from adlx.data.images.classes import log_classes, match_classes
 from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 from adlx.specs import CodeSpec
@@ -25,30 +25,30 @@ def messages_of(caplog, classes, train, val, test) -> list[str]:
         ("012", (1, 1, 0), (1, 1, 0), "2 (no sample in any part)"),
     ],
 )
-def test_classes_that_the_training_part_lacks_are_named(caplog, classes, val, test, described):
-    lacking, shares = messages_of(caplog, classes, (20, 10, 0), val, test)
-    assert lacking == f"classes without a training sample, which a model cannot learn: {described}"
+def test_classes_without_training_samples_are_named(caplog, classes, val, test, described):
+    absent, shares = messages_of(caplog, classes, (20, 10, 0), val, test)
+    assert absent == f"classes without a training sample, which a model cannot learn: {described}"
     assert f"the most frequent one has 2.0 times the samples of {classes[1]}, and is right for 66.7%" in shares
 
 
-def test_of_many_classes_without_training_samples_five_are_named(caplog):
+def test_at_most_five_classes_without_training_samples_are_named(caplog):
     line = messages_of(caplog, "abcdefghi", [3, 3] + [0] * 7, [0] * 9, [1] * 9)[0]
     assert line.endswith("f (1 in the test part), g (1 in the test part) and 2 more")
 
 
-def test_classes_come_in_the_order_of_the_trained_model():
+def test_classes_are_numbered_as_in_the_trained_model():
     def samples_of(*labels: int) -> Samples:
         return Samples(np.zeros((len(labels), 4, 4), np.int16), np.array(labels), ("a", "b", "c"), "codes", "made up")
 
-    def knowing(*classes: str) -> CodeSpec:
+    def spec_with(*classes: str) -> CodeSpec:
         return CodeSpec((4, 4), 200, None, classes)
 
-    found = conform(samples_of(0, 1, 2, -1), knowing("z", "c", "a", "b"))
-    assert found.classes == ("z", "c", "a", "b")
-    assert found.labels.tolist() == [2, 3, 1, -1]
+    matched = match_classes(samples_of(0, 1, 2, -1), spec_with("z", "c", "a", "b"))
+    assert matched.classes == ("z", "c", "a", "b")
+    assert matched.labels.tolist() == [2, 3, 1, -1]
     same = samples_of(0, 1)
-    assert conform(same, None) is same
-    assert conform(same, knowing("a", "b", "c")) is same
+    assert match_classes(same, None) is same
+    assert match_classes(same, spec_with("a", "b", "c")) is same
     with pytest.raises(UserError) as caught:
-        conform(same, knowing("b", "a"))
+        match_classes(same, spec_with("b", "a"))
     assert str(caught.value) == "the run was trained on the classes b, a; made up also has c"

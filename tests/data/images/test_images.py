@@ -1,4 +1,4 @@
-"""`data=images`: any layout of pictures, with labels or without, its splits, its passes and its mirror images."""
+"""`data=images`: any layout of folders, with and without labels; its splits, its passes and its mirror images."""
 
 import hashlib
 import logging
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from user_errors import user_error_of
 
-from adlx.data.images.classes import conform
+from adlx.data.images.classes import match_classes
 from adlx.data.images.images import Images
 from adlx.data.images.labelled import SampleLoader
 from adlx.data.images.sources.code_maps import read_code_maps
@@ -30,7 +30,7 @@ def root(tmp_path, monkeypatch) -> Path:
 
 
 def fill(root: Path, *names: str) -> None:
-    """Pictures of noise, each its own."""
+    """Saves pictures of noise, each different."""
     for name in names:
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
         pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
@@ -76,7 +76,7 @@ def test_one_flat_folder_has_no_labels(root, caplog):
     assert (frame["part"] == "val").sum() == 4
 
 
-def test_class_folders_are_classes_at_any_depth(root):
+def test_pictures_at_any_depth_of_a_class_folder_have_its_class(root):
     fill(root, *(f"tulip/a/b/{n}.webp" for n in range(10)), *(f"rose/c/{n}.png" for n in range(10)))
     (root / "notes").mkdir()
     data = data_of(root)
@@ -86,11 +86,11 @@ def test_class_folders_are_classes_at_any_depth(root):
     assert data.about()["classes"] == {"rose": 8, "tulip": 8}
     with Image.open(root / "tulip" / "a" / "b" / "3.webp") as picture:
         expected = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
-    place = data.loaded.names.index("tulip/a/b/3.webp")
-    assert np.array_equal(data.loaded.values[place], expected)
+    index = data.loaded.names.index("tulip/a/b/3.webp")
+    assert np.array_equal(data.loaded.values[index], expected)
 
 
-def test_parts_above_are_kept(root):
+def test_part_folders_above_class_folders_give_the_parts(root):
     fill(root, *(f"{part}/{name}/{n}.png" for part in ("train", "validation", "test") for name in "ab" for n in "12"))
     data = data_of(root)
     names = np.array(data.loaded.names)
@@ -99,7 +99,7 @@ def test_parts_above_are_kept(root):
         assert data.class_counts(part).tolist() == [2, 2]
 
 
-def test_parts_without_classes_are_kept(root):
+def test_part_folders_without_classes_give_the_parts(root):
     fill(root, "train/1.png", "train/2.png", "valid/1.png", "test/1.png")
     data = data_of(root)
     assert [len(data.indices[part]) for part in PARTS] == [2, 1, 1]
@@ -115,7 +115,7 @@ def test_parts_without_classes_are_kept(root):
         (["train/a/1.png", "test/a/1.png", "more/1.png"], "set holds the parts test, train and beside them the"),
         (["only/1.png", "only/deep/2.png"], None),
         (["angry/1.png", "anger/1.png"], None),  # two names of one expression
-        (["test/1.png", "test/2.png"], None),  # a part alone is none
+        (["test/1.png", "test/2.png"], None),  # a single part is no split
     ],
 )
 def test_any_other_layout_has_neither_labels_nor_parts(root, names, why, caplog):
@@ -124,12 +124,12 @@ def test_any_other_layout_has_neither_labels_nor_parts(root, names, why, caplog)
     samples = read(root).loaded
     assert samples.names == tuple(sorted(names))
     assert (samples.classes, set(samples.labels.tolist()), samples.parts) == ((), {-1}, None)
-    told = [message for message in caplog.messages if message.startswith("the folders give no classes and no parts: ")]
-    assert len(told) == (why is not None)
-    assert why is None or why in told[0]
+    lines = [line for line in caplog.messages if line.startswith("the folders give no classes and no parts: ")]
+    assert len(lines) == (why is not None)
+    assert why is None or why in lines[0]
 
 
-def test_a_class_whose_pictures_are_all_corrupt_is_none(root, caplog):
+def test_a_folder_with_only_unreadable_pictures_is_no_class(root, caplog):
     fill(root, "a/1.png", "b/1.png", "c/1.png")
     (root / "b" / "1.png").write_bytes(b"no picture")
     samples = read(root).loaded
@@ -137,7 +137,7 @@ def test_a_class_whose_pictures_are_all_corrupt_is_none(root, caplog):
     assert (samples.classes, samples.labels.tolist()) == (("a", "c"), [0, 1])
 
 
-def test_parts_without_training_samples_leave_it_empty():
+def test_the_training_part_is_empty_if_the_source_has_only_test_samples():
     samples = Samples(np.arange(4).reshape(4, 1, 1, 1), np.zeros(4, int), ("a",), "made", "up", parts=np.full(4, 2))
     indices, dropped = split(samples, (0.8, 0.1, 0.1), 0)
     assert ([indices[part].tolist() for part in PARTS], dropped) == ([[], [], [0, 1, 2, 3]], 0)
@@ -146,13 +146,13 @@ def test_parts_without_training_samples_leave_it_empty():
 # Trained models
 
 
-def test_a_model_that_knows_no_classes_sees_none(root):
+def test_a_model_without_classes_gets_samples_without_labels(root):
     fill(root, "a/1.png", "b/1.png")
-    samples = conform(read(root).loaded, ImageSpec(3, (SIZE, SIZE)))
+    samples = match_classes(read(root).loaded, ImageSpec(3, (SIZE, SIZE)))
     assert (samples.classes, samples.labels.tolist()) == ((), [-1, -1])
 
 
-def test_a_model_that_knows_classes_is_tested_on_labels(root):
+def test_a_model_with_classes_cannot_be_tested_without_labels(root):
     flowers(root)
     data = Images(str(root), size=SIZE)
     data.expected_spec = ImageSpec(3, (SIZE, SIZE), ("a", "b"))
@@ -179,7 +179,7 @@ def pixels_of(loader: SampleLoader) -> list[list[float]]:
     return [batch.flatten().tolist() for batch, _ in loader]
 
 
-def test_repeated_passes_are_one_epoch(root):
+def test_an_epoch_has_the_configured_number_of_passes(root):
     flowers(root)
     data = data_of(root, batch_size=10, repeat=3, flip=True)
     loader = data.train_dataloader()
@@ -193,7 +193,7 @@ def test_repeated_passes_are_one_epoch(root):
     assert torch.equal(next(iter(loader))[0], loader.gather(loader.order(3)[:10])[0])
 
 
-def test_mirror_images_are_drawn_from_seed_and_pass(root):
+def test_mirror_images_depend_on_seed_and_pass(root):
     flowers(root, 400)
     loader = data_of(root, flip=True).train_dataloader()
     plain = data_of(root).train_dataloader()
@@ -202,14 +202,14 @@ def test_mirror_images_are_drawn_from_seed_and_pass(root):
     for number, bits in enumerate(flipped):
         again = data_of(root, flip=True).train_dataloader().order(number)
         assert torch.equal(again, loader.order(number))
-        assert torch.equal(again % 400, plain.order(number))  # flips leave the order as it is
+        assert torch.equal(again % 400, plain.order(number))  # mirroring does not change the order
         assert not torch.equal(bits, flipped[number - 1])
     other = data_of(root, flip=True)
     other.seed = 1
     assert not torch.equal(other.train_dataloader().order(0) >= 400, flipped[0])
 
 
-def test_a_mirror_image_is_mirrored(root):
+def test_indices_above_the_count_give_mirror_images(root):
     flowers(root)
     data = data_of(root, flip=True)
     image, _ = data.train_dataloader().gather(torch.tensor([3, 43, 7]))
@@ -218,12 +218,12 @@ def test_a_mirror_image_is_mirrored(root):
     assert np.array_equal(image[1], expected[1][:, :, ::-1])
     assert np.array_equal(image[2], expected[2])
     for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-        found = torch.cat([batch for batch, _ in loader])
-        assert np.array_equal(found, data.loaded.values[data.indices[part]].astype(np.float32) / 255)
+        images = torch.cat([batch for batch, _ in loader])
+        assert np.array_equal(images, data.loaded.values[data.indices[part]].astype(np.float32) / 255)
     assert data.about()["fingerprint"] == data_of(root).about()["fingerprint"]
 
 
-def test_an_epoch_with_mirror_images_goes_on_where_it_was_stopped(root):
+def test_a_resumed_epoch_with_mirror_images_continues_with_the_next_batch(root):
     flowers(root)
     arguments = {"batch_size": 10, "repeat": 2, "flip": True}
     whole = pixels_of(data_of(root, **arguments).train_dataloader())
@@ -233,17 +233,17 @@ def test_an_epoch_with_mirror_images_goes_on_where_it_was_stopped(root):
         assert pixels_of(loader) == whole[step:]
 
 
-def test_a_mapped_file_stays_on_the_cpu(root):
+def test_a_mapped_file_stays_in_place_and_its_batches_are_moved_to_the_device(root):
     flowers(root)
     data = data_of(root)
     device = torch.device("meta")  # stands in for a GPU
     data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=device), global_rank=0, world_size=1)
     loader = data.train_dataloader()
     assert loader.values is data.loaded.values
-    assert [found.device for found in next(iter(loader))] == [device] * 2
+    assert [tensor.device for tensor in next(iter(loader))] == [device] * 2
 
 
-def test_the_fingerprint_is_that_of_samples_and_labels(root):
+def test_the_fingerprint_is_the_hash_of_training_samples_and_labels(root):
     flowers(root)
     data = data_of(root)
     train = data.loaded.at(data.indices["train"])
@@ -255,7 +255,7 @@ def test_the_fingerprint_is_that_of_samples_and_labels(root):
 # Errors
 
 
-def test_too_few_pictures(root):
+def test_too_few_pictures_to_split_are_refused(root):
     flowers(root, 4)
     assert user_error_of(data_of, root) == (
         "set (4 pictures): no sample for the test part (data.split=[0.8, 0.1, 0.1] of 4): give more samples, or change "
@@ -264,7 +264,7 @@ def test_too_few_pictures(root):
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("arguments", "message"),
     [
         ({"size": 0}, "data.size=0: must be at least 1"),
         ({"channels": 2}, "data.channels=2: choose 1 (grey) or 3 (colour)"),
@@ -272,10 +272,10 @@ def test_too_few_pictures(root):
         ({"batch_size": 0}, "data.batch_size=0: must be at least 1"),
     ],
 )
-def test_arguments_that_are_none(word, message):
-    assert user_error_of(Images, "x", **word) == message
+def test_arguments_out_of_range_are_refused(arguments, message):
+    assert user_error_of(Images, "x", **arguments) == message
 
 
-def test_a_folder_that_is_not_there(root):
-    says = f"data.path={root} does not exist; check the spelling and the folder you are in"
-    assert user_error_of(data_of, root) == says
+def test_a_folder_that_does_not_exist_is_refused(root):
+    expected = f"data.path={root} does not exist; check the spelling and the folder you are in"
+    assert user_error_of(data_of, root) == expected

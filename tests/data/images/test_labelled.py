@@ -1,4 +1,4 @@
-"""Labelled samples: who is in which part, that no part knows another's samples, and the batches made of them."""
+"""Labelled samples: their parts, which share no equal samples, and their batches."""
 
 import logging
 
@@ -26,13 +26,13 @@ def samples_of(labels, values=None, **more) -> Samples:
     return Samples(np.asarray(values).astype(np.int16), labels, CLASSES, "codes", "made up", **more)
 
 
-def knowing(*classes: str) -> CodeSpec:
-    """Of a trained model that knows these classes."""
+def spec_with(*classes: str) -> CodeSpec:
+    """The spec of a trained model with these classes."""
     return CodeSpec((4, 4), 200, None, classes)
 
 
 class Given(Labelled):
-    """Samples that are there already."""
+    """A data set of given samples."""
 
     def __init__(self, samples: Samples, **arguments) -> None:
         super().__init__(**arguments)
@@ -50,7 +50,7 @@ def set_up(samples: Samples, **arguments) -> Given:
 
 def parts_of(samples: Samples, shares=SHARES, seed: int = 0) -> tuple[dict[str, list[int]], int]:
     indices, dropped = split(samples, shares, seed)
-    return {part: found.tolist() for part, found in indices.items()}, dropped
+    return {part: rows.tolist() for part, rows in indices.items()}, dropped
 
 
 # Splits
@@ -66,16 +66,16 @@ def test_every_class_is_split_by_the_shares(shares):
         counts = np.array([(samples.labels[indices[part]] == label).sum() for part in PARTS])
         assert counts.sum() == size
         np.testing.assert_allclose(counts, np.array(shares) * size, atol=1)
-    assert all((np.diff(found) > 0).all() for found in indices.values())
+    assert all((np.diff(rows) > 0).all() for rows in indices.values())
 
 
-def test_another_seed_of_the_split_is_another_split():
+def test_another_split_seed_gives_another_split():
     samples = samples_of(np.arange(90) % 3)
     assert parts_of(samples) == parts_of(samples)
     assert parts_of(samples)[0]["test"] != parts_of(samples, seed=1)[0]["test"]
 
 
-def test_the_seed_of_a_run_orders_batches_and_splits_nothing():
+def test_the_seed_of_a_run_changes_the_order_of_batches_but_not_the_split():
     runs = []
     for seed in (0, 1):
         data = Given(samples_of(np.arange(90) % 3), batch_size=8)
@@ -87,26 +87,26 @@ def test_the_seed_of_a_run_orders_batches_and_splits_nothing():
     assert first != second
     for data in runs:
         for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-            label, indices = data.actual(part)
-            assert torch.cat([found for _, found in loader]).tolist() == label.tolist()
+            label, indices = data.labels_and_indices(part)
+            assert torch.cat([labels for _, labels in loader]).tolist() == label.tolist()
             assert np.array_equal(data.loaded.labels[indices], label)
 
 
-def test_twins_of_a_drawn_split_are_on_one_side():
-    """Each picture three times, under labels of its own: all three go where the first goes."""
+def test_equal_samples_are_in_one_part_of_a_drawn_split():
+    """Each picture is there three times, with different labels: all three are in the part of the first."""
     values = np.random.default_rng(1).integers(0, 200, (60, 4, 4))
     order = np.random.default_rng(2).permutation(np.tile(np.arange(60), 3))
     samples = samples_of(np.random.default_rng(3).integers(0, 3, 180), values[order])
     indices, dropped = split(samples, (0.5, 0.25, 0.25), 0)
     assert dropped == 0
-    sides = {part: set(order[found].tolist()) for part, found in indices.items()}
-    assert not (sides["train"] & sides["val"] or sides["train"] & sides["test"] or sides["val"] & sides["test"])
-    assert [len(sides[part]) for part in PARTS] == pytest.approx([30, 15, 15], abs=2)
+    pictures = {part: set(order[rows].tolist()) for part, rows in indices.items()}
+    assert all(not pictures[a] & pictures[b] for a, b in (("train", "val"), ("train", "test"), ("val", "test")))
+    assert [len(pictures[part]) for part in PARTS] == pytest.approx([30, 15, 15], abs=2)
     assert sum(map(len, indices.values())) == 180
 
 
-def test_twins_of_a_given_split_stay_in_the_last_part():
-    """Test before validation before training, so that a test set stays what it is."""
+def test_equal_samples_of_a_given_split_stay_in_the_last_part_only():
+    """The test part keeps them before validation, and validation before training, so the test set does not change."""
     values = np.arange(10).repeat(16).reshape(10, 4, 4)
     values[1] = values[0]  # train, val
     values[3] = values[2]  # val, test
@@ -118,8 +118,8 @@ def test_twins_of_a_given_split_stay_in_the_last_part():
     assert dropped == 3
 
 
-def test_validation_is_drawn_where_the_source_has_none():
-    """From the training part, as its share of training and validation asks; twins in the test part leave it first."""
+def test_a_missing_validation_part_is_drawn_from_the_training_part():
+    """It has its share of training and validation; copies of test samples are removed from training before."""
     labels = np.arange(100) % 2
     parts = np.repeat([0, 2], (80, 20)).astype(np.int8)
     samples = samples_of(labels, parts=parts)
@@ -128,16 +128,16 @@ def test_validation_is_drawn_where_the_source_has_none():
     assert (len(indices["train"]), len(indices["val"]), dropped) == (60, 20, 0)
     assert labels[indices["val"]].sum() == 10
     assert sorted(indices["train"] + indices["val"]) == list(range(80))
-    assert np.array_equal(parts, np.repeat([0, 2], (80, 20)))  # the source's own are left alone
-    twin = samples.values.copy()
-    twin[3] = twin[90]
-    indices, dropped = parts_of(samples_of(labels, twin, parts=parts), (0.6, 0.2, 0.2))
+    assert np.array_equal(parts, np.repeat([0, 2], (80, 20)))  # the source's array is not changed
+    values = samples.values.copy()
+    values[3] = values[90]
+    indices, dropped = parts_of(samples_of(labels, values, parts=parts), (0.6, 0.2, 0.2))
     assert dropped == 1
     assert indices["test"] == list(range(80, 100))
     assert 3 not in indices["train"] + indices["val"]
 
 
-def test_parts_without_a_test_are_drawn_anew():
+def test_parts_without_test_samples_are_replaced_by_drawn_parts():
     samples = samples_of(np.arange(90) % 3)
     assert parts_of(samples_of(np.arange(90) % 3, parts=np.zeros(90, dtype=np.int8))) == parts_of(samples)
 
@@ -168,18 +168,18 @@ def test_class_shares_are_logged(caplog):
     assert about["left_out"] == 1
 
 
-def test_the_fingerprint_is_of_the_training_part():
+def test_the_fingerprint_depends_on_the_training_part_alone():
     labels, values = np.arange(60) % 3, np.random.default_rng(0).integers(0, 200, (60, 4, 4))
     parts = np.repeat([0, 1, 2], 20).astype(np.int8)
-    prints = [set_up(samples_of(labels, values, parts=parts)).about()["fingerprint"]]
-    for place in (5, 25, 45):  # train, val, test
+    fingerprints = [set_up(samples_of(labels, values, parts=parts)).about()["fingerprint"]]
+    for index in (5, 25, 45):  # train, val, test
         other = values.copy()
-        other[place, 0, 0] += 1
-        prints.append(set_up(samples_of(labels, other, parts=parts)).about()["fingerprint"])
-    assert [found == prints[0] for found in prints] == [True, False, True, True]
+        other[index, 0, 0] += 1
+        fingerprints.append(set_up(samples_of(labels, other, parts=parts)).about()["fingerprint"])
+    assert [fingerprint == fingerprints[0] for fingerprint in fingerprints] == [True, False, True, True]
 
 
-def test_a_listing_says_part_and_label(tmp_path):
+def test_a_listing_has_the_part_and_the_label_of_each_sample(tmp_path):
     parts = np.repeat([0, 1, 2], 20).astype(np.int8)
     values = np.random.default_rng(0).integers(0, 200, (60, 4, 4))
     values[7] = values[50]
@@ -190,21 +190,20 @@ def test_a_listing_says_part_and_label(tmp_path):
     expected = np.repeat(PARTS, 20).astype(object)
     expected[7] = "left out"
     assert frame["part"].tolist() == expected.tolist()
-    codes, book = np.arange(240).reshape(60, 2, 2) % 8, np.eye(8, dtype=np.float32)
-    data.write_codes(tmp_path / "codes.npz", codes, book)
+    codes, codebook = np.arange(240).reshape(60, 2, 2) % 8, np.eye(8, dtype=np.float32)
+    data.write_codes(tmp_path / "codes.npz", codes, codebook)
     written, count = read_code_maps(tmp_path / "codes.npz")
     kept = np.delete(np.arange(60), 7)
     assert count == 8
-    for found, wanted in ((written.values, codes), (written.labels, data.loaded.labels), (written.parts, parts)):
-        assert np.array_equal(found, wanted[kept])
-    assert np.array_equal(written.codebook, book)
+    for stored, expected in ((written.values, codes), (written.labels, data.loaded.labels), (written.parts, parts)):
+        assert np.array_equal(stored, expected[kept])
+    assert np.array_equal(written.codebook, codebook)
     assert written.names == tuple(f"{n}.png" for n in kept)
 
 
-def test_a_few_labelled_samples_need_no_split():
-    """What is to be predicted may be too little to be cut into parts."""
+def test_too_few_samples_to_split_can_still_be_predicted():
     data = Given(samples_of([0, 1, 2]))
-    data.expected_spec = knowing(*CLASSES)
+    data.expected_spec = spec_with(*CLASSES)
     data.read()
     frame = data.listing()
     assert frame["label"].tolist() == list(CLASSES)
@@ -214,7 +213,7 @@ def test_a_few_labelled_samples_need_no_split():
 # Batches
 
 
-def test_what_models_see():
+def test_samples_are_converted_to_model_inputs():
     images = torch.tensor([0, 51, 255], dtype=torch.uint8)
     assert as_input(images).tolist() == pytest.approx([0, 0.2, 1])
     assert as_input(images).dtype == torch.float32
@@ -260,7 +259,7 @@ def test_what_models_see():
         ),
     ],
 )
-def test_errors_are_one_line(make, message):
+def test_each_user_error_is_one_line(make, message):
     with pytest.raises(UserError) as caught:
         make()
     assert str(caught.value).startswith(message)

@@ -1,4 +1,4 @@
-"""Memory-mapped samples: batches and statistics read rows as they need them, and give the same bits as a copy."""
+"""Memory-mapped samples: batches and statistics read only the rows they need, and equal those of a copy in memory."""
 
 import tracemalloc
 import warnings
@@ -20,7 +20,7 @@ COUNT, SHAPE = 40_000, (1, 6, 6)
 
 
 class CountedReads(np.memmap):
-    """A memory map that notes how many rows each read returns."""
+    """A memory map that stores how many rows each read returns."""
 
     reads: list[int] = []  # noqa: RUF012
 
@@ -31,7 +31,7 @@ class CountedReads(np.memmap):
 
 
 class Given(Labelled):
-    """Samples that are there already."""
+    """A data set of given samples."""
 
     def __init__(self, values: np.ndarray) -> None:
         super().__init__(batch_size=500)
@@ -55,7 +55,7 @@ def in_memory(data: Given) -> torch.Tensor:
 
 
 def statistics_of(samples) -> list[torch.Tensor]:
-    """Everything that tasks and models compute of the training part."""
+    """All statistics that tasks and models compute from the training part."""
     inputs = Inputs(ImageSpec(1, (6, 6), ("a", "b")), "auto")
     inputs.fit(samples, None)
     denoise = SimpleNamespace(mean=torch.zeros(1, 1, 1), std=torch.zeros(1, 1, 1))
@@ -70,11 +70,11 @@ def statistics_of(samples) -> list[torch.Tensor]:
 
 
 def test_statistics_of_stored_samples_equal_those_of_a_tensor(mapped):
-    for stored, copied in zip(statistics_of(mapped.training()), statistics_of(in_memory(mapped)), strict=True):
-        assert torch.equal(stored, copied)
+    for stored, in_ram in zip(statistics_of(mapped.training_samples()), statistics_of(in_memory(mapped)), strict=True):
+        assert torch.equal(stored, in_ram)
 
 
-def test_codes_are_counted_in_batches():
+def test_statistics_of_codes_equal_those_of_all_code_vectors():
     codes = torch.from_numpy(np.random.default_rng(0).integers(0, 8, (9000, 3, 3)).astype(np.int16))
     inputs = Inputs(CodeSpec((3, 3), 8, 2, ("a", "b")), "embedding")
     codebook = torch.randn(8, 2)
@@ -84,13 +84,13 @@ def test_codes_are_counted_in_batches():
     assert torch.allclose(inputs.std, vectors.std(dim=0, correction=0).float())
 
 
-def test_no_whole_copy_of_a_mapped_file_is_made(mapped):
-    mapped.about()  # allocates what it needs once
+def test_a_mapped_file_is_never_copied_whole(mapped):
+    mapped.about()  # the first call allocates buffers that stay
     tracemalloc.start()
     try:
         mapped.about()
-        statistics_of(mapped.training())
-        for loader in (mapped.train_dataloader(), mapped.everything()):
+        statistics_of(mapped.training_samples())
+        for loader in (mapped.train_dataloader(), mapped.all_samples()):
             assert sum(len(labels) for _, labels in loader) >= COUNT - 200
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -100,14 +100,14 @@ def test_no_whole_copy_of_a_mapped_file_is_made(mapped):
 
 def test_statistics_read_a_mapped_file_in_parts(mapped):
     counted = mapped.loaded.values.view(CountedReads)
-    training = Given(counted).training()
+    training = Given(counted).training_samples()
     CountedReads.reads.clear()
     statistics_of(training)
     assert sum(CountedReads.reads) >= 4 * len(training)
     assert max(CountedReads.reads) <= 4096
 
 
-def test_batches_of_a_mapped_file_equal_those_of_memory_without_a_warning(mapped):
+def test_batches_of_a_mapped_file_equal_those_in_memory_and_give_no_warning(mapped):
     copied = Given(np.array(mapped.loaded.values))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -118,10 +118,10 @@ def test_batches_of_a_mapped_file_equal_those_of_memory_without_a_warning(mapped
 
 
 @pytest.mark.filterwarnings("error")
-def test_read_only_samples_in_memory_give_batches_without_a_warning():
+def test_read_only_samples_in_memory_give_no_warning():
     values = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
     data = Given(values)
     values.flags.writeable = data.loaded.labels.flags.writeable = False
-    images, labels = next(iter(data.everything()))
+    images, labels = next(iter(data.all_samples()))
     assert torch.equal(images, torch.from_numpy(values[:500].copy()) / 255)
     assert labels.tolist() == [0, 1] * 250

@@ -1,4 +1,4 @@
-"""Classes of samples: their counts and shares, and the order in which a trained model knows them."""
+"""Classes of samples: their counts and shares, and their numbers in a trained model."""
 
 import logging
 
@@ -12,7 +12,7 @@ log = logging.getLogger("adlx")
 
 
 def log_classes(classes: tuple[str, ...], part_counts: dict[str, np.ndarray]) -> None:
-    """Logs the shares of the classes in the training part, and warns of classes that it lacks.
+    """Logs the shares of the classes in the training part, and warns about classes without a training sample.
 
     Args:
         classes: K names.
@@ -40,7 +40,7 @@ def log_classes(classes: tuple[str, ...], part_counts: dict[str, np.ndarray]) ->
 
 
 def _describe_absent(label: int, classes: tuple[str, ...], part_counts: dict[str, np.ndarray]) -> str:
-    """A class without training samples: its samples in the other parts, and a class of nearly the same name."""
+    """Describes a class without training samples: its samples in other parts, and a class that differs only in case."""
     name = classes[label]
     elsewhere = [f"{count[label]:,} in the {part} part" for part, count in part_counts.items() if count[label]]
     others = [other for other in classes if other != name and other.lower() == name.lower()]
@@ -48,25 +48,25 @@ def _describe_absent(label: int, classes: tuple[str, ...], part_counts: dict[str
     return f"{name} ({'; '.join(elsewhere + spelling) or 'no sample in any part'})"
 
 
-def conform(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
-    """Numbers the classes as a trained model does; for a model without classes, samples have no labels.
+def match_classes(samples: Samples, expected: ImageSpec | CodeSpec | None) -> Samples:
+    """Renumbers the classes as a trained model numbers them; removes the labels if the model has no classes.
 
     Raises:
-        UserError: there are others.
+        UserError: the model does not know one of the classes.
     """
     known = samples.classes if expected is None else expected.classes
     if samples.classes == known:
         return samples
     if not known:
-        return samples.unlabelled()
+        return samples.without_labels()
     if extra := [name for name in samples.classes if name not in known]:
         raise UserError(
             f"the run was trained on the classes {', '.join(known)}; {samples.detail} also has {', '.join(extra)}"
         )
-    place = np.array([known.index(name) for name in samples.classes] + [-1])  # the last one is that of label -1
-    return Samples(**{**vars(samples), "labels": place[samples.labels], "classes": known})
+    numbers = np.array([known.index(name) for name in samples.classes] + [-1])  # label -1 reads the last entry
+    return Samples(**{**vars(samples), "labels": numbers[samples.labels], "classes": known})
 
 
-def counts(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(K,) samples of each class; those without a label are in none."""
+def count_classes(labels: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Returns (K,) the number of samples of each class; samples without a label are not counted."""
     return np.bincount(labels[labels >= 0], minlength=len(classes))

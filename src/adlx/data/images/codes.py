@@ -1,4 +1,4 @@
-"""Code maps of images, as a VQ-VAE makes them."""
+"""Code maps of images, which a VQ-VAE makes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Codes(Labelled):
     """Arguments in addition to those of `Labelled`:
 
     Args:
-        path: a `codes.npz`, the VQ-VAE run that made one by `adlx predict`, or a folder with `codemaps.npy` (N, h, w)
+        path: a `codes.npz`; a VQ-VAE run for which `adlx predict` wrote one; or a folder with `codemaps.npy` (N, h, w)
             and `labels.npy` (N,) or one-hot (N, K).
     """
 
@@ -37,13 +37,17 @@ class Codes(Labelled):
         _, height, width = self.loaded.values.shape
         codebook = self.codebook
         dimension = None if codebook is None else codebook.shape[1]
-        if isinstance(self.expected_spec, CodeSpec):  # the model does not depend on whether the codebook came again
+        if isinstance(self.expected_spec, CodeSpec):  # these data may come without the codebook of the training data
             dimension = self.expected_spec.dimension
         return CodeSpec((height, width), self.codes, dimension, self.loaded.classes)
 
 
 def check_codes(samples: Samples, codes: int, expected: CodeSpec) -> int:
-    """Checks code maps against those a model was trained on; returns the size of the codebook."""
+    """Checks that code maps fit the ones that a model was trained on; returns the size of the model's codebook.
+
+    Raises:
+        UserError: the maps have another size, codes above the codebook, or another codebook.
+    """
     grid, known = expected.grid, expected.codebook
     if samples.values.shape[1:] != grid:
         height, width = samples.values.shape[1:]

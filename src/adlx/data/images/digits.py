@@ -1,4 +1,4 @@
-"""Handwritten digits: real, and offline."""
+"""Handwritten digits: real images that need no download."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ class Digits(Labelled):
     """Arguments in addition to those of `Labelled`:
 
     Args:
-        source: `mnist`, 5,000 of its images, or `sklearn`, 1,797 smaller ones.
+        source: `mnist`, 5,000 images of MNIST; or `sklearn`, 1,797 smaller images of scikit-learn.
         size: height and width in pixels.
-        digits: which of them; None: all ten.
+        digits: the digits to use; None: all ten.
     """
 
     def __init__(

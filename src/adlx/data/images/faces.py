@@ -1,4 +1,4 @@
-"""Grey pictures of faces, each with one of seven expressions."""
+"""Grey pictures of faces with seven facial expressions as classes."""
 
 from typing import Any, Literal
 
@@ -17,12 +17,12 @@ class Faces(Labelled):
     """Arguments in addition to those of `Labelled`:
 
     Args:
-        source: `simulated`, drawn; `fer2013`, the file of the Facial Expression Recognition Challenge, whose split is
-            kept; `folder`, pictures in one folder a class, or in such folders below train, validation and test.
-        path: the file or folder.
+        source: `simulated`, drawn faces; `fer2013`, the file of the Facial Expression Recognition Challenge with its
+            own split; `folder`, pictures in one folder per class, which may lie in folders train, validation and test.
+        path: the file of `fer2013`, or the folder of `folder`.
         size: height and width in pixels, for `folder`.
-        count: faces to draw.
-        simulation_seed: which faces are drawn.
+        count: number of faces to draw.
+        simulation_seed: seed of the drawn faces.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Faces(Labelled):
         check_at_least(1, count=count, size=size)
         check_at_least(0, simulation_seed=simulation_seed)
         if (path is None) != (source == "simulated"):
-            said = f"needs data.path={'FILE' if source == 'fer2013' else 'FOLDER'}"
-            raise UserError(f"data.source={source} {'does not use data.path; leave it out' if path else said}")
+            needs = f"needs data.path={'FILE' if source == 'fer2013' else 'FOLDER'}"
+            raise UserError(f"data.source={source} {'does not use data.path; leave it out' if path else needs}")
         if source != "folder" and size != 48:
             raise UserError(f"data.size={size}: the faces of data.source={source} have 48 x 48 pixels")
         self.source, self.path, self.size = source, path, size

@@ -1,4 +1,4 @@
-"""Pictures of any kind in a folder, in colour, with classes where the folders give them."""
+"""Pictures of any kind in a folder, in colour, with classes if the folders name classes."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ class Images(Labelled):
     """Arguments in addition to those of `Labelled`:
 
     Args:
-        path: a folder with pictures at any depth. Two or more class folders give labels, and folders train, validation
-            and test above them the parts; in any other layout nothing is labelled.
-        size: height and width in pixels, to which pictures are cropped from the middle and scaled.
+        path: a folder with pictures at any depth. Two or more class folders give the labels. Folders train, validation
+            and test above them give the parts. In any other layout no picture has a label.
+        size: height and width in pixels; the middle of each picture is cropped to a square and scaled to it.
         channels: 1 grey, 3 colour.
-        flip: mirror training images from left to right, each with probability 1/2 in each pass.
+        flip: mirror each training image from left to right with probability 1/2, anew in each pass.
     """
 
     model_keys = ("size", "channels")

@@ -1,4 +1,4 @@
-"""Images or code maps with labels as a data module: splits that share nothing, batches, what is in the classes."""
+"""Images or code maps with labels as a data module: parts without equal samples, batches, counts of the classes."""
 
 import hashlib
 import logging
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adlx.data.batches import BatchLoader
 from adlx.data.datamodule import DataModule
-from adlx.data.images.classes import conform, counts, log_classes
+from adlx.data.images.classes import count_classes, log_classes, match_classes
 from adlx.data.images.sources.code_maps import write_code_maps
 from adlx.data.images.sources.samples import Samples
 from adlx.data.images.splits import split
@@ -29,12 +29,12 @@ class SampleLoader(BatchLoader):
     """Yields (samples, labels): images as float32 from 0 to 1, code maps as int64; labels int64.
 
     Args:
-        values: (N, ...) as in `Samples`: a tensor on the device that trains, or a memory-mapped array, of which each
-            batch reads its own rows.
-        labels: (N,) int64, on the device that trains, to which batches go.
+        values: (N, ...) as in `Samples`: a tensor on the training device, or a memory-mapped array, from which each
+            batch reads its rows.
+        labels: (N,) int64, on the training device; batches are moved there.
         indices, batch_size, seed, repeat, rank, world_size: as in `BatchLoader`.
-        flip: mirror images (N, C, H, W) of a shuffled pass from left to right, each with probability 1/2: place p + N
-            is the mirror image of p.
+        flip: mirror each image (N, C, H, W) of a shuffled pass from left to right with probability 1/2: index i + N
+            is the mirror image of image i.
     """
 
     def __init__(
@@ -56,34 +56,34 @@ class SampleLoader(BatchLoader):
         return indices
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        device, own = self.labels.device, indices % len(self.values)
+        device, rows = self.labels.device, indices % len(self.values)
         if isinstance(self.values, np.ndarray):
-            values = read_rows(self.values, own.cpu().numpy()).to(device)
+            values = read_rows(self.values, rows.cpu().numpy()).to(device)
         else:
-            values = self.values.index_select(0, own.to(device))
+            values = self.values.index_select(0, rows.to(device))
         if self.flip:
             mirrored = (indices >= len(self.values)).to(device)
             values = torch.where(mirrored[:, None, None, None], values.flip(-1), values)
-        return as_input(values), self.labels.index_select(0, own.to(device))
+        return as_input(values), self.labels.index_select(0, rows.to(device))
 
 
 def as_input(values: Tensor) -> Tensor:
-    """Stored samples as models see them: bytes of an image from 0 to 1, codes as whole numbers."""
+    """Converts stored samples to model inputs: bytes of images to floats from 0 to 1, codes to int64."""
     return values.float() / 255 if values.dtype == torch.uint8 else values.long()
 
 
 class Labelled(DataModule):
-    """Samples in memory, or in a file that is mapped into it.
+    """Samples in memory, or in a memory-mapped file.
 
     Args:
-        batch_size: samples a batch.
-        repeat: passes over the training samples that count as one epoch.
-        split: shares for training, validation and test, where the source does not say which are which. Each class is
-            split by them, and what is equal to the last byte stays together.
-        split_seed: of that draw. It is not the run's seed, so runs of several seeds are tested on the same samples.
+        batch_size: samples in a batch.
+        repeat: passes over the training samples in one epoch.
+        split: shares for training, validation and test, if the source has no parts of its own. Each class is split by
+            these shares, and samples with equal bytes are in one part.
+        split_seed: seed of the split. It is not the run's seed, so runs of all seeds are tested on the same samples.
 
     Attributes:
-        needs_labels: whether a sample without a label is refused, where no trained model knows classes.
+        needs_labels: whether a sample without a label is refused even if the samples have no classes.
     """
 
     expected_spec: ImageSpec | CodeSpec | None = None
@@ -105,8 +105,8 @@ class Labelled(DataModule):
         self.split, self.split_seed = split, split_seed
         self.samples: Samples | None = None
         self.indices: dict[str, np.ndarray] = {}
-        self.dropped = 0  # samples left out, since the same is in a later part
-        self.stored: tuple[Tensor | np.ndarray, Tensor] | None = None  # samples and labels, as loaders read them
+        self.dropped = 0  # samples left out, because an equal sample is in a later part
+        self.stored: tuple[Tensor | np.ndarray, Tensor] | None = None  # samples and labels, for the loaders
 
     def load(self) -> Samples:
         """Fetches the samples from their source; a subclass must write this method and `spec`."""
@@ -120,20 +120,20 @@ class Labelled(DataModule):
 
     def read(self) -> None:
         if self.samples is None:
-            self.samples = conform(self.load(), self.expected_spec)
+            self.samples = match_classes(self.load(), self.expected_spec)
 
     def setup(self, stage: str) -> None:
-        """Loads and splits, once.
+        """Loads and splits the samples; a second call does nothing.
 
         Raises:
-            UserError: labels are missing, or a part holds no sample.
+            UserError: labels are missing, or a part has no sample.
         """
         if self.indices:
             return
         self.read()
-        if (unknown := self.unlabelled()) > 0:
+        if (missing := self.count_missing_labels()) > 0:
             raise UserError(
-                f"{self.loaded.detail}: {unknown:,} of {len(self.loaded):,} samples have no label, and a split needs "
+                f"{self.loaded.detail}: {missing:,} of {len(self.loaded):,} samples have no label, and a split needs "
                 "them; for such samples use adlx predict"
             )
         self.indices, self.dropped = split(self.loaded, self.split, self.split_seed)
@@ -143,21 +143,21 @@ class Labelled(DataModule):
                 f"{len(self.loaded):,}): give more samples, or change data.split"
             )
 
-    def unlabelled(self) -> int:
-        """Counts the samples without a label, if the split or the trained model needs labels."""
-        asked = self.needs_labels or len(self.loaded.classes) > 0
-        return int((self.loaded.labels < 0).sum()) if asked else 0
+    def count_missing_labels(self) -> int:
+        """Counts the samples without a label; 0 if neither the data set nor the trained model needs labels."""
+        needed = self.needs_labels or len(self.loaded.classes) > 0
+        return int((self.loaded.labels < 0).sum()) if needed else 0
 
     def check_training_part(self) -> None:
-        """Logs how the classes of the training part are balanced, and what was left out."""
+        """Logs the shares of the classes in the training part, and how many samples were left out."""
         if self.dropped:
             log.info(f"{self.dropped:,} samples left out, because equal ones are in the validation or test part")
         if self.loaded.classes:
             log_classes(self.loaded.classes, {part: self.class_counts(part) for part in PARTS})
 
     def class_counts(self, part: str) -> np.ndarray:
-        """(K,) samples of each class in a part."""
-        return counts(self.loaded.labels[self.indices[part]], self.loaded.classes)
+        """Returns (K,) the number of samples of each class in a part."""
+        return count_classes(self.loaded.labels[self.indices[part]], self.loaded.classes)
 
     @property
     def majority(self) -> int:
@@ -166,7 +166,7 @@ class Labelled(DataModule):
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """(codes, dimension) float32: the vectors that the codes stand for; None if unknown."""
+        """(codes, dimension) float32: the vector of each code; None if unknown."""
         return self.loaded.codebook
 
     def origin(self) -> str:
@@ -177,15 +177,15 @@ class Labelled(DataModule):
         train = self.indices["train"] if self.indices else np.arange(len(samples))
         labels = samples.labels[train]
         digest = hashlib.sha256(repr((samples.classes, (len(train), *samples.values.shape[1:]))).encode())
-        for part in range(0, len(train), 1024):  # which may be more than fit into memory together
-            digest.update(samples.values[train[part : part + 1024]].tobytes())
+        for start in range(0, len(train), 1024):  # the training part may be larger than the memory
+            digest.update(samples.values[train[start : start + 1024]].tobytes())
         digest.update(labels.tobytes())
         return {
             "source": samples.source,
             "detail": samples.detail,
             "simulated": samples.simulated,
             "samples": {part: len(indices) for part, indices in self.indices.items()},
-            "classes": dict(zip(samples.classes, counts(labels, samples.classes).tolist(), strict=True)),
+            "classes": dict(zip(samples.classes, count_classes(labels, samples.classes).tolist(), strict=True)),
             "left_out": self.dropped,
             "fingerprint": digest.hexdigest(),
         }
@@ -202,30 +202,35 @@ class Labelled(DataModule):
     def test_dataloader(self) -> SampleLoader:
         return self.loader(self.indices["test"])
 
-    def everything(self) -> SampleLoader:
-        """All samples in their order, on one device."""
+    def all_samples(self) -> SampleLoader:
+        """Loads all samples in the order of the source, in one process."""
         return self.loader(np.arange(len(self.loaded)), shared=False)
 
-    def training(self) -> StoredSamples:
-        """All training samples (N, ...), as they are stored; they are read batch by batch."""
+    def training_samples(self) -> StoredSamples:
+        """The training samples (N, ...) in their stored form, which are read batch by batch."""
         return StoredSamples(self.loaded.values, self.indices["train"])
 
     def loader(self, indices: np.ndarray, shared: bool = True, **order: Any) -> SampleLoader:
-        """Batches of the samples at `indices`, on the device that trains; `order` is as `SampleLoader` has it."""
+        """Loads batches of the samples at `indices`, on the training device.
+
+        Args:
+            shared: whether several processes share the samples.
+            order: arguments of `SampleLoader`.
+        """
         trainer = self.trainer
         strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
         if self.stored is None or self.stored[1].device != device:
             values, labels = self.loaded.values, writable_tensor(self.loaded.labels).to(device)
-            # A mapped file may be larger than the memory, so its rows are read as batches need them.
+            # A mapped file may be larger than the memory, so each batch reads its own rows.
             self.stored = (values if isinstance(values, np.memmap) else writable_tensor(values).to(device), labels)
         if trainer and shared:
             order |= {"rank": trainer.global_rank, "world_size": trainer.world_size}
         return SampleLoader(*self.stored, torch.from_numpy(indices), self.batch_size, **order)
 
     def parts(self) -> np.ndarray | None:
-        """(N,) the part of each sample, -1 where it is left out; None where labels are missing or too few to split."""
-        if self.unlabelled():
+        """Returns (N,) the part of each sample, -1 if it is left out; None if the samples cannot be split."""
+        if self.count_missing_labels():
             return None
         try:
             self.setup("test")
@@ -237,14 +242,14 @@ class Labelled(DataModule):
         return parts
 
     def write_codes(self, path: Path, codes: np.ndarray, codebook: np.ndarray) -> None:
-        """Writes code maps (N, h, w) of all samples with their labels and parts, for `data=codes`."""
+        """Writes code maps (N, h, w) of all samples with their labels and parts, as a file for `data=codes`."""
         samples, parts = replace(self.loaded, values=codes, codebook=codebook, parts=None), self.parts()
         if parts is not None:
             samples = replace(samples, parts=parts).at(np.flatnonzero(parts >= 0))
         write_code_maps(path, samples)
 
     def listing(self) -> pd.DataFrame:
-        """A row a sample: `sample`, its name or number; `part`, where there is a split; `label`, where it is known."""
+        """Returns one row per sample: `sample`, its name or number; `part`, if there is a split; `label`, if known."""
         samples = self.loaded
         frame = pd.DataFrame({"sample": samples.names or range(len(samples))})
         if (parts := self.parts()) is not None:
@@ -253,6 +258,6 @@ class Labelled(DataModule):
             frame["label"] = [samples.classes[label] if label >= 0 else "" for label in samples.labels]
         return frame
 
-    def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Labels (N,) and indices (N,) of a part's samples, in the order of its loader."""
+    def labels_and_indices(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns labels (N,) and indices (N,) of the samples of a part, in the order of its loader."""
         return self.loaded.labels[self.indices[part]], self.indices[part]

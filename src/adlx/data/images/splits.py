@@ -1,4 +1,4 @@
-"""Which sample is in which part: a draw in which classes keep their shares and equal samples stay together."""
+"""Splits samples into parts: each class is split by the same shares, and equal samples are in one part."""
 
 import hashlib
 
@@ -9,35 +9,42 @@ from adlx.data.splits import PARTS
 
 
 def split(samples: Samples, shares: tuple[float, float, float], seed: int) -> tuple[dict[str, np.ndarray], int]:
-    """Places of each part, in their order, and how many samples were left out.
+    """Returns the indices of each part, ascending, and the number of samples that were left out.
 
-    Samples that are equal to the last byte are in one part alone. Where the source says the parts, it is the last of
-    test, validation and training that keeps them, so that a test set stays what it is. Without a validation part,
-    one is drawn from the training part.
+    Samples with equal bytes are in one part only. If the source has parts, copies of a test sample are removed from
+    training and validation, and copies of a validation sample from training, so that the test set does not change. If
+    the source has no validation part, one is drawn from the training part.
     """
-    twins = np.unique(
+    copies = np.unique(
         [hashlib.blake2b(value.tobytes(), digest_size=16).digest() for value in np.asarray(samples.values)],
         return_inverse=True,
     )[1]
     parts = samples.parts
     if parts is None or not (parts == 2).any():
-        parts = draw(samples.labels, twins, shares, seed)
+        parts = draw_parts(samples.labels, copies, shares, seed)
     elif not (parts == 1).any():
         train = np.flatnonzero(parts == 0)
         rest = shares[0] / (shares[0] + shares[1])
         parts = parts.copy()
-        parts[train] = draw(samples.labels[train], twins[train], (rest, 1 - rest, 0.0), seed)
-    last = np.full(twins.max() + 1, -1, dtype=parts.dtype)
-    np.maximum.at(last, twins, parts)
-    kept = parts == last[twins]
+        parts[train] = draw_parts(samples.labels[train], copies[train], (rest, 1 - rest, 0.0), seed)
+    last = np.full(copies.max() + 1, -1, dtype=parts.dtype)
+    np.maximum.at(last, copies, parts)
+    kept = parts == last[copies]
     indices = {name: np.flatnonzero(kept & (parts == number)) for number, name in enumerate(PARTS)}
     return indices, int((~kept).sum())
 
 
-def draw(labels: np.ndarray, twins: np.ndarray, shares: tuple[float, float, float], seed: int) -> np.ndarray:
-    """(N,) a part for each sample: every class is split by `shares`, and twins go where the first of them goes."""
-    parts = np.zeros(twins.max(initial=-1) + 1, dtype=np.int8)
-    present, first = np.unique(twins, return_index=True)
+def draw_parts(labels: np.ndarray, copies: np.ndarray, shares: tuple[float, float, float], seed: int) -> np.ndarray:
+    """Draws (N,) the part of each sample: every class is split by `shares`.
+
+    Args:
+        labels: (N,) class of each sample.
+        copies: (N,) equal samples have equal numbers; all are in the part of the first one.
+        shares: shares for training, validation and test.
+        seed: seed of the draw.
+    """
+    parts = np.zeros(copies.max(initial=-1) + 1, dtype=np.int8)
+    present, first = np.unique(copies, return_index=True)
     rng = np.random.default_rng(seed)
     for label in np.unique(labels):
         group = present[labels[first] == label]
@@ -45,4 +52,4 @@ def draw(labels: np.ndarray, twins: np.ndarray, shares: tuple[float, float, floa
         order = rng.permutation(group)
         parts[order[borders[0] : borders[1]]] = 1
         parts[order[borders[1] :]] = 2
-    return parts[twins]
+    return parts[copies]

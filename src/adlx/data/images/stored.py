@@ -1,4 +1,4 @@
-"""Samples that stay where they are stored until a batch of them is read."""
+"""Samples that stay in their file until a batch of them is read."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from torch import Tensor
 class StoredSamples:
     """The samples at `indices` of an array, which may be a memory-mapped file larger than the memory.
 
-    It reads like a tensor (N, ...), but only the rows that are asked for are copied.
+    It is indexed like a tensor (N, ...), but copies only the rows that are read.
 
     Args:
         values: (M, ...) all samples.
@@ -34,10 +34,10 @@ class StoredSamples:
 
 
 def read_rows(values: np.ndarray, indices: np.ndarray) -> Tensor:
-    """Copies the rows at `indices`, and only them, into a tensor; `values` may be read-only."""
+    """Copies only the rows at `indices` into a tensor; `values` may be read-only."""
     return torch.from_numpy(np.asarray(values[indices]))
 
 
 def writable_tensor(values: np.ndarray) -> Tensor:
-    """Shares the memory of `values` where it may be written; copies a read-only array, which PyTorch warns about."""
+    """Makes a tensor that shares the memory of `values`; copies a read-only array, about which PyTorch would warn."""
     return torch.from_numpy(np.require(values, requirements=["C", "W"]))

@@ -88,7 +88,7 @@ def read_any_folder(path: str | Path, size: tuple[int, int], channels: int = 3) 
     if samples.parts is not None and not (samples.parts == 0).any():  # such as the pictures of one folder, `test`
         samples = replace(samples, parts=None)
     if len(samples.classes) < 2:
-        samples = samples.unlabelled()
+        samples = samples.without_labels()
     return samples
 
 

@@ -44,6 +44,6 @@ class Samples:
             names=None if self.names is None else tuple(self.names[index] for index in indices),
         )
 
-    def unlabelled(self) -> "Samples":
-        """The same samples without classes."""
+    def without_labels(self) -> "Samples":
+        """Returns the same samples without classes and labels."""
         return replace(self, labels=np.full_like(self.labels, -1), classes=())
