@@ -23,7 +23,7 @@ def one_hot(prediction, count=4):
 
 @pytest.fixture
 def by_hand():
-    """Eight samples of three classes; the fourth occurs in the training part alone, and is once predicted."""
+    """Eight samples of three classes. The fourth class occurs only in the training part, and is predicted once."""
     return ClassResult(
         class_scores=one_hot([0, 0, 0, 1, 1, 0, 2, 3]),
         label=np.array([0, 0, 0, 0, 1, 1, 2, 2]),
@@ -93,8 +93,8 @@ def test_scores_agree_with_scikit_learn(random_result):
         assert table[f"test/recall/{row['class']}"] == pytest.approx(wanted["recall"])
 
 
-def test_classes_without_samples_neither_warn_nor_count(by_hand):
-    """The fourth class would draw the macro F1 and the balanced accuracy down, were it counted as 0."""
+def test_classes_without_samples_cause_no_warning_and_do_not_count(by_hand):
+    """If the fourth class counted as 0, the macro F1 and the balanced accuracy would be lower."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table = by_hand.scores()
@@ -126,8 +126,8 @@ def test_mcnemar_counts_samples_that_one_of_the_two_gets_wrong():
     second = np.array([0, 0, 0, 0, 0] + [1] + [1] * 10 + [0] * 20)
     assert mcnemar(first, second) == mcnemar(second, first) == pytest.approx(2 * (1 + 6) / 2**6)
     assert mcnemar(first, first) == 1.0
-    apart = np.ones(12), np.zeros(12)
-    assert mcnemar(*apart) == pytest.approx(2 / 2**12)
+    always_wrong, always_right = np.ones(12), np.zeros(12)
+    assert mcnemar(always_wrong, always_right) == pytest.approx(2 / 2**12)
 
 
 def test_mcnemar_agrees_with_the_binomial_test_and_the_cumulated_tail(random_result):
@@ -145,21 +145,21 @@ def test_mcnemar_agrees_with_the_binomial_test_and_the_cumulated_tail(random_res
 
 def test_by_class_by_hand(by_hand):
     table = by_class(by_hand)
-    assert list(table) == ["class", "samples", "precision", "recall", "f1", "taken for"]
+    assert list(table) == ["class", "samples", "precision", "recall", "f1", "confused with"]
     assert tuple(table["class"]) == CLASSES
     assert list(table["samples"]) == [4, 2, 2, 0]
     np.testing.assert_allclose(table["precision"], [3 / 4, 1 / 2, 1, 0])
     np.testing.assert_allclose(table["recall"], [3 / 4, 1 / 2, 1 / 2, np.nan])
     np.testing.assert_allclose(table["f1"], [3 / 4, 1 / 2, 2 / 3, 0])
-    assert list(table["taken for"]) == ["froh/heiter", "ängstlich", "müde", "-"]
+    assert list(table["confused with"]) == ["froh/heiter", "ängstlich", "müde", "-"]
 
 
 def test_by_class_names_the_commonest_error_and_is_nan_if_unknown(by_hand):
     table = by_class(replace(by_hand, class_scores=one_hot([0, 2, 1, 1, 1, 2, 2, 2])))
-    assert list(table["taken for"]) == ["froh/heiter", "wütend", "-", "-"]
+    assert list(table["confused with"]) == ["froh/heiter", "wütend", "-", "-"]
     assert table.loc[3, ["precision", "recall", "f1"]].isna().all()
     perfect = by_class(replace(by_hand, class_scores=one_hot(by_hand.label)))
-    assert list(perfect["taken for"]) == ["-"] * 4
+    assert list(perfect["confused with"]) == ["-"] * 4
 
 
 def test_errors_average_to_one_minus_accuracy(by_hand):
@@ -219,7 +219,7 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
 
 
 def test_inconsistent_arrays_are_refused(by_hand):
-    with pytest.raises(ValueError, match=r"index has shape \(3,\), labels and classes ask for \(8,\)"):
+    with pytest.raises(ValueError, match=r"index has shape \(3,\), labels and classes require \(8,\)"):
         replace(by_hand, index=np.arange(3))
     with pytest.raises(ValueError, match=r"class_scores has shape \(8, 3\)"):
         replace(by_hand, class_scores=np.zeros((8, 3)))

@@ -17,7 +17,7 @@ def gaussian_crps(target, mean, deviation):
 
 
 @pytest.mark.parametrize("target", [-20.0, 1.0, 3.0, 4.2, 9.0])
-def test_many_levels_come_to_the_crps_of_a_normal_distribution(target):
+def test_the_crps_of_many_levels_is_that_of_the_normal_distribution(target):
     mean, deviation = 3.0, 2.0
     actual = crps(mean + deviation * ndtri(MANY), np.array(target), MANY)
     assert actual == pytest.approx(gaussian_crps(target, mean, deviation), rel=0.01)
@@ -26,7 +26,7 @@ def test_many_levels_come_to_the_crps_of_a_normal_distribution(target):
     assert actual == pytest.approx(below + above, rel=0.01)  # its definition, equation 20
 
 
-def test_pinball_by_hand():
+def test_crps_of_three_levels_by_hand():
     levels = np.array([0.25, 0.5, 0.75])
     quantiles = np.array([[1.0, 2.0, 5.0], [-1.0, 0.0, 1.0]])
     # errors 1 0 -3 and 3 2 1
@@ -34,7 +34,7 @@ def test_pinball_by_hand():
     np.testing.assert_allclose(actual, [2 * (0.25 + 0 + 0.75) / 3, 2 * (0.75 + 1 + 0.75) / 3])
 
 
-def test_a_point_has_its_absolute_error():
+def test_the_crps_of_equal_quantiles_is_the_absolute_error():
     rng = np.random.default_rng(0)
     target, point = rng.normal(size=(2, 7, 3, 2))
     for levels in (LEVELS, MANY, np.array([0.5])):
@@ -42,7 +42,7 @@ def test_a_point_has_its_absolute_error():
         np.testing.assert_allclose(crps(spread, target, levels), np.abs(target - point))
 
 
-def test_it_has_the_unit_of_the_target():
+def test_the_crps_has_the_unit_of_the_target():
     rng = np.random.default_rng(1)
     target, quantiles = rng.normal(size=(6, 3)), np.sort(rng.normal(size=(6, 3, 5)))
     plain = crps(quantiles, target, LEVELS)
@@ -56,9 +56,9 @@ def test_the_true_quantiles_score_best():
     target = np.random.default_rng(2).gamma(2, size=200_000)
     true = np.quantile(target, LEVELS)
     best = crps(true, target, LEVELS).mean()
-    for place in range(len(LEVELS)):
+    for position in range(len(LEVELS)):
         for shift in (-0.1, 0.1):
-            other = true + shift * (np.arange(len(LEVELS)) == place)
+            other = true + shift * (np.arange(len(LEVELS)) == position)
             assert crps(other, target, LEVELS).mean() > best + 1e-4
     median = np.repeat(true[2], len(LEVELS))
     assert crps(1.3 * true - 0.3 * median, target, LEVELS).mean() > best < crps(median, target, LEVELS).mean()
@@ -83,6 +83,6 @@ def test_intervals_are_those_that_levels_bound(levels, expected):
 
 
 @pytest.mark.parametrize("levels", [np.arange(0.05, 0.96, 0.05), np.linspace(0.05, 0.95, 19), np.cumsum([0.05] * 19)])
-def test_intervals_do_not_mind_rounding(levels):
+def test_intervals_allow_rounding_errors_of_levels(levels):
     assert len(levels) == 19
-    assert intervals(levels) == {90 - 10 * place: (place, 18 - place) for place in range(9)}
+    assert intervals(levels) == {90 - 10 * low: (low, 18 - low) for low in range(9)}

@@ -1,4 +1,4 @@
-"""What is declared of metrics: all that results give, once, and in words and numbers that hold."""
+"""The declarations of metrics: each score of each result is declared once, with valid keys and directions."""
 
 from collections import Counter
 from dataclasses import replace
@@ -88,14 +88,14 @@ BY_NAME = [(forecasts, "series"), (classes, "class"), (rolled, "field"), (recons
 KINDS = sorted({type(result) for result in RESULTS}, key=lambda kind: kind.__name__)
 
 
-def test_no_kind_is_left_out():
+def test_these_tests_cover_all_kinds_of_results():
     modules = [import_module(f"adlx.metrics.{module.name}") for module in iter_modules(adlx.metrics.__path__)]
     actual = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
     assert {kind for kind in actual if issubclass(kind, Result) and kind is not Result} == set(KINDS)
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
-def test_all_that_is_scored_is_declared(result):
+def test_each_score_is_declared(result):
     for key in result.scores():
         assert declaration(type(result).metrics, key) is not None, key
 
@@ -115,12 +115,14 @@ def test_each_key_is_declared_once(kind):
     keys = [metric.key for metric in (*kind.metrics, *TRAINING)]
     assert [key for key, count in Counter(keys).items() if count > 1] == []
     for parts in (metric for metric in kind.metrics if metric.parts):
-        assert not [key for key in keys if key.startswith(f"{parts.key}/")]  # or a part would hide a whole
+        assert not [
+            key for key in keys if key.startswith(f"{parts.key}/")
+        ]  # else a key of a part could be a key of another metric
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_keys_that_a_declaration_names_exist(kind):
-    """A skill and a p-value are declared, a baseline is scored by some result."""
+    """Skills and p-values are declared, and a result has a score for each baseline."""
     keys = {metric.key for metric in (*kind.metrics, *TRAINING)}
     given = {key for result in RESULTS if type(result) is kind for key in result.scores()}
     stated = {"insample/mse_naive", "unseen/naive_mase"}  # by the task
@@ -141,7 +143,7 @@ def test_the_keys_that_a_declaration_names_exist(kind):
 
 @pytest.mark.parametrize(("make", "parts"), BY_NAME, ids=[make.__name__ for make, _ in BY_NAME])
 def test_the_name_of_a_part_changes_nothing(make, parts):
-    """Not the numbers, and not which metric declares them."""
+    """The scores stay the same, and the same metrics declare them."""
     plain = ("x", "y", "z")
     odd_scores, plain_scores = make(ODD).scores(), make(plain).scores()
     assert list(odd_scores.values()) == list(plain_scores.values())
@@ -173,12 +175,12 @@ def best_first(kind: type[Result], key: str, values: list[float]) -> list[float]
         (ReconstructionResult, "test/psnr"),
     ],
 )
-def test_more_is_better(kind, key):
+def test_higher_values_come_first(kind, key):
     assert best_first(kind, key, [0.2, np.nan, 0.9, 0.5])[:3] == [0.9, 0.5, 0.2]
 
 
 @pytest.mark.parametrize(("kind", "key"), [(ForecastResult, "test/mase"), (ForecastResult, "test/mae/f1_car")])
-def test_less_is_better(kind, key):
+def test_lower_values_come_first(kind, key):
     assert best_first(kind, key, [np.inf, 0.2, 0.9, 0.5]) == [0.2, 0.5, 0.9, np.inf]
 
 
@@ -204,7 +206,7 @@ def test_a_baseline_is_a_metric_of_its_own():
     assert declaration(ForecastResult.metrics, "baseline/mea") is None
 
 
-def test_the_longest_key_declares():
+def test_the_longest_matching_key_is_used():
     metrics = (Metric("test/a", "a", "up", parts="series"), Metric("test/a/b", "b", "down", parts="series"))
     assert find(metrics, "test/a/b") == (metrics[1], "")
     assert find(metrics, "test/a/b/c") == (metrics[1], "c")
@@ -214,7 +216,7 @@ def test_the_longest_key_declares():
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
 def test_the_mean_loss_is_the_metric(result):
-    """Or the metric follows from it."""
+    """For accuracy and PSNR, the metric is computed from the mean loss."""
     scores = result.scores()
     follows = {"test/accuracy": lambda mean: 1 - mean, "test/psnr": lambda mean: 10 * np.log10(1 / mean)}
     for metric in type(result).metrics:

@@ -43,8 +43,7 @@ def test_scores_by_hand(by_hand):
     assert noise_errors(by_hand).mean() == pytest.approx(by_hand.scores()["test/noise_mae"])
 
 
-def test_images_like_those_of_the_test_part_count_one_in_a_hundred_as_copies(by_hand):
-    """And copies all do."""
+def test_one_percent_of_images_like_the_test_images_count_as_copies_and_all_copies_do(by_hand):
     count = 1000
     rng = np.random.default_rng(0)
     samples = np.zeros((count, 1, 2, 2), dtype=np.uint8)
@@ -61,7 +60,7 @@ def test_errors_by_time(by_hand):
     assert np.isnan(actual[1:9]).all()
 
 
-def test_saved_and_read(by_hand, tmp_path):
+def test_a_saved_result_is_loaded_unchanged(by_hand, tmp_path):
     by_hand.save(tmp_path / "predictions.npz")
     again = DenoisingResult.load(tmp_path / "predictions.npz")
     for name, value in vars(by_hand).items():
@@ -74,7 +73,7 @@ def test_saved_and_read(by_hand, tmp_path):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"time": np.ones(3)}, r"time has shape \(3,\), asked for is \(4,\), at least one"),
+        ({"time": np.ones(3)}, r"time has shape \(3,\), expected \(4,\) with at least one image"),
         ({"samples": np.ones((3, 2, 2), np.uint8)}, r"samples of shape \(3, 2, 2\) and uint8 are no images"),
         ({"samples": np.ones((3, 1, 2, 2))}, "float64 are no images"),
     ],

@@ -51,7 +51,7 @@ def test_the_mean_over_space_scores_one():
     assert vrmse(error, truth.var(axis=2)) == pytest.approx(np.ones((2, 3)))
 
 
-def test_trajectories_of_different_length(by_hand):
+def test_trajectories_of_different_lengths_have_finite_scores(by_hand):
     longer = {
         name: np.concatenate([getattr(by_hand, name), np.full((1, 3, getattr(by_hand, name).shape[2]), np.nan)])
         for name in ("error", "onestep_error", "baseline_error", "variance", "power", "divergence", "total")
@@ -80,13 +80,13 @@ def test_errors_by_time(by_hand):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 100])
-def test_thirds(steps):
+def test_thirds_cover_all_steps_and_are_not_empty(steps):
     actual = [range(steps)[at] for at in spans(steps)]
     assert all(len(part) for part in actual)
     assert {step for part in actual for step in part} == set(range(steps))
 
 
-def test_saved_and_read(by_hand, tmp_path):
+def test_a_saved_result_is_loaded_unchanged(by_hand, tmp_path):
     for number, result in enumerate((by_hand, replace(by_hand, onestep_error=None, total=None))):
         result.save(tmp_path / f"{number}.npz")
         again = FieldResult.load(tmp_path / f"{number}.npz")
@@ -105,12 +105,12 @@ def test_inconsistent_results_are_refused(change, by_hand):
         replace(by_hand, **change)
 
 
-def test_a_rollout_that_leaves_all_bounds_is_infinitely_wrong(by_hand):
+def test_a_diverged_rollout_has_an_infinite_error(by_hand):
     error = by_hand.error.copy()
-    error[0, 1:, 0] = np.nan  # though there is a truth
+    error[0, 1:, 0] = np.nan  # the truth is finite there
     actual = replace(by_hand, error=error).scores()
     assert actual["test/rollout_vrmse/u"] == actual["test/rollout_vrmse"] == actual["test/rollout_relmse/u"] == math.inf
     assert actual["test/rollout_vrmse/p"] == pytest.approx(1)
-    assert actual["test/rollout_vrmse_first"] == pytest.approx(0.5)  # until then
+    assert actual["test/rollout_vrmse_first"] == pytest.approx(0.5)  # before it diverges
     assert actual["test/skill"] == -math.inf
     assert losses(replace(by_hand, error=error)).tolist() == [math.inf]

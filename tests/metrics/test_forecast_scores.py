@@ -13,7 +13,7 @@ from adlx.metrics.significance import diebold_mariano
 
 @pytest.fixture
 def by_hand():
-    """Two windows, two steps, two series, with errors that can be added up in the head."""
+    """Two windows, two steps, two series, with errors that are easy to add up by hand."""
     target = np.array([[[10.0, 100.0], [12.0, 90.0]], [[14.0, 80.0], [16.0, 70.0]]])
     error = np.array([[[1.0, -10.0], [-1.0, 0.0]], [[2.0, 20.0], [0.0, 10.0]]])
     return ForecastResult(
@@ -92,11 +92,11 @@ def test_losses_average_to_mase(by_hand, random_result):
     assert horizon_mase(random_result, random_result.prediction).mean() == pytest.approx(table["test/mase"])
 
 
-def test_dm_pvalue_knows_horizon_and_stride(random_result):
+def test_dm_pvalue_depends_on_horizon_and_stride(random_result):
     losses = window_losses(random_result), naive_window_losses(random_result)
     assert random_result.scores()["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=1)[1]
-    apart = replace(random_result, stride=4)
-    assert apart.scores()["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=4)[1]
+    without_overlap = replace(random_result, stride=4)
+    assert without_overlap.scores()["test/dm_pvalue"] == diebold_mariano(*losses, horizon=4, stride=4)[1]
     assert diebold_mariano(*losses, 4, 1) != diebold_mariano(*losses, 4, 4)
 
 
@@ -108,7 +108,7 @@ def test_dm_pvalue_is_left_out_with_too_few_windows(random_result):
 def test_a_series_that_stands_still_has_a_finite_skill(by_hand):
     still = np.broadcast_to(by_hand.last[:, None, :], by_hand.target.shape).copy()
     moving = still.copy()
-    moving[..., 0] += 1.5  # three typical steps off
+    moving[..., 0] += 1.5  # three mean one-step changes
     result = replace(by_hand, target=still, prediction=moving)
     np.testing.assert_allclose(skill_by_series(result), [-3.0, 0.0])
     table = result.scores()

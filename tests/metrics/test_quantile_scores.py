@@ -51,7 +51,10 @@ def random_result():
 
 @pytest.fixture
 def months():
-    """Six windows on both ends of three months: errors 1 2, 4, 0 0 1 of the forecast, 3 3, 2, 1 1 1 of the naive."""
+    """Six windows at the beginning and end of three months.
+
+    Errors by month: forecast 1 2, 4 and 0 0 1; naive forecast 3 3, 2 and 1 1 1.
+    """
     point = np.array([1.0, 2.0, 4.0, 0.0, 0.0, 1.0])[:, None, None]
     last = np.array([3.0, 3.0, 2.0, 1.0, 1.0, 1.0])[:, None]
     days = "2023-12-01T00:00 2023-12-31T23:59 2024-01-01T00:00 2024-02-01T00:00 2024-02-02T12:00 2024-02-29T23:00"
@@ -84,7 +87,7 @@ def test_scores_by_hand(by_hand):
         "test/crps": (own_a / 0.5 + own_oil / 5) / 2,
         "test/crps/a": own_a,
         "test/crps/ÖL/€": own_oil,
-        "test/coverage_50": 3 / 4,  # two of the three lie on an end
+        "test/coverage_50": 3 / 4,  # two of these three targets are equal to an end
         "test/width_50": (4 / 0.5 + 10 / 5) / 2,
         "baseline/crps": (naive_a / 0.5 + naive_oil / 5) / 2,
         "baseline/crps/a": naive_a,
@@ -117,7 +120,7 @@ def test_every_central_interval_is_scored(random_result):
     assert not any("_80" in key or "_50" in key for key in replace(random_result, quantiles=skewed).scores())
 
 
-def test_a_point_without_spread_has_the_crps_of_its_mase(random_result):
+def test_the_crps_of_equal_quantiles_equals_the_mase(random_result):
     flat = Quantiles(
         *(LEVELS, *(np.repeat(x[..., None], 5, -1) for x in (random_result.prediction, random_result.naive)))
     )
@@ -164,7 +167,7 @@ def test_months_by_hand(months):
     table = by_month(months)
     assert list(table["month"]) == ["2023-12", "2024-01", "2024-02"]
     assert list(table["windows"]) == [2, 1, 3]
-    # a point p with quantiles one to either side has a CRPS of p - 8/15 from p = 1 on, and of 2/15 at 0
+    # a forecast p with quantiles p - 1 and p + 1 has a CRPS of p - 8/15 for p >= 1, and of 2/15 for p = 0
     own, naive = np.array([1.5, 4, 1 / 3]) / 2, np.array([3, 2, 1]) / 2
     own_crps = np.array([1.5 - 8 / 15, 4 - 8 / 15, (2 / 15 + 2 / 15 + 7 / 15) / 3]) / 2
     expected = {
@@ -190,7 +193,7 @@ def test_months_of_a_point_and_of_other_levels(months):
     assert set(other) == set(whole) - {"coverage_80"}
 
 
-def test_months_weigh_up_to_the_scores(random_result):
+def test_the_weighted_mean_of_months_is_the_score(random_result):
     hours = random_result.origin[0] + np.arange(60) * np.timedelta64(36, "h")
     result = replace(random_result, origin=hours)
     table, whole = by_month(result), result.scores()
@@ -220,7 +223,7 @@ def test_files_of_points_load_without_quantiles(random_result, tmp_path):
     loaded = ForecastResult.load(tmp_path / "predictions.npz")
     assert loaded.quantiles is None
     assert loaded.scores() == point.scores()
-    with np.load(tmp_path / "predictions.npz") as file:  # as they were before there were quantiles
+    with np.load(tmp_path / "predictions.npz") as file:
         assert not {"quantiles", "levels", "naive_quantiles"} & set(file)
 
 
@@ -229,7 +232,7 @@ def test_shapes_must_agree(random_result):
     wrong = {
         r"quantiles.values has shape \(60, 4, 3, 4\)": replace(held, values=held.values[..., 1:]),
         r"quantiles.naive has shape \(60, 3, 3, 5\)": replace(held, naive=held.naive[:, 1:]),
-        r"target and levels ask for \(60, 4, 3, 4\)": replace(held, levels=held.levels[1:]),
+        r"target and levels require \(60, 4, 3, 4\)": replace(held, levels=held.levels[1:]),
     }
     for words, quantiles in wrong.items():
         with pytest.raises(ValueError, match=words):

@@ -14,7 +14,7 @@ from adlx.metrics.reconstruction import ReconstructionResult, losses, perplexity
 
 @pytest.fixture
 def by_hand():
-    """Four images of 1 x 2 codes, half of which are code 0, a quarter each 2 and 5, of a book of eight."""
+    """Four images of 1 x 2 codes from a codebook of eight: half are code 0, a quarter code 2, a quarter code 5."""
     originals = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
     return ReconstructionResult(
         error=np.array([0.01, 0.02, 0.0, 0.01]),
@@ -117,7 +117,7 @@ def test_load_names_the_file_it_cannot_read(by_hand, tmp_path):
 
 
 def test_inconsistent_arrays_are_refused(by_hand):
-    with pytest.raises(ValueError, match=r"index has shape \(2,\), asked for is \(4,\)"):
+    with pytest.raises(ValueError, match=r"index has shape \(2,\), expected \(4,\)"):
         replace(by_hand, index=np.arange(2))
     with pytest.raises(ValueError, match="codes has shape"):
         replace(by_hand, codes=by_hand.codes[:3])

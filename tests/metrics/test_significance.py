@@ -8,7 +8,7 @@ from adlx.metrics.significance import block_length, confidence_set, diebold_mari
 
 
 def overlapping(rng, windows, horizon):
-    """Losses of windows that share all but one of their target times: sums of independent ones."""
+    """Losses of windows with stride 1: moving averages of independent losses."""
     steps = rng.normal(size=windows + horizon - 1)
     return np.convolve(steps, np.ones(horizon) / horizon, mode="valid")
 
@@ -71,10 +71,10 @@ def test_dm_rejects_a_true_null_in_five_percent(horizon, windows):
     assert 0.035 < np.mean(np.array(pvalues) < 0.05) < 0.075
 
 
-def test_dm_blind_to_the_overlap_would_reject_far_too_often():
+def test_dm_rejects_far_too_often_if_it_ignores_the_overlap():
     rng = np.random.default_rng(5)
-    blind = [diebold_mariano(overlapping(rng, 200, 4), np.zeros(200), 1)[1] for _ in range(300)]
-    assert np.mean(np.array(blind) < 0.05) > 0.2
+    pvalues = [diebold_mariano(overlapping(rng, 200, 4), np.zeros(200), 1)[1] for _ in range(300)]
+    assert np.mean(np.array(pvalues) < 0.05) > 0.2
 
 
 def test_dm_finds_a_real_difference():
@@ -116,7 +116,7 @@ def test_confidence_set_keeps_the_best_and_drops_the_worst():
     assert pvalues["middling"] < 0.05
 
 
-def test_confidence_set_is_that_of_arch():
+def test_confidence_set_equals_that_of_arch():
     from arch.bootstrap import MCS
 
     losses = np.random.default_rng(10).normal(size=(80, 3)) + np.array([0.0, 0.1, 0.2])
@@ -128,7 +128,7 @@ def test_confidence_set_is_that_of_arch():
     assert pvalues == {str(index): value for index, value in sorted(expected.items())}
 
 
-def test_confidence_set_follows_its_seed():
+def test_confidence_set_depends_on_its_seed_and_not_on_the_order():
     a, b, c = np.random.default_rng(12).normal(size=(3, 60)) + np.array([[0.0], [0.15], [0.2]])
     losses = {"a": a, "b": b, "c": c}
     first = confidence_set(losses, block=4, seed=1, reps=200)

@@ -1,4 +1,4 @@
-"""Means over runs, and tables whose columns declare how they are written."""
+"""Means over runs, and tables that declare the formats of their columns."""
 
 import math
 
@@ -43,8 +43,7 @@ def test_shares_with_deviations():
     assert table.texts["u"].tolist() == ["+15.0 ± 7.1 %", "-1,250.0 %"]
 
 
-def test_names_decide_nothing():
-    """Neither the format of a column, nor its heading, nor which column is a deviation."""
+def test_names_do_not_decide_formats_headings_or_deviations():
     values = np.array([0.5, 0.25])
     table = means("MASE by series", dict.fromkeys(NAMES, np.tile(values, len(NAMES) // 2 + 1)[: len(NAMES)]), NAMES)
     assert table.texts.columns.tolist() == ["MASE by series", *NAMES]

@@ -40,7 +40,7 @@ NAN = math.nan
         ({"test/skill": 0.9, "test/dm_pvalue": NAN}, "too few test samples to test the difference from the baseline"),
         (
             {"test/skill": 0.9, "test/dm_pvalue": 0.001, "insample/mse": 0.1},
-            "in-sample, so it says nothing of data the model has not seen",
+            "in-sample, so it says nothing about data that the model has not seen",
         ),
     ],
 )
@@ -97,8 +97,8 @@ def test_an_in_sample_score_says_so(tmp_path, capsys):
     report(write_run(tmp_path, {**METRICS, **scores}, simulated=False))
     out = capsys.readouterr().out
     assert "in-sample: trained and scored on the same window." in out
-    assert "0.01235 fed the truth at every step, as the notebook scored it; 0.5 fed its own output; 1.25 naive" in out
-    assert "skill +0.2500: in-sample, so it says nothing of data the model has not seen\n" in out
+    assert "0.01235 from the truth at every step, as the notebook scored it; 0.5 from its own output; 1.25 naive" in out
+    assert "skill +0.2500: in-sample, so it says nothing about data that the model has not seen\n" in out
 
 
 def test_the_score_on_unseen_windows_follows_the_in_sample_score(tmp_path, capsys):
@@ -231,6 +231,6 @@ def test_the_kernel_inception_distances_of_real_images_and_of_noise_are_printed(
     notes = {"kid": {"features": "small network", "images": 1000, "steps": 5}}
     print_scores(scores, DenoisingResult, notes, "unet on digits", console())
     assert printed_lines(capsys)[-2:] == [
-        "KID 0.11: real images come to -0.02, noise to 1.5",
-        "KID by the features of a small network, 1,000 images in 5 steps",
+        "KID 0.11; for comparison: real images -0.02, noise 1.5",
+        "KID from the features of a small network, with 1,000 images of 5 sampler steps",
     ]

@@ -1,4 +1,4 @@
-"""Results on disk: an .npz of plain arrays, nothing pickled, that is whole or not there."""
+"""Files of results: an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
 
 import zipfile
 import zlib
@@ -19,11 +19,11 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 @contextmanager
 def read_arrays(path: str | Path, kind: str, text: str | None = None) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file by name, to make a result of `kind` from within the block.
+    """Yields the arrays of a file by name. Build the result inside the `with` block: its errors name the file, too.
 
     Args:
         path: the file.
-        kind: the kind of result, for the message.
+        kind: the kind of result, for error messages.
         text: the name of the one array that holds text; all others hold numbers.
 
     Raises:

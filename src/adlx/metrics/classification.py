@@ -23,20 +23,20 @@ from adlx.metrics.tables import Column, DataTable, means
 NAMES = {"class_scores": "scores", "label": "label", "index": "index", "classes": "classes", "majority": "majority"}
 """The name of each part in the file."""
 READOUT = "readout/"
-"""Prefix of the names of further readouts in the file."""
+"""Prefix, in the file, of the names of further readouts."""
 
 
 def errors(result: "ClassResult") -> np.ndarray:
-    """(N,) float, 1 where the prediction is wrong and 0 where it is right: the loss by which runs compare."""
+    """(N,) float, 1 where the prediction is wrong and 0 where it is right: the loss by which runs are compared."""
     return (result.prediction != result.label).astype(float)
 
 
 def baseline_errors(result: "ClassResult") -> np.ndarray:
-    """(N,) float, the same for the constant guess of the majority class."""
+    """(N,) float, the same for the baseline, which always guesses the majority class."""
     return (result.label != result.majority).astype(float)
 
 
-_WRONG: dict[str, Any] = {
+_BY_ERROR_RATE: dict[str, Any] = {
     "pvalue": "test/mcnemar_pvalue",
     "pvalue_of_means": "comparison/paired_t_pvalue",
     "loss": errors,
@@ -50,10 +50,10 @@ METRICS = (
         "up",
         baseline="baseline/accuracy",
         skill="test/skill",
-        zero="always guessing the commonest class",
+        zero="always guessing the most common class",
         parts="readout",
         headline=True,
-        **_WRONG,
+        **_BY_ERROR_RATE,
     ),
     Metric(
         "test/balanced_accuracy",
@@ -64,7 +64,7 @@ METRICS = (
         in_comparison=True,
     ),
     Metric("test/f1_macro", "macro F1", "up", baseline="baseline/f1_macro", parts="readout", in_comparison=True),
-    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, **_WRONG),
+    Metric("test/skill", "skill", "up", "skill", headline=True, in_table=False, in_comparison=True, **_BY_ERROR_RATE),
     Metric("test/mcnemar_pvalue", "McNemar p", None, "pvalue", in_table=False),
     Metric("comparison/paired_t_pvalue", "paired t p", None, "pvalue", in_table=False),
     Metric("test/recall", "recall", "up", parts="class"),
@@ -77,13 +77,13 @@ class ClassResult(Result):
     """Class scores of a set of samples with their true classes, and the majority class of the training part.
 
     Args:
-        class_scores: (N, K) the higher the likelier, in any unit (logits, probabilities); the highest is the
-            prediction, the first of equals.
+        class_scores: (N, K) in any unit, such as logits or probabilities. The class with the highest score is the
+            prediction; of several equal scores, the first.
         label: (N,) int, the true classes.
         index: (N,) int, positions of the samples in the data set.
         classes: K names in the order of the labels.
-        majority: the commonest class of the training part, whose constant guess is the baseline.
-        readouts: (N, K) scores of the same samples by the name of another way to read the model out.
+        majority: the most common class of the training part; the baseline always guesses it.
+        readouts: (N, K) scores of the same samples from further readouts of the model, by their names.
     """
 
     class_scores: np.ndarray
@@ -108,7 +108,7 @@ class ClassResult(Result):
         wanted |= {name: (values, (samples, count)) for name, values in given.items()}
         for name, (values, shape) in wanted.items():
             if values.shape != shape:
-                raise ValueError(f"{name} has shape {values.shape}, labels and classes ask for {shape}")
+                raise ValueError(f"{name} has shape {values.shape}, labels and classes require {shape}")
         for name, values in given.items():
             if np.isnan(values).any():  # argmax would return the NaN as the highest score
                 raise ValueError(f"{name} holds NaN, which predicts no class")
@@ -133,7 +133,7 @@ class ClassResult(Result):
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        """Writes an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
         arrays = {stored: np.asarray(getattr(self, name)) for name, stored in NAMES.items()}
         arrays["classes"] = np.asarray(self.classes, dtype=np.str_)
         arrays |= {READOUT + name: values for name, values in self.readouts.items()}
@@ -144,7 +144,7 @@ class ClassResult(Result):
         """Reads a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or no classification result.
+            UserError: the file is missing or damaged, or holds no classification result.
         """
         with read_arrays(path, "classification", text="classes") as archive:
             arrays = {name: archive[stored] for name, stored in NAMES.items()}
@@ -154,17 +154,17 @@ class ClassResult(Result):
             return cls(classes=classes, majority=majority, readouts=readouts, **arrays)
 
     def scores(self) -> dict[str, float]:
-        """Scores of a classification and of the constant guess of the training part's commonest class, flat.
+        """Scores of the classifier and of the baseline, which always guesses the training part's most common class.
 
         - `test/accuracy`: share of samples whose highest score is the true class.
         - `test/balanced_accuracy`, `test/f1_macro`: means of recall and of F1 over the classes that occur in the test
-          labels: a class without samples has no recall, and is not counted as 0.
-        - `baseline/...`: each of these for the constant guess.
-        - `test/skill`: 1 - (1 - test/accuracy) / (1 - baseline/accuracy): 1 perfect, 0 the constant guess, negative
+          labels. A class without samples has no recall, so it does not count as 0.
+        - `baseline/...`: each of these for the baseline.
+        - `test/skill`: 1 - (1 - test/accuracy) / (1 - baseline/accuracy): 1 is perfect, 0 is the baseline, negative is
           worse; see `error_rate_skill` for a baseline that is always right.
-        - `test/mcnemar_pvalue`: of the model against the constant guess, see `mcnemar`.
+        - `test/mcnemar_pvalue`: the test of the model against the baseline, see `mcnemar`.
         - `test/recall/<class>`: for each class that occurs in the test labels.
-        - `test/accuracy/<readout>`, `test/balanced_accuracy/<readout>`, `test/f1_macro/<readout>`: of further readouts.
+        - `test/accuracy/<readout>`, `test/balanced_accuracy/<readout>`, `test/f1_macro/<readout>`: further readouts.
         """
         wrong, constant = errors(self), baseline_errors(self)
         table = {f"test/{name}": value for name, value in _averages(self.label, self.prediction).items()}
@@ -205,25 +205,26 @@ def confusion_counts(result: ClassResult) -> np.ndarray:
 
 
 def recalls(result: ClassResult) -> np.ndarray:
-    """(K,) share of each class's samples that are recognised; NaN if it has none."""
+    """(K,) recall of each class; NaN for a class without samples."""
     counts = confusion_counts(result)
     samples = counts.sum(axis=1)
     return np.divide(np.diag(counts), samples, out=np.full(len(counts), np.nan), where=samples > 0)
 
 
 def class_table(result: ClassResult) -> DataTable:
-    """See `by_class`."""
+    """The table of `by_class` with the formats of its columns."""
     shares = (Column(name) for name in ("precision", "recall", "f1"))
     return DataTable(
-        by_class(result), (Column("class", None), Column("samples", "count"), *shares, Column("taken for", None))
+        by_class(result), (Column("class", None), Column("samples", "count"), *shares, Column("confused with", None))
     )
 
 
 def by_class(result: ClassResult) -> pd.DataFrame:
-    """A row for each class: `class`, `samples` of it, `precision`, `recall`, `f1`, and what it was most `taken for`.
+    """A row for each class: `class`, number of `samples`, `precision`, `recall`, `f1` and `confused with`.
 
-    `taken for` is the commonest wrong prediction, the first of equals, or "-" where there is none. NaN is what is
-    unknown: the recall of a class without samples, the precision of one never predicted, F1 where both are unknown.
+    `confused with` is the most common wrong prediction for samples of the class, or "-" if all predictions are right.
+    An undefined value is NaN: the recall of a class without samples, the precision of a class that is never predicted,
+    and F1 if both are undefined.
     """
     from sklearn.metrics import precision_recall_fscore_support  # 1 s to import
 
@@ -238,14 +239,14 @@ def by_class(result: ClassResult) -> pd.DataFrame:
     wrong[every, every] = 0
     names = [result.classes[row.argmax()] if row.any() else "-" for row in wrong]
     columns = {"class": result.classes, "samples": samples, "precision": precision, "recall": recall, "f1": f1}
-    return pd.DataFrame(columns | {"taken for": names})
+    return pd.DataFrame(columns | {"confused with": names})
 
 
 def _averages(label: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
     with warnings.catch_warnings():
-        # scikit-learn warns of predictions of a class without samples, which the test part may well lack
+        # scikit-learn warns if a predicted class has no samples in the test part, which is common for rare classes
         warnings.simplefilter("ignore", UserWarning)
         present = np.unique(label)
         f1 = f1_score(label, prediction, labels=present, average="macro", zero_division=0)  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,6 @@
 """Declarations of metrics: name, direction, number format, baseline, and tests.
 
-Tables, verdicts, sorting, comparisons, TensorBoard and reports read declarations; none of them knows a metric by name.
+Tables, verdicts, sorting, comparisons, TensorBoard and reports read these declarations, and name no metric themselves.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,31 +18,33 @@ ROW = ("metric", "model", "baseline", "skill")
 
 @dataclass(frozen=True)
 class Metric:
-    """One number by which runs are judged.
+    """The declaration of one score.
 
     Args:
-        key: in `metrics.json`, such as `test/mase`. A metric of parts has the name of a part behind it, as in
-            `test/mae/BTC`; so have its baseline and its skill.
+        key: key in `metrics.json`, such as `test/mase`. If the metric has `parts`, the name of a part follows the key,
+            as in `test/mae/BTC`, and also the keys of its baseline and its skill.
         label: heading of its column, such as `MASE`.
-        better: `up`, `down`, or the value that it should come near, such as 0.8 for the coverage of an 80 % interval;
-            None: no value is better than another.
-        format: how it is written.
+        better: which values are better: `up`, `down`, or the best value, such as 0.8 for the coverage of an 80 %
+            interval; None: no value is better than another.
+        format: the number format.
         baseline: key of the same score of the trivial baseline; None: there is none.
         skill: key of the skill that compares the score with its baseline; None: there is none.
         zero: the prediction whose skill is 0, in words: `the mean image of the training part`.
         pvalue: key of the p-value of its significance test against the baseline; None: there is no such test.
         pvalue_of_means: key of the p-value of the test for losses averaged over runs; None: it is the same test. No
             `metrics.json` has it, a comparison computes it.
-        loss: from a result to (N,) losses of its samples, whose mean the metric is or follows from; runs are tested
-            against each other on them. It returns None for a result without them. None: no single sample has one.
-        baseline_loss: the same of the baseline; a metric with a `pvalue` has it.
+        loss: a function from a result to the losses (N,) of its samples. The metric is their mean, or is computed from
+            it, and significance tests between runs use them. It returns None for a result without such losses. None:
+            single samples have no loss.
+        baseline_loss: the same for the baseline; required for a metric with a `pvalue`.
         parts: the kind of name that follows the key: `series`, `class`, `field`, `readout`; empty: there are no parts.
-        headline: it is among the few main scores of a run. Runs are compared by the first one that all of them have.
-        in_table: has a row of its own in the table of a run. A skill is a column in the row of its metric.
-        in_comparison: is a column of a comparison by another metric.
-        where_differ: two keys; in a comparison the column is shown only if their numbers differ in some run.
-        caveat: key and words: where `metrics.json` has the key, the words are the verdict on the score.
-        requires_equal: dotted name of a note in `run.json` in which runs must agree for the metric to compare.
+        headline: whether it is one of the few main scores of a run. `adlx compare` sorts by the first one that all runs
+            have.
+        in_table: whether it has its own row in the table of a run. A skill is a column in the row of its metric.
+        in_comparison: whether it is a column of a comparison that is sorted by another metric.
+        where_differ: two keys; a comparison shows the column only if the two numbers differ in at least one run.
+        caveat: a key and a sentence: if `metrics.json` has the key, the sentence replaces the verdict on the score.
+        requires_equal: dotted key in `run.json`; runs are comparable by this metric only if its values are equal.
     """
 
     key: str
@@ -71,7 +73,7 @@ class Metric:
 
     @property
     def is_skill(self) -> bool:
-        """Whether the baseline scores 0 by definition."""
+        """Whether the score of the baseline is 0 by definition."""
         return self.format == "skill"
 
     def badness(self, value: float) -> float:
@@ -93,9 +95,9 @@ class Metric:
         return text.format_means(means, deviations, self.format)
 
     def of_part(self, part: str) -> "Metric":
-        """The metric of one part alone. The losses, the test and the verdict are of the whole, so it has none."""
+        """The metric of one part. It has no losses, test or verdict, since only the metric of the whole has them."""
         baseline, skill = (key and f"{key}/{part}" for key in (self.baseline, self.skill))
-        whole = {
+        without = {
             "loss": None,
             "baseline_loss": None,
             "pvalue": None,
@@ -105,18 +107,18 @@ class Metric:
             "in_comparison": False,
         }
         key, label = f"{self.key}/{part}", f"{self.label} {part}"
-        return replace(self, key=key, label=label, baseline=baseline, skill=skill, **whole)
+        return replace(self, key=key, label=label, baseline=baseline, skill=skill, **without)
 
 
 def find(metrics: Sequence[Metric], key: str) -> tuple[Metric, str] | None:
     """The declaration of a key and the name of the part, empty for the whole; None if nothing declares it.
 
-    A part may have any name, with slashes too: the longest declared key that fits is the one.
+    A part may have any name, even with slashes, so the longest declared key that matches is used.
     """
-    fitting = [metric for metric in metrics if metric.key == key or (metric.parts and key.startswith(f"{metric.key}/"))]
-    if not fitting:
+    matches = [metric for metric in metrics if metric.key == key or (metric.parts and key.startswith(f"{metric.key}/"))]
+    if not matches:
         return None
-    metric = max(fitting, key=lambda metric: len(metric.key))
+    metric = max(matches, key=lambda metric: len(metric.key))
     return metric, key[len(metric.key) + 1 :]
 
 
@@ -129,7 +131,7 @@ def declaration(metrics: Sequence[Metric], key: str) -> Metric | None:
 
 
 def find_baseline(metrics: Sequence[Metric], key: str) -> Metric | None:
-    """The score of the baseline as a metric of its own."""
+    """The declaration of a key that is the baseline of a metric; None if it is no such key."""
     baselines = [
         Metric(metric.baseline, f"{metric.label} of the baseline", metric.better, metric.format, parts=metric.parts)
         for metric in metrics

@@ -21,7 +21,7 @@ from adlx.metrics.tables import DataTable, means_and_deviations
 
 
 def losses(result: "FieldResult") -> np.ndarray:
-    """(N,) the loss by which runs compare, mean over fields."""
+    """(N,) the loss by which runs are compared: the VRMSE of each trajectory, mean over fields."""
     return vrmse(result.error, result.variance).mean(axis=1)
 
 
@@ -67,15 +67,16 @@ class FieldResult(Result):
 
     Args:
         names: of the F fields.
-        error: (N, T, F) mean over space of the squared error, of a rollout from its own output or of a reconstruction.
-        onestep_error: (N, T, F) the same where each step starts from the truth; None for a reconstruction.
-        baseline_error: (N, T, F) of the frozen last seed frame, or of the mean training frame for a reconstruction.
-        variance: (N, T, F) over space, of the truth.
+        error: (N, T, F) mean over space of the squared error. A rollout starts each step from its own output.
+        onestep_error: (N, T, F) the same if each step starts from the truth; None for a reconstruction.
+        baseline_error: (N, T, F) the same for the frozen last seed frame, or for the mean training frame if the result
+            is a reconstruction.
+        variance: (N, T, F) variance of the truth over space.
         power: (N, T, F) mean over space of the squared truth.
-        divergence: (N, T, 2) root mean square of du/dx + dv/dy, predicted and true; None if that is not defined.
-        total: (N, T, 2) mean volume fraction, predicted and true; None if there is none.
+        divergence: (N, T, 2) root mean square of du/dx + dv/dy, predicted and true; None if it is not defined.
+        total: (N, T, 2) mean volume fraction, predicted and true; None if the fields have none.
         index: (N,) int, positions of the trajectories in the data set.
-        start: time steps before the first that is scored.
+        start: the number of time steps before the first one that is scored.
     """
 
     names: tuple[str, ...]
@@ -100,17 +101,17 @@ class FieldResult(Result):
         for name in ("error", "baseline_error", "variance", "power", "onestep_error"):
             values = getattr(self, name)
             if values is not None and values.shape != shape:
-                raise ValueError(f"{name} has shape {values.shape}, asked for is {shape}")
+                raise ValueError(f"{name} has shape {values.shape}, expected {shape}")
         for name in ("divergence", "total"):
             values = getattr(self, name)
             if values is not None and values.shape != (*shape[:2], 2):
-                raise ValueError(f"{name} has shape {values.shape}, asked for is {(*shape[:2], 2)}")
+                raise ValueError(f"{name} has shape {values.shape}, expected {(*shape[:2], 2)}")
 
     def frame(self) -> pd.DataFrame:
         """A row for each trajectory, time step and field: `index`, `step`, `field` and mean squared errors over space.
 
-        `step` counts the time steps of the trajectory from 0. Errors are in units of the field, squared;
-        `variance` and `power` are those of the truth, which the scores divide by.
+        `step` counts the time steps of the trajectory from 0. Errors are in squared units of the field;
+        the scores divide them by `variance` and `power` of the truth.
         """
         samples, steps, count = self.error.shape
         columns: dict[str, Any] = {
@@ -124,11 +125,11 @@ class FieldResult(Result):
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        """Writes an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
         write_arrays(path, {name: np.asarray(value) for name, value in vars(self).items() if value is not None})
 
     def after(self, start: int) -> Self:
-        """The same without the time steps before `start`, which is not before its own."""
+        """The result without the time steps before `start`, which must be at least `self.start`."""
         parts = ("error", "baseline_error", "variance", "power", "onestep_error", "divergence", "total")
         arrays = {name: values for name in parts if (values := getattr(self, name)) is not None}
         later = {name: values[:, start - self.start :] for name, values in arrays.items()}
@@ -139,7 +140,7 @@ class FieldResult(Result):
         """Reads a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or no result of fields.
+            UserError: the file is missing or damaged, or holds no result of fields.
         """
         optional = ("onestep_error", "divergence", "total")
         with read_arrays(path, "field", text="names") as archive:
@@ -152,17 +153,20 @@ class FieldResult(Result):
             return cls(**{**arrays, "start": int(arrays["start"])})
 
     def scores(self) -> dict[str, float]:
-        """Scores on the test trajectories, flat.
+        """Scores on the test trajectories, by key.
 
-        Of a rollout: `test/rollout_vrmse`, mean over fields and trajectories; by field, `test/rollout_vrmse/<field>`
-        and `test/rollout_relmse/<field>` (squared error over the squared truth, as the SEA paper has it); over thirds
-        of the time, `test/rollout_vrmse_first`, `_middle`, `_last`; `test/onestep_vrmse`. `baseline/...`: of the frozen
-        last seed frame. `test/divergence` and `test/alpha_drift`: physical checks, `baseline/...` of the truth itself.
+        For a rollout:
+        - `test/rollout_vrmse`: mean over fields and trajectories; `test/rollout_vrmse/<field>`: by field;
+          `test/rollout_vrmse_first`, `_middle`, `_last`: over thirds of the time.
+        - `test/rollout_relmse/<field>`: squared error divided by the squared truth, as in the SEA paper.
+        - `test/onestep_vrmse`: each step starts from the truth.
+        - `test/divergence`, `test/alpha_drift`: physical checks; their `baseline/...` is the value of the truth itself.
+        - other `baseline/...`: the frozen last seed frame.
 
-        Of a reconstruction: `test/vrmse`, `test/vrmse/<field>`, `test/relmse/<field>`; `baseline/...`: of the mean
-        frame of the training part.
+        For a reconstruction: `test/vrmse`, `test/vrmse/<field>`, `test/relmse/<field>`; `baseline/...`: the mean frame
+        of the training part.
 
-        `test/skill`: 1 - test / baseline of the headline.
+        `test/skill`: 1 - VRMSE / VRMSE of the baseline.
         """
         rollout = self.onestep_error is not None
         prefix = "rollout_" if rollout else ""
@@ -193,7 +197,7 @@ class FieldResult(Result):
 
     @classmethod
     def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
-        """The results from the first time step that all of them predict: models differ in their seed frames."""
+        """The results from the first time step that all predict, since models use different numbers of seed frames."""
         start = max(one.start for group in results.values() for one in group)
         shortest = min(one.start + one.error.shape[1] for group in results.values() for one in group)
         if start < shortest:
@@ -201,13 +205,13 @@ class FieldResult(Result):
         return super().on_common_samples(results)
 
     def is_of_same_samples(self, other: Any) -> bool:
-        """The truth's variance, which is computed, need not agree to the last bit."""
+        """Also compares the variance of the truth, with a tolerance, since its last bits depend on the machine."""
         if not super().is_of_same_samples(other) or self.variance.shape != other.variance.shape:
             return False
         return np.allclose(self.variance, other.variance, equal_nan=True)
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
-        """VRMSE by field, and of `all`; empty if the metric has no loss."""
+        """The VRMSE of each field, and the mean loss as `all`; empty if the metric has no loss."""
         of_all = super().mean_errors(metric)
         by_field = vrmse(self.error, self.variance).mean(axis=0)
         return dict(zip(self.names, by_field.tolist(), strict=True)) | of_all if of_all else {}
@@ -221,8 +225,10 @@ class FieldResult(Result):
 
 
 def by_time(result: FieldResult) -> dict[str, np.ndarray]:
-    """(T, F) error of each step over the deviation of the whole trajectory, mean over trajectories: `model`,
-    `one step` and `baseline`."""
+    """(T, F) error of each step divided by the deviation of the whole trajectory, mean over trajectories.
+
+    Returns it by name: `model`, `one step` and `baseline`.
+    """
     deviation = np.sqrt(np.maximum(np.nanmean(result.variance, axis=1, keepdims=True), 1e-12))
     parts = {"model": result.error, "one step": result.onestep_error, "baseline": result.baseline_error}
     known = ~np.isnan(result.variance)
@@ -235,7 +241,7 @@ def by_time(result: FieldResult) -> dict[str, np.ndarray]:
 
 
 def by_field(results: Mapping[str, Sequence[FieldResult]], labels: Sequence[str]) -> dict[str, np.ndarray]:
-    """(runs, F) VRMSE by label; last, (1, F), that of the frozen last seed frame, or of the mean frame."""
+    """(runs, F) VRMSE by label. The last entry, (1, F), is the baseline: the frozen seed frame or the mean frame."""
     rows = {
         label: np.stack([vrmse(one.error, one.variance).mean(axis=0) for one in results[label]]) for label in labels
     }

@@ -1,4 +1,4 @@
-"""The test of a forecaster: its scores, each declared, and how runs compare.
+"""The test result of a forecaster, its scores, and how runs are compared.
 
 Shapes: N windows, H horizon steps, S series, Q quantile levels.
 """
@@ -34,16 +34,16 @@ from adlx.metrics.tables import DataTable, means
 from adlx.metrics.text import format_value
 
 _NAIVE = "the naive forecast"
-_IN_SAMPLE = ("insample/mse", "in-sample, so it says nothing of data the model has not seen")
+_IN_SAMPLE = ("insample/mse", "in-sample, so it says nothing about data that the model has not seen")
 _BY_MASE: dict[str, Any] = {"pvalue": "test/dm_pvalue", "loss": window_losses, "baseline_loss": naive_window_losses}
 _BY_CRPS: dict[str, Any] = {
     "pvalue": "test/crps_dm_pvalue",
     "loss": window_crps_if_any,
     "baseline_loss": naive_window_crps_if_any,
 }
-_BESIDE: dict[str, Any] = {"in_table": False, "in_comparison": True}
-_SKILL: dict[str, Any] = {"format": "skill", "headline": True, **_BESIDE}
-_REMARKED: dict[str, Any] = {"in_table": False}
+_COLUMN_ONLY: dict[str, Any] = {"in_table": False, "in_comparison": True}
+_SKILL: dict[str, Any] = {"format": "skill", "headline": True, **_COLUMN_ONLY}
+_IN_REMARKS: dict[str, Any] = {"in_table": False}
 
 METRICS = (
     Metric("test/skill", "skill", "up", parts="series", **_SKILL, **_BY_MASE),
@@ -78,7 +78,7 @@ METRICS = (
     Metric("test/crps_dm_pvalue", "DM p", None, "pvalue", in_table=False),
     *(
         metric
-        for percent in range(101)  # of every central interval that the levels may bound
+        for percent in range(101)  # all central intervals that quantile levels can bound
         for metric in (
             Metric(
                 f"test/coverage_{percent}",
@@ -90,11 +90,11 @@ METRICS = (
             Metric(f"test/width_{percent}", f"width {percent}", "down", baseline=f"baseline/width_{percent}"),
         )
     ),
-    Metric("insample/mse", "in-sample MSE", "down", baseline="insample/mse_naive", **_REMARKED),
-    Metric("insample/mse_autoregressive", "in-sample MSE, autoregressive", "down", **_REMARKED),
-    Metric("unseen/skill", "skill on unseen windows", "up", "skill", **_REMARKED),
-    Metric("unseen/mase", "MASE on unseen windows", "down", baseline="unseen/naive_mase", **_REMARKED),
-    Metric("unseen/windows", "unseen windows", None, "count", **_REMARKED),
+    Metric("insample/mse", "in-sample MSE", "down", baseline="insample/mse_naive", **_IN_REMARKS),
+    Metric("insample/mse_autoregressive", "in-sample MSE, autoregressive", "down", **_IN_REMARKS),
+    Metric("unseen/skill", "skill on unseen windows", "up", "skill", **_IN_REMARKS),
+    Metric("unseen/mase", "MASE on unseen windows", "down", baseline="unseen/naive_mase", **_IN_REMARKS),
+    Metric("unseen/windows", "unseen windows", None, "count", **_IN_REMARKS),
 )
 
 
@@ -106,20 +106,20 @@ class ForecastResult(Forecasts, Result):
     comparison_figures = "adlx.figures.forecast"
 
     def scores(self) -> dict[str, float]:
-        """Scores of a forecast and of the naive last value on the same windows, flat.
+        """Scores of the forecast and of the naive last value on the same windows, by key.
 
         - `test/mase`: mean over series of MAE / step_mae, after Hyndman & Koehler 2006, "Another look at measures of
           forecast accuracy", with the denominator of the training part.
         - `test/mse_scaled`, `test/mae_scaled`: errors divided by the training standard deviation, mean over series.
         - `test/mse/<series>`, `test/mae/<series>`: original units (squared, plain).
         - `baseline/...`: each of these for the naive forecast.
-        - `test/skill`: 1 - test/mase / baseline/mase: 1 perfect, 0 the naive forecast, negative worse; see `skill` for
-          a baseline without error. `test/skill/<series>` is the same for one series.
+        - `test/skill`: 1 - test/mase / baseline/mase: 1 is perfect, 0 is the naive forecast, negative is worse; see
+          `skill` for a baseline without error. `test/skill/<series>` is the same for one series.
         - `test/dm_pvalue`: two-sided Diebold-Mariano against the naive forecast; left out if there are too few
           windows for the test.
         - `test/crps`, `test/coverage_80`, ...: see `quantile_scores`, for a forecast with quantiles.
 
-        A series that is constant in the training part has no scale: its scaled errors stay in original units.
+        A series that is constant in the training part has no scale, so its scaled errors are in original units.
         """
         table = _errors("test", self, self.prediction) | _errors("baseline", self, self.naive)
         table["test/skill"] = skill(table["test/mase"], table["baseline/mase"])
@@ -149,15 +149,15 @@ class ForecastResult(Forecasts, Result):
         return pd.DataFrame(columns)
 
     def quantile_scores(self) -> dict[str, float]:
-        """Scores of the quantiles and of those of the naive forecast.
+        """Scores of the quantiles, and of the quantiles of the naive forecast.
 
-        - `test/crps`: mean over series of CRPS / step_mae (`adlx.metrics.quantiles.crps`), so in the unit of
-          `test/mase`, which it would equal for a point without spread. `test/crps/<series>`: original units.
+        - `test/crps`: mean over series of CRPS / step_mae (`adlx.metrics.quantiles.crps`). It has the unit of
+          `test/mase`, and equals it if all quantiles are equal. `test/crps/<series>`: original units.
         - `test/coverage_80`, `test/width_80`: share of targets inside the central 80 % interval, and its mean width in
-          units of step_mae; for every central interval that the levels bound.
+          units of step_mae; the same for every central interval that two levels bound.
         - `baseline/...`: each of these for the naive forecast: last value, quantiles of its errors in training.
         - `test/crps_skill`: 1 - test/crps / baseline/crps.
-        - `test/crps_dm_pvalue`: Diebold-Mariano on the CRPS, as `test/dm_pvalue` is on absolute errors.
+        - `test/crps_dm_pvalue`: the Diebold-Mariano test of the CRPS; `test/dm_pvalue` tests absolute errors.
 
         Raises:
             ValueError: the forecasts have no quantiles.
@@ -190,10 +190,10 @@ class ForecastResult(Forecasts, Result):
         lines = []
         if "insample/mse" in scores:
             forced, own, naive = (format_value(scores[f"insample/mse{of}"]) for of in ("", "_autoregressive", "_naive"))
-            fed = f"{forced} fed the truth at every step, as the notebook scored it; {own} fed its own output"
+            both = f"{forced} from the truth at every step, as the notebook scored it; {own} from its own output"
             lines.append(
                 "in-sample: trained and scored on the same window. MSE in the model's units: "
-                f"{own if own == forced else fed}; {naive} naive"
+                f"{own if own == forced else both}; {naive} naive"
             )
         if "unseen/skill" in scores:
             windows = format_value(scores["unseen/windows"], "count")
@@ -207,7 +207,7 @@ class ForecastResult(Forecasts, Result):
 
     @classmethod
     def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
-        """The results on one scale, since other training parts have other ones; with quantiles if levels are equal."""
+        """The results with one common scale, which depends on the training part; quantiles stay if levels are equal."""
         if super().on_common_samples(results) is None:
             return None
         every = [one for group in results.values() for one in group]
@@ -226,9 +226,10 @@ class ForecastResult(Forecasts, Result):
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
     ) -> dict[str, DataTable]:
-        """Errors in units of the training part's one-step change, by `series` and by `steps` ahead, naive last.
+        """Errors by `series` and by `steps` ahead, in units of the training part's mean one-step change.
 
-        CRPS where the runs are compared by it and have quantiles at the same levels, else absolute errors.
+        The last row is the naive forecast. The errors are the CRPS if the runs are compared by it and have quantiles at
+        the same levels; otherwise they are absolute errors.
         """
         first = results[labels[0]][0]
         by_crps = metric.key.startswith("test/crps") and first.quantiles is not None

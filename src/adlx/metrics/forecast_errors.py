@@ -20,8 +20,8 @@ class Quantiles:
 
     Args:
         levels: (Q,) increasing, 0.5 among them.
-        values: (N, H, S, Q) non-decreasing along Q; at 0.5 the prediction.
-        naive: (N, H, S, Q) last value and the quantiles of the naive forecast's errors in training: the baseline.
+        values: (N, H, S, Q) non-decreasing along Q; at level 0.5 they are the prediction.
+        naive: (N, H, S, Q) the baseline: the last value plus the quantiles of the naive forecast's training errors.
     """
 
     levels: np.ndarray
@@ -38,14 +38,14 @@ class Forecasts:
     Args:
         prediction: (N, H, S) the forecasts.
         target: (N, H, S) the true values.
-        last: (N, S) last value seen by each window, which the naive forecast repeats.
+        last: (N, S) last value of the context of each window, which the naive forecast repeats.
         origin: (N,) datetime64[ns], time of that last value (UTC); windows are in chronological order.
         series: S names.
         mean, std: (S,) of the training part.
         step_mae: (S,) mean absolute one-step change of the training part, the denominator of MASE.
-        stride: time steps between the origins of neighbouring windows. Where it is below H, windows overlap and
-            their errors are correlated, which the significance tests must know.
-        quantiles: None for forecasts of a point alone.
+        stride: time steps between the origins of neighbouring windows. If it is below H, windows overlap and their
+            errors are correlated, which the significance tests account for.
+        quantiles: None for point forecasts.
     """
 
     prediction: np.ndarray
@@ -71,18 +71,20 @@ class Forecasts:
         }
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}, the target asks for {shape}")
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}, the shape of the target requires {shape}"
+                )
         if self.quantiles is not None:
             shape = (*self.target.shape, len(self.quantiles.levels))
             for name in ("values", "naive"):
                 if (given := getattr(self.quantiles, name).shape) != shape:
-                    raise ValueError(f"quantiles.{name} has shape {given}, target and levels ask for {shape}")
+                    raise ValueError(f"quantiles.{name} has shape {given}, target and levels require {shape}")
         if len(self.series) != count or windows == 0 or self.stride < 1:
             raise ValueError(f"{len(self.series)} names for {count} series, {windows} windows, stride {self.stride}")
 
     @property
     def naive(self) -> np.ndarray:
-        """(N, H, S) the last value seen, repeated over the horizon: the baseline. A read-only view."""
+        """(N, H, S) the baseline: the last value of the context, repeated over the horizon. A read-only view."""
         return np.broadcast_to(self.last[:, None, :], self.target.shape)
 
     @property
@@ -91,7 +93,7 @@ class Forecasts:
         return np.where(self.step_mae > 0, self.step_mae, 1.0)
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        """Writes an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         del arrays["quantiles"]
         if self.quantiles is not None:
@@ -109,19 +111,19 @@ class Forecasts:
         """Reads a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or no forecast result.
+            UserError: the file is missing or damaged, or holds no forecast result.
         """
         names = [field.name for field in fields(cls) if field.name != "quantiles"]
         with read_arrays(path, "forecast", text="series") as archive:
             arrays = {name: archive[name] for name in names}
-            drawn = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
+            stored = [archive[name] for name in ("levels", "quantiles", "naive_quantiles") if name in archive]
             series = tuple(str(name) for name in arrays.pop("series"))
-            quantiles = Quantiles(*drawn) if len(drawn) == 3 else None
+            quantiles = Quantiles(*stored) if len(stored) == 3 else None
             return cls(series=series, stride=int(arrays.pop("stride")), quantiles=quantiles, **arrays)
 
 
 def window_losses(result: Forecasts) -> np.ndarray:
-    """(N,) mean over horizon and series of |error| / step_mae: the loss that both significance tests compare.
+    """(N,) mean over horizon and series of |error| / step_mae: the loss that the significance tests use.
 
     Its mean over windows is `test/mase`.
     """
@@ -129,7 +131,7 @@ def window_losses(result: Forecasts) -> np.ndarray:
 
 
 def naive_window_losses(result: Forecasts) -> np.ndarray:
-    """(N,) the same loss for the naive forecast; its mean is `baseline/mase`."""
+    """(N,) the loss of `window_losses` for the naive forecast; its mean is `baseline/mase`."""
     return _window_means(result, np.abs(result.naive - result.target))
 
 
@@ -143,17 +145,17 @@ def window_crps(result: Forecasts) -> np.ndarray:
 
 
 def window_crps_if_any(result: Forecasts) -> np.ndarray | None:
-    """The same; None if the forecasts have no quantiles."""
+    """`window_crps`; None if the forecasts have no quantiles."""
     return None if result.quantiles is None else window_crps(result)
 
 
 def naive_window_crps(result: Forecasts) -> np.ndarray:
-    """(N,) the same for the naive forecast; its mean is `baseline/crps`."""
+    """(N,) the loss of `window_crps` for the naive forecast; its mean is `baseline/crps`."""
     return _window_means(result, element_crps(result, quantiles_of(result).naive))
 
 
 def naive_window_crps_if_any(result: Forecasts) -> np.ndarray | None:
-    """The same; None if the forecasts have no quantiles."""
+    """`naive_window_crps`; None if the forecasts have no quantiles."""
     return None if result.quantiles is None else naive_window_crps(result)
 
 
@@ -180,9 +182,9 @@ def inside(result: Forecasts, values: np.ndarray, low: int, high: int) -> np.nda
 
 
 def quantiles_of(result: Forecasts) -> Quantiles:
-    """Raises ValueError where there are none."""
+    """The quantiles of forecasts. Raises ValueError for point forecasts."""
     if result.quantiles is None:
-        raise ValueError("these are forecasts of a point: they have no quantiles")
+        raise ValueError("these are point forecasts: they have no quantiles")
     return result.quantiles
 
 

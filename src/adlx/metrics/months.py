@@ -32,16 +32,16 @@ COLUMNS = {
 
 
 def month_table(result: Forecasts) -> DataTable:
-    """See `by_month`."""
+    """The table of `by_month` with the formats of its columns."""
     frame = by_month(result)
     return DataTable(frame, tuple(COLUMNS[name] for name in frame))
 
 
 def by_month(result: Forecasts) -> pd.DataFrame:
-    """Scores by calendar month of the forecast origin (UTC): a row a month, and how many windows it has.
+    """Scores by calendar month of the forecast origin (UTC), a row for each month.
 
-    Columns: `month`, `windows`, `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`, `crps_skill`
-    and `coverage_80` where the levels bound that interval.
+    Columns: `month`, `windows` (their number), `mase`, `naive_mase`, `skill`; with quantiles also `crps`, `naive_crps`,
+    `crps_skill`, and `coverage_80` if two levels bound that interval.
     """
     losses = {"mase": window_losses(result), "naive_mase": naive_window_losses(result)}
     if result.quantiles is not None:

@@ -1,4 +1,4 @@
-"""Whether drawn images are copies: how near each is to the training image that is nearest to it.
+"""The distance of generated images from their nearest training images, which shows whether they are copies.
 
 Shapes: N images, M training images, C channels, H x W pixels.
 """
@@ -8,23 +8,24 @@ from torch import Tensor
 
 from adlx.specs import SampleBatches
 
-PART = 2048
+CHUNK = 2048
+"""Training images that are compared at once."""
 
 
 def nearest(images: Tensor, training: SampleBatches) -> tuple[Tensor, Tensor]:
-    """Places (N,) of the nearest training images, and distances (N,): root mean square differences of pixels, 0 to 1.
+    """Indices (N,) of the nearest training images, and their distances (N,): root mean squares of pixel differences.
 
     Args:
-        images: (N, C, H, W) uint8.
-        training: (M, C, H, W) uint8, read part by part.
+        images: (N, C, H, W) uint8; a pixel of 255 counts as 1.
+        training: (M, C, H, W) uint8, read in chunks.
     """
     flat = images.flatten(1).float() / 255
     best = torch.full((len(images),), torch.inf)
-    position = torch.zeros(len(images), dtype=torch.int64)
-    for number, part in enumerate(training.split(PART)):
-        # |a|^2 - 2 a b + |b|^2, in one product, is too coarse for copies: they would not come out as 0.
-        distances = torch.cdist(flat, part.flatten(1).float() / 255, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, at = distances.min(dim=1)
-        position = torch.where(distance < best, at + number * PART, position)
+    index = torch.zeros(len(images), dtype=torch.int64)
+    for number, chunk in enumerate(training.split(CHUNK)):
+        # The faster formula |a|^2 - 2 a b + |b|^2 has rounding errors: the distance of a copy would not be 0.
+        distances = torch.cdist(flat, chunk.flatten(1).float() / 255, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, in_chunk = distances.min(dim=1)
+        index = torch.where(distance < best, in_chunk + number * CHUNK, index)
         best = torch.minimum(distance, best)
-    return position, best / flat.shape[1] ** 0.5
+    return index, best / flat.shape[1] ** 0.5

@@ -1,6 +1,6 @@
-"""How good quantiles are: the CRPS from pinball losses, coverage and width of intervals.
+"""Scores of quantile forecasts: the CRPS from pinball losses, and the central intervals that levels bound.
 
-Shapes: Q levels; everything else as it comes.
+Shapes: Q levels.
 """
 
 import numpy as np
@@ -9,10 +9,10 @@ import numpy as np
 def crps(quantiles: np.ndarray, target: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Continuous ranked probability score of each target, in its units; lower is better.
 
-    Gneiting & Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", section 4.2: the integral over
-    all levels of twice the pinball loss. Here, as is usual, its mean over the given levels: an approximation, the
-    closer the more levels there are and the more evenly they lie. So compare scores over the same levels alone. For a
-    point, as the same value at every symmetric level, it is the absolute error.
+    Gneiting & Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", section 4.2, define it as the
+    integral of twice the pinball loss over all levels. As usual, this is the mean over the given levels instead, an
+    approximation that is better for more and evenly spaced levels. So only scores over the same levels can be compared.
+    If the levels are symmetric and all quantiles have one value, it is the absolute error of that value.
 
     Args:
         quantiles: (..., Q)
@@ -24,7 +24,7 @@ def crps(quantiles: np.ndarray, target: np.ndarray, levels: np.ndarray) -> np.nd
 
 
 def intervals(levels: np.ndarray) -> dict[int, tuple[int, int]]:
-    """The central intervals that the levels bound: percentage to the positions of both ends, widest first."""
+    """The central intervals that two levels bound: for each percentage the indices of both levels, widest first."""
     ends = {}
     for low, level in enumerate(levels):
         for high in np.flatnonzero(np.isclose(levels, 1 - level)):

@@ -1,6 +1,6 @@
 """The test result of a model that compresses images into codes, and its scores.
 
-Shapes: N images, M of them to look at, C channels, H x W pixels, h x w codes.
+Shapes: N images, M of them kept for figures, C channels, H x W pixels, h x w codes.
 """
 
 import math
@@ -18,7 +18,7 @@ from adlx.metrics.skill import skill
 
 
 def losses(result: "ReconstructionResult") -> np.ndarray:
-    """(N,) the loss by which runs compare; its mean is `test/mse`."""
+    """(N,) the loss by which runs are compared; its mean is `test/mse`."""
     return result.error
 
 
@@ -44,7 +44,7 @@ class ReconstructionResult(Result):
     """Errors and codes of a set of images, and a few of the images for figures.
 
     Args:
-        error: (N,) mean squared error of each image, in units of the range 0 to 1.
+        error: (N,) mean squared error of each image, for pixels from 0 to 1.
         baseline_error: (N,) the same of the mean training image.
         codes: (N, h, w) int from 0, the code of each position.
         codebook: how many codes there are.
@@ -75,7 +75,7 @@ class ReconstructionResult(Result):
         }
         for name, shape in wanted.items():
             if (given := getattr(self, name).shape) != shape:
-                raise ValueError(f"{name} has shape {given}, asked for is {shape}")
+                raise ValueError(f"{name} has shape {given}, expected {shape}")
         if images == 0 or self.codes.size == 0 or self.codes.min() < 0 or self.codes.max() >= self.codebook:
             raise ValueError(f"{images} images, {self.codes.size} codes that must lie below {self.codebook}")
         kinds = self.originals.dtype, self.reconstructions.dtype
@@ -87,7 +87,7 @@ class ReconstructionResult(Result):
         return pd.DataFrame({name: getattr(self, name) for name in ("index", "error", "baseline_error")})
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        """Writes an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _names()}
         write_arrays(path, arrays)
 
@@ -96,20 +96,20 @@ class ReconstructionResult(Result):
         """Reads a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or no reconstruction result.
+            UserError: the file is missing or damaged, or holds no reconstruction result.
         """
         with read_arrays(path, "reconstruction") as archive:
             arrays = {name: archive[name] for name in _names()}
             return cls(codebook=int(arrays.pop("codebook")), **arrays)
 
     def scores(self) -> dict[str, float]:
-        """Scores of a set of reconstructions and of the mean training image, flat.
+        """Scores of the reconstructions and of the mean training image, by key.
 
-        - `test/mse`: mean squared error over all pixels, in units of the range 0 to 1.
-        - `test/psnr`: 10 log10(1 / test/mse) in dB: of the mean error, not the mean over images of their own PSNR.
-          Left out if there is no error, since it is infinite then.
-        - `baseline/mse`, `baseline/psnr`: of the mean training image.
-        - `test/skill`: 1 - test/mse / baseline/mse: 1 perfect, 0 the mean image, negative worse; see
+        - `test/mse`: mean squared error over all pixels, which lie from 0 to 1.
+        - `test/psnr`: 10 log10(1 / test/mse) in dB. It is the PSNR of the mean error, not the mean PSNR of the images.
+          Left out if there is no error, since it would be infinite.
+        - `baseline/mse`, `baseline/psnr`: the same for the mean training image.
+        - `test/skill`: 1 - test/mse / baseline/mse: 1 is perfect, 0 is the mean image, negative is worse; see
           `adlx.metrics.skill.skill` for a baseline without error.
         - `test/perplexity`: exp of the entropy of the code frequencies over the test set, see `perplexity`.
         - `test/codes_used`: share of the codebook that occurs in the test set.
@@ -128,17 +128,17 @@ class ReconstructionResult(Result):
 
 
 def psnr(mse: float) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error, where the peak is 1; infinite without error."""
+    """Peak signal-to-noise ratio in dB for a mean squared error and a peak of 1; infinite without error."""
     return 10 * math.log10(1 / mse) if mse > 0 else math.inf
 
 
 def usage(codes: np.ndarray, codebook: int) -> np.ndarray:
-    """(codebook,) share of all codes that each one is; they add up to 1."""
+    """(codebook,) the frequency of each code; the frequencies add up to 1."""
     return np.bincount(codes.ravel(), minlength=codebook) / codes.size
 
 
 def perplexity(shares: np.ndarray) -> float:
-    """exp(-sum p ln p): how many codes, used equally often, carry as much information; from 1 to their number."""
+    """exp(-sum p ln p): the number of equally frequent codes with the same entropy, from 1 to the codebook size."""
     used = shares[shares > 0]
     return float(np.exp(-(used * np.log(used)).sum()))
 

@@ -16,12 +16,12 @@ class Result:
     """Base of all results. A subclass is a dataclass of arrays that declares its metrics.
 
     Attributes:
-        metrics: the declarations of all that `scores` gives, headlines in their order.
-        same_samples: names of the parts of a result that are equal where two are of the same samples.
-        tables_by: kinds of parts (`Metric.parts`) that have a table of their own in the report of a run.
+        metrics: the declarations of all scores; `adlx compare` sorts by the first headline.
+        same_samples: names of the fields that are equal in two results of the same samples.
+        tables_by: kinds of parts (`Metric.parts`) that have their own table in the output of a run.
         sizes: keys of the metrics that a comparison shows as the size of a model.
         comparison_figures: dotted name of a module with a function `compared(results, labels, where, title)` that
-            draws runs side by side, figures by name; empty: there is nothing to draw.
+            draws figures of several runs and returns them by name; empty: there are none.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = ()
@@ -31,7 +31,7 @@ class Result:
     comparison_figures: ClassVar[str] = ""
 
     def save(self, path: str | Path) -> None:
-        """Writes an .npz of plain arrays (nothing pickled) that is whole or not there."""
+        """Writes an .npz of plain arrays without pickled objects. A write that fails leaves no incomplete file."""
         raise NotImplementedError
 
     @classmethod
@@ -39,19 +39,19 @@ class Result:
         """Reads what `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or a result of another kind.
+            UserError: the file is missing or damaged, or holds a result of another kind.
         """
         raise NotImplementedError
 
     def scores(self) -> dict[str, float]:
-        """The numbers of `metrics.json`, flat: each is declared in `metrics`, as itself or as a baseline."""
+        """The numbers of `metrics.json` by key. Each key is declared in `metrics`, as a metric or as its baseline."""
         raise NotImplementedError
 
     def frame(self) -> pd.DataFrame:
-        """The predictions with their targets as a table, here a row for each sample.
+        """The predictions with their targets as a table, with a row for each sample.
 
-        A subclass overrides this where its arrays have more dimensions. Here the columns are those fields of the
-        dataclass that hold one value for each sample, as the first array field does.
+        The columns are the fields of the dataclass that hold one value for each sample; the length of the first array
+        is the number of samples. A subclass whose arrays have more dimensions overrides this.
         """
         arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray) and value.ndim}
         samples = len(next(iter(arrays.values()), ()))
@@ -59,19 +59,19 @@ class Result:
 
     @classmethod
     def remarks(cls, scores: dict[str, float], notes: dict[str, Any]) -> list[str]:
-        """Sentences that belong under the table of a run.
+        """Sentences that are printed under the table of a run.
 
         Args:
             scores: the run's metrics.
-            notes: `run.json`, to which the task added how the scores came about.
+            notes: the content of `run.json`, to which a task can add how it computed the scores.
         """
         return []
 
-    # How runs compare. Results of several configurations come by label, each with one result a run (a seed).
+    # Comparison of runs. `results` holds, by the label of each configuration, one result for each of its runs (seeds).
 
     @classmethod
     def on_common_samples(cls, results: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
-        """The results, cut to what they have in common; None if they are not of the same samples."""
+        """The results, reduced to what all of them have; None if they are not of the same samples."""
         first, *others = [one for group in results.values() for one in group]
         return results if all(first.is_of_same_samples(other) for other in others) else None
 
@@ -80,15 +80,15 @@ class Result:
 
     @property
     def block(self) -> int:
-        """How many neighbouring samples have errors that are correlated."""
+        """The number of neighbouring samples whose errors are correlated."""
         return 1
 
     def baseline_pvalue(self, losses: np.ndarray, baseline: np.ndarray) -> float:
-        """p-value of the test that the baseline has the same expected loss; NaN if nothing can be tested.
+        """p-value of the test that model and baseline have the same expected loss; NaN if there is no test.
 
         Args:
-            losses: (N,) of the samples of this result, or their averages over runs; see `tests_means`.
-            baseline: (N,) of the baseline on the same samples.
+            losses: (N,) losses of the samples of this result, or their averages over runs; see `tests_means`.
+            baseline: (N,) losses of the baseline on the same samples.
         """
         return math.nan
 
@@ -97,7 +97,7 @@ class Result:
         return False
 
     def mean_errors(self, metric: Metric) -> dict[str, float]:
-        """The mean loss that goes with a metric: of `all`, and by name of its parts; empty if there is none."""
+        """The mean loss of a metric over `all` parts, and of each part by its name; empty if the metric has no loss."""
         losses = None if metric.loss is None else metric.loss(self)
         return {} if losses is None else {"all": float(losses.mean())}
 
@@ -105,15 +105,15 @@ class Result:
     def comparison_tables(
         cls, results: dict[str, list[Any]], labels: Sequence[str], metric: Metric
     ) -> dict[str, DataTable]:
-        """Further tables of a comparison by name, a row a configuration, in the order of `labels`."""
+        """Further tables of a comparison by name. Each has a row for each configuration, in the order of `labels`."""
         return {}
 
 
 def load_all(kind: type[Result], paths: dict[str, list[Path]]) -> dict[str, list[Any]] | None:
-    """The results of each configuration's runs on their common samples; None if there are none.
+    """Loads the results of each configuration's runs, by label; None if the runs have no common samples.
 
     Raises:
-        UserError: a file is missing, damaged, or of another kind of result.
+        UserError: a file is missing or damaged, or holds a result of another kind.
     """
     results = {label: [kind.load(path) for path in group] for label, group in paths.items()}
     return kind.on_common_samples(results)

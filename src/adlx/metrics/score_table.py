@@ -17,8 +17,8 @@ def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
     """The scores as numbers: columns `metric`, `model`, `baseline`, `skill`; NaN if there is none.
 
     Args:
-        scores: what `metrics.json` holds.
-        kind: of the result that has these scores.
+        scores: the content of `metrics.json`.
+        kind: the class of the result that has these scores.
     """
     rows = [(metric.name, model, baseline, skill) for metric, model, baseline, skill in score_rows(scores, kind)]
     table = pd.DataFrame(rows, columns=list(ROW))
@@ -26,11 +26,13 @@ def score_table(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
 
 
 def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
-    """The same for a person to read, with few digits."""
+    """The score table as text, with few digits."""
     rows = list(score_rows(scores, kind))
     cells = [[model, baseline] for _, model, baseline, _ in rows]
     models, baselines = [""] * len(rows), [""] * len(rows)
-    for one in {metric.format: metric for metric, *_ in rows}.values():  # the numbers of a format have one notation
+    for one in {
+        metric.format: metric for metric, *_ in rows
+    }.values():  # all numbers of one format have the same notation
         positions = [position for position, (metric, *_) in enumerate(rows) if metric.format == one.format]
         texts = one.format_column([value for position in positions for value in cells[position]])
         for position, model, baseline in zip(positions, texts[::2], texts[1::2], strict=True):
@@ -41,12 +43,12 @@ def score_texts(scores: dict[str, float], kind: type[Result]) -> pd.DataFrame:
 
 
 def first_parts(scores: dict[str, float], kind: type[Result], count: int) -> tuple[dict[str, float], list[str]]:
-    """The scores of the whole and of the first parts, and a sentence for each kind of parts that has more.
+    """The scores of the whole and of the first parts, and a sentence for each kind of part with more parts.
 
     Args:
-        scores: what `metrics.json` holds.
-        kind: of the result that has these scores.
-        count: the most parts of each kind, such as series.
+        scores: the content of `metrics.json`.
+        kind: the class of the result that has these scores.
+        count: the largest number of parts of each kind, such as series.
     """
     declared = {key: match for key in scores if (match := find(kind.metrics, key)) is not None and match[1]}
     parts: dict[str, dict[str, None]] = {}
@@ -63,9 +65,9 @@ def _part(declared: tuple[Metric, str]) -> tuple[str, str]:
 
 
 def score_rows(scores: dict[str, float], kind: type[Result]) -> Iterator[Row]:
-    """A row for each metric that is declared to have one; those of the whole come before those of parts.
+    """A row for each metric with `in_table`. Metrics of the whole come before those of parts.
 
-    Parts that have a table of their own are left out.
+    Parts that have their own table are left out.
     """
     rows = [(key, *declared) for key in scores if (declared := find(kind.metrics, key)) is not None]
     for key, metric, part in sorted(rows, key=lambda row: row[2] != ""):

@@ -1,4 +1,4 @@
-"""Tables of numbers that declare how each of their columns is written, so that no name of a column decides it."""
+"""Tables that declare the format of each column, so that the format never depends on the name of a column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from adlx.metrics.text import Format, format_column, format_means
 
 @dataclass(frozen=True)
 class Column:
-    """How a column of a frame is shown.
+    """The heading and the format of a column.
 
     Args:
         heading: the text above it.
-        format: of its numbers; None: it is text.
+        format: the format of its numbers; None: the column is text.
         has_deviation: the next column of the frame holds its standard deviations; the two are shown as one.
     """
 
@@ -27,11 +27,11 @@ class Column:
 
 @dataclass(frozen=True)
 class DataTable:
-    """A frame and how its columns are shown.
+    """A frame and the formats of its columns.
 
     Args:
         frame: the values; its columns may have any names, even equal ones.
-        columns: in the order of the frame.
+        columns: the formats, in the order of the frame.
     """
 
     frame: pd.DataFrame
@@ -44,14 +44,14 @@ class DataTable:
 
     @classmethod
     def of_data(cls, frame: pd.DataFrame) -> Self:
-        """A table of data in their own units: floats have five digits, other values are shown as they are."""
+        """Makes a table from a frame: floats have five digits, other values are shown as they are."""
         is_float = [dtype.kind == "f" for dtype in frame.dtypes]
         headings = zip(frame.columns, is_float, strict=True)
         return cls(frame, tuple(Column(str(name), "value" if number else None) for name, number in headings))
 
     @property
     def texts(self) -> pd.DataFrame:
-        """The table as a person reads it, under its headings."""
+        """The table as text, with its headings."""
         values = [self.frame.iloc[:, position].tolist() for position in range(self.frame.shape[1])]
         texts, position = [], 0
         for column in self.columns:
@@ -87,7 +87,7 @@ def means_and_deviations(
         rows: the numbers.
         columns: their names.
         format: of the numbers.
-        suffix: text behind each name in the frame, not in the headings.
+        suffix: text after each name in the frame; the headings do not have it.
     """
     names, values = [heading], [list(rows)]
     for position, name in enumerate(columns):
@@ -99,12 +99,12 @@ def means_and_deviations(
 
 
 def _free_name(name: str, used: Sequence[str]) -> str:
-    """The name, or one with more underscores at its end where a user's name is equal."""
+    """The name, with underscores at its end if the user's own names contain it."""
     while name in used:
         name += "_"
     return name
 
 
 def deviation(values: np.ndarray) -> float:
-    """Standard deviation over runs; NaN of one run, and of values that are not all finite."""
+    """Standard deviation over runs; NaN for one run, and if a value is not finite."""
     return float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else float("nan")

@@ -19,7 +19,7 @@ MINUS = "\N{MINUS SIGN}"
 MISSING = "-"
 DIGITS, MOST_DIGITS = 4, 5
 SMALLEST, LARGEST = 1e-7, 1e9
-"""A column with a smaller number (0 excepted) or a larger one is in scientific notation."""
+"""A column with a number of smaller size, except 0, or of larger size is in scientific notation."""
 
 
 def format_value(value: float | None, format: Format = "number") -> str:
@@ -80,7 +80,7 @@ def _writer(values: Sequence[float], format: Format) -> Callable[[float], str]:
 
 
 def _fixed(value: float, decimals: int, sign: str = "") -> str:
-    """The value with so many decimals, or fewer if it would have more than five significant digits."""
+    """The value with the given number of decimals, or fewer if it would have more than five significant digits."""
     if not math.isfinite(value):
         return str(value)
     decimals = min(max(decimals, 0), MOST_DIGITS - 1 - _order(value))
@@ -88,18 +88,18 @@ def _fixed(value: float, decimals: int, sign: str = "") -> str:
 
 
 def _pvalue(value: float) -> str:
-    if math.isnan(value):  # nothing could be tested
+    if math.isnan(value):  # there was no test
         return MISSING
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _order(value: float) -> int:
-    """The order of magnitude of a rounded value: 0 from 1 to 10; 0 for 0 and for what is not finite."""
+    """The order of magnitude of a rounded value: 0 from 1 to 10; 0 for 0 and for values that are not finite."""
     return int(f"{value:.{MOST_DIGITS - 1}e}".partition("e")[2]) if math.isfinite(value) else 0
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """A value in a figure, with just so many significant digits: 64,321, 0.5000, 1.235 G, 1.200e-6."""
+    """A value in a figure, with the given number of significant digits: 64,321, 0.5000, 1.235 G, 1.200e-6."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -115,7 +115,7 @@ def with_minus(text: str) -> str:
 
 
 def unit_of(size: float) -> tuple[float, str]:
-    """The factor that a number of this size is divided by in a figure, and its unit: 1e6 and ` M`."""
+    """The factor by which a figure divides a number of this size, and its unit: 1e6 and ` M`."""
     for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
         if size >= factor:
             return factor, unit

@@ -1,4 +1,4 @@
-"""Metrics of every run, whatever its task: duration of the training, and size of the model."""
+"""Metrics of every run, for all tasks: duration of the training, and size of the model."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ _SECONDS, _SPEED, _MEMORY, _CHECKPOINT = (
 )
 _NONZEROS, _SIZE = "model/nonzeros", "model/size_kb"
 _FROZEN = (_PARAMETERS, _TRAINABLE)
-"""They differ where some weights are frozen."""
+"""These two numbers differ if some weights are frozen."""
 
 TRAINING: tuple[Metric, ...] = (
     Metric(_SECONDS, "seconds", "down", "seconds", headline=True, in_table=False, in_comparison=True),
@@ -30,14 +30,14 @@ TRAINING: tuple[Metric, ...] = (
 def training_scores(
     seconds: float, steps: int, peak_memory_mb: float, checkpoint_bytes: int, *, seconds_before: float = 0.0
 ) -> dict[str, float]:
-    """The numbers of `metrics.json` on a fit.
+    """The numbers of `metrics.json` about the training.
 
     Args:
-        seconds: that this process trained.
-        steps: that it made in them; without any, as of a model without parameters, the speed is 0.
-        peak_memory_mb: of this process.
+        seconds: training time of this process.
+        steps: training steps in that time; without any, as for a model without parameters, the speed is 0.
+        peak_memory_mb: peak memory of this process.
         checkpoint_bytes: size of the checkpoint that was tested.
-        seconds_before: of training in the processes that a resumed run had before.
+        seconds_before: training time of earlier processes, for a resumed run.
     """
     return {
         _SECONDS: seconds_before + seconds,
@@ -54,14 +54,14 @@ def size_scores(
     size_bytes: int,
     nonzeros_by_readout: Mapping[str, int] | None = None,
 ) -> dict[str, float]:
-    """The numbers of `metrics.json` on the size of a model.
+    """The numbers of `metrics.json` about the size of a model.
 
     Args:
-        parameters: weights, those that are fixed too.
-        trainable: those that training changes.
-        nonzeros: weights that are not 0.
-        size_bytes: of the model in memory.
-        nonzeros_by_readout: of a model that is read out in several ways, that of each by name.
+        parameters: number of weights, including frozen ones.
+        trainable: number of weights that training changes.
+        nonzeros: number of weights that are not 0.
+        size_bytes: size of the model in memory.
+        nonzeros_by_readout: the same number for each readout of a model with several, by name.
     """
     by_readout = {f"{_NONZEROS}/{name}": count for name, count in (nonzeros_by_readout or {}).items()}
     sizes = {_PARAMETERS: parameters, _TRAINABLE: trainable, _NONZEROS: nonzeros, _SIZE: size_bytes / 1000}
