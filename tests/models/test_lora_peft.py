@@ -1,4 +1,4 @@
-"""Adapters against those of Hugging Face PEFT on the same base, with the same numbers in them."""
+"""Adapters equal those of Hugging Face PEFT with the same base weights and the same adapter weights."""
 
 import copy
 import json
@@ -19,15 +19,15 @@ peft = pytest.importorskip("peft")
 SPEC = SeriesSpec(("a", "b", "c"), context=40, horizon=4)
 
 
-def make(kind: str) -> nn.Module:
+def base_model(kind: str) -> nn.Module:
     torch.manual_seed(1)
     if kind == "seq2seq":
         return Seq2Seq(SPEC, hidden=24, zero_init=False).double()
     return Transformer(SPEC, hidden=16, blocks=2, heads=2, head_dim=24, zero_init=False).double()
 
 
-def trained(base: nn.Module, rank: int, **arguments) -> nn.Module:
-    """A copy of `base` with adapters as if they had been trained: B is not zero."""
+def with_random_adapters(base: nn.Module, rank: int, **arguments) -> nn.Module:
+    """A copy of `base` with adapters whose B is random, as after training."""
     model = copy.deepcopy(base)
     add_lora(model, rank, **arguments)
     with torch.no_grad():
@@ -37,8 +37,8 @@ def trained(base: nn.Module, rank: int, **arguments) -> nn.Module:
     return model
 
 
-def wrapped(base: nn.Module, model: nn.Module, rank: int, alpha: float) -> nn.Module:
-    """`base` with PEFT's adapters, the numbers those of `model`."""
+def with_peft_adapters(base: nn.Module, model: nn.Module, rank: int, alpha: float) -> nn.Module:
+    """A copy of `base` with adapters of PEFT that have the weights of `model`."""
     layers = dict(adapters(model))
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(layers))
     other = peft.get_peft_model(copy.deepcopy(base), config)
@@ -53,10 +53,10 @@ def wrapped(base: nn.Module, model: nn.Module, rank: int, alpha: float) -> nn.Mo
 @pytest.mark.parametrize("batch", [1, 6])
 @pytest.mark.parametrize(("rank", "alpha"), [(1, 3.0), (2, 2.0), (8, 4.0), (16, 32.0), (64, 8.0)])
 @pytest.mark.parametrize("kind", ["transformer", "seq2seq"])
-def test_outputs_and_gradients_are_those_of_peft(kind, rank, alpha, batch):
-    base = make(kind)
-    model = trained(base, rank, alpha=alpha)
-    other = wrapped(base, model, rank, alpha)
+def test_outputs_and_gradients_equal_those_of_peft(kind, rank, alpha, batch):
+    base = base_model(kind)
+    model = with_random_adapters(base, rank, alpha=alpha)
+    other = with_peft_adapters(base, model, rank, alpha)
     past, future = torch.randn(batch, 40, 3, dtype=torch.float64), torch.randn(batch, 4, 3, dtype=torch.float64)
     ours, theirs = model(past, future), other(past, future)
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
@@ -64,14 +64,14 @@ def test_outputs_and_gradients_are_those_of_peft(kind, rank, alpha, batch):
     for output in (ours, theirs):
         (output - future).square().mean().backward()
     for name, layer in adapters(model):
-        twin = other.base_model.model.get_submodule(name)
-        for own, given in ((layer.lora_A, twin.lora_A), (layer.lora_B, twin.lora_B)):
-            torch.testing.assert_close(own.grad, given["default"].weight.grad, rtol=1e-5, atol=1e-10)
+        theirs = other.base_model.model.get_submodule(name)
+        for own, peft_layer in ((layer.lora_A, theirs.lora_A), (layer.lora_B, theirs.lora_B)):
+            torch.testing.assert_close(own.grad, peft_layer["default"].weight.grad, rtol=1e-5, atol=1e-10)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert count == sum(p.numel() for p in other.parameters() if p.requires_grad)
 
 
-def test_the_start_is_drawn_from_pefts_distribution():
+def test_initial_weights_have_the_distribution_of_peft():
     base = nn.Sequential(nn.Linear(50, 400))
     model = copy.deepcopy(base)
     add_lora(model, rank=200)
@@ -82,7 +82,7 @@ def test_the_start_is_drawn_from_pefts_distribution():
     assert ours.std().item() == pytest.approx(theirs.std().item(), rel=3e-2)
 
 
-def saved(model: nn.Module, folder: Path) -> Path:
+def save_adapters(model: nn.Module, folder: Path) -> Path:
     from safetensors.torch import save_file
 
     tensors, config = to_peft(model)
@@ -102,19 +102,19 @@ def saved(model: nn.Module, folder: Path) -> Path:
         ("seq2seq", {"trainable": "decoder"}),
     ],
 )
-def test_peft_loads_what_is_exported(tmp_path, kind, arguments):
-    base = make(kind)
-    model = trained(base, rank=3, **arguments).eval()
-    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(saved(model, tmp_path))).eval()
+def test_peft_loads_exported_adapters_and_computes_the_same_forecast(tmp_path, kind, arguments):
+    base = base_model(kind)
+    model = with_random_adapters(base, rank=3, **arguments).eval()
+    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(save_adapters(model, tmp_path))).eval()
     past = torch.randn(2, 40, 3, dtype=torch.float64)
     expected = model.forecast(past)
     torch.testing.assert_close(loaded.base_model.model.forecast(past), expected, rtol=1e-9, atol=1e-10)
     assert (expected - base.eval().forecast(past)).abs().max() > 1e-2
 
 
-def test_the_export_names_what_peft_names():
-    base = make("transformer")
-    model = trained(base, rank=2, alpha=6.0, dropout=0.1, target="*.query", trainable="head")
+def test_exported_tensors_have_the_names_and_shapes_of_peft():
+    base = base_model("transformer")
+    model = with_random_adapters(base, rank=2, alpha=6.0, dropout=0.1, target="*.query", trainable="head")
     tensors, config = to_peft(model)
     queries = [f"blocks.{block}.attention.query" for block in (0, 1)]
     given = {key: config[key] for key in ("r", "lora_alpha", "lora_dropout", "target_modules", "modules_to_save")}
@@ -131,7 +131,7 @@ def test_the_export_names_what_peft_names():
 
 
 class Nested(nn.Module):
-    """Names that are the ends of others, by which PEFT chooses."""
+    """The name `head` is also the end of `inner.head`. PEFT selects modules by the ends of their names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,24 +141,26 @@ class Nested(nn.Module):
         return self.head(self.inner["head"](x))
 
 
-def test_a_name_that_ends_another_reaches_its_own_layer_alone(tmp_path):
+def test_peft_adapts_only_the_named_layer_if_another_name_has_the_same_end(tmp_path):
     torch.manual_seed(0)
     base = Nested()
-    model = trained(base, rank=2, target="head")
+    model = with_random_adapters(base, rank=2, target="head")
     assert to_peft(model)[1]["exclude_modules"] == ["inner.head"]
-    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(saved(model, tmp_path)))
+    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(save_adapters(model, tmp_path)))
     x = torch.randn(5, 4)
     torch.testing.assert_close(loaded(x), model(x), rtol=1e-5, atol=1e-6)
     assert sum("lora" in name for name, _ in loaded.named_parameters()) == 2
-    fresh = trained(base, rank=2, trainable="head")
-    with pytest.raises(ValueError, match=r"PEFT cannot train one of head without inner.head, whose name ends the same"):
+    fresh = with_random_adapters(base, rank=2, trainable="head")
+    with pytest.raises(
+        ValueError, match=r"PEFT cannot train one of head without inner.head, because its name has the same end"
+    ):
         to_peft(fresh)
-    with pytest.raises(ValueError, match="the model has no adapters: add_lora gives it some"):
+    with pytest.raises(ValueError, match="the model has no adapters: call add_lora first"):
         to_peft(base)
 
 
 class Attended(nn.Module):
-    """A module that owns parameters and has another within that does."""
+    """A model whose attention has parameters of its own and a submodule with parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,11 +170,11 @@ class Attended(nn.Module):
         return self.head(self.attention(x, x, x)[0])
 
 
-def test_a_module_within_one_that_trains_fully_is_saved_with_it(tmp_path):
+def test_submodules_of_a_trainable_module_are_saved_with_it(tmp_path):
     torch.manual_seed(0)
     base, x = Attended(), torch.randn(2, 5, 8)
-    model = trained(base, rank=2, trainable="attention")
+    model = with_random_adapters(base, rank=2, trainable="attention")
     assert to_peft(model)[1]["modules_to_save"] == ["attention"]
-    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(saved(model, tmp_path)))
+    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(save_adapters(model, tmp_path)))
     torch.testing.assert_close(loaded(x), model(x), rtol=1e-5, atol=1e-6)
     assert (model(x) - base(x)).abs().max() > 1e-2

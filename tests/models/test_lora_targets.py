@@ -1,4 +1,4 @@
-"""Which layers an adapter is put on, and where one is refused."""
+"""Which layers get an adapter, and which are refused."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def encoder() -> Transformer:
         ("blocks.0", "blocks?0", False),
     ],
 )
-def test_a_star_stands_for_anything_and_the_whole_name_is_matched(name, pattern, expected):
+def test_a_star_matches_any_characters_and_a_pattern_matches_the_whole_name(name, pattern, expected):
     assert matches(name, pattern) == expected
 
 
@@ -46,7 +46,7 @@ def test_a_star_stands_for_anything_and_the_whole_name_is_matched(name, pattern,
         ("blocks.1.f*", ["blocks.1.feedforward.0"]),
     ],
 )
-def test_patterns_choose_layers(target, expected):
+def test_patterns_select_layers(target, expected):
     model = encoder()
     assert add_lora(model, rank=1, target=target) == expected
     assert [name for name, _ in adapters(model)] == expected
@@ -64,26 +64,26 @@ def test_patterns_choose_layers(target, expected):
         ({"target": ["head", "tail"]}, r"'tail' matches none of the affine layers: .*blocks.1.feedforward.0, head$"),
         ({"target": "head", "trainable": "head"}, r"'head' matches none of the affine layers: .*feedforward.0$"),
         ({"trainable": "haed"}, r"^finetune.trainable: 'haed' matches none of the modules: embedding, dropout"),
-        ({"trainable": "*"}, r"no affine layer \(nn.Linear\) that was not initialised afresh$"),
+        ({"trainable": "*"}, r"no affine layer \(nn.Linear\) that keeps the weights of the base run$"),
     ],
 )
-def test_errors_say_what_there_is(arguments, message):
+def test_errors_name_the_key_and_the_layers_of_the_model(arguments, message):
     model = encoder()
     with pytest.raises(ValueError, match=message):
         add_lora(model, **{"rank": 2, **arguments})
     assert not list(adapters(model)) and all(p.requires_grad for p in model.parameters())
 
 
-def test_a_second_call_is_refused():
+def test_a_model_with_adapters_is_refused():
     model = encoder()
     add_lora(model, rank=1, target="head")
-    with pytest.raises(ValueError, match="has adapters already, on head: merge them first"):
+    with pytest.raises(ValueError, match="model already has adapters, on head: merge them first"):
         add_lora(model, rank=1, target="embedding")
     merge(model)
     assert add_lora(model, rank=1, target="embedding") == ["embedding"]
 
 
-class Packed(nn.Module):
+class TorchAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
@@ -102,16 +102,16 @@ class Packed(nn.Module):
             "layer.linear1",
             r"^layer is an nn.TransformerEncoderLayer: it reads the weight of layer.linear1 and does not",
         ),
-        ("layer.self_attn.*", r"reads the weight of layer.self_attn.out_proj .* leave it out by finetune.target"),
+        ("layer.self_attn.*", r"reads the weight of layer.self_attn.out_proj .* exclude it with finetune.target"),
     ],
 )
 def test_a_layer_that_torch_does_not_call_is_refused(target, message):
     with pytest.raises(ValueError, match=message):
-        add_lora(Packed(), rank=2, target=target)
+        add_lora(TorchAttention(), rank=2, target=target)
 
 
-def test_torchs_attention_may_stay_frozen_or_train_fully():
-    model, x = Packed().eval(), torch.randn(2, 5, 8)
+def test_attention_of_torch_may_be_frozen_or_trained_without_adapters():
+    model, x = TorchAttention().eval(), torch.randn(2, 5, 8)
     before = model(x)
     assert add_lora(model, rank=2, target="head") == ["head"]
     assert {n for n, p in model.named_parameters() if p.requires_grad} == {"head.lora_A", "head.lora_B"}
@@ -121,17 +121,17 @@ def test_torchs_attention_may_stay_frozen_or_train_fully():
     assert torch.equal(model(x), before)
 
 
-def test_a_weight_of_two_layers_or_a_computed_one_is_refused():
+def test_a_shared_or_computed_weight_is_refused():
     tied = nn.Sequential(nn.Embedding(8, 4), nn.Linear(4, 8), nn.Linear(8, 8))
     tied[1].weight = tied[0].weight
-    with pytest.raises(ValueError, match=r"^1: its weight is shared or computed from others; leave it out"):
+    with pytest.raises(ValueError, match=r"^1: its weight is shared or computed from others; exclude it"):
         add_lora(tied, rank=2)
     assert add_lora(tied, rank=2, target="2") == ["2"]
-    with pytest.raises(ValueError, match=r"^0: its weight is shared or computed from others; leave it out"):
+    with pytest.raises(ValueError, match=r"^0: its weight is shared or computed from others; exclude it"):
         add_lora(nn.Sequential(weight_norm(nn.Linear(4, 8))), rank=2)
 
 
-def test_a_layer_at_two_places_has_one_adapter():
+def test_a_layer_that_is_used_twice_has_one_adapter():
     layer = nn.Linear(4, 4)
     model, x = nn.Sequential(layer, nn.ReLU(), layer), torch.randn(3, 4)
     assert add_lora(model, rank=2) == ["0"]
@@ -144,6 +144,6 @@ def test_a_layer_at_two_places_has_one_adapter():
         torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_frozen_already_gets_no_adapter():
+def test_a_frozen_layer_gets_no_adapter():
     model = nn.Sequential(nn.Linear(4, 8).requires_grad_(False), nn.Linear(8, 2))
     assert add_lora(model, rank=2) == ["1"]

@@ -1,4 +1,4 @@
-"""Training adapters: what moves, how far it gets, dropout, autocast, and layers that train fully beside them."""
+"""Training of adapters: the trained parameters, the error they reach, dropout, autocast, modules without adapters."""
 
 import copy
 
@@ -26,7 +26,7 @@ def windows() -> tuple[torch.Tensor, torch.Tensor]:
     return past, torch.randn(5, SPEC.horizon, len(SPEC.series), generator=generator)
 
 
-def test_training_moves_adapters_alone_and_the_optimizer_holds_nothing_else():
+def test_only_adapters_are_trained_and_only_they_have_optimizer_state():
     model, (past, future) = encoder(), windows()
     base = copy.deepcopy(model.state_dict())
     add_lora(model, rank=2)
@@ -39,8 +39,8 @@ def test_training_moves_adapters_alone_and_the_optimizer_holds_nothing_else():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
-    held = sum(value.numel() for state in optimizer.state.values() for value in state.values() if value.dim())
-    assert held == 2 * sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    num_values = sum(value.numel() for state in optimizer.state.values() for value in state.values() if value.dim())
+    assert num_values == 2 * sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     after = model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in base.items())
     assert [name for name in after if "lora_" not in name] == list(base)
@@ -68,8 +68,8 @@ def fit(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
 def test_training_reaches_the_best_update_of_its_rank(rank):
-    """At full rank that is full fine-tuning; below, the truncated singular value decomposition of the full update
-    (Eckart & Young 1936), as the columns of x are orthonormal.
+    """At full rank the best update equals full fine-tuning. Below it is the truncated singular value decomposition of
+    the full update (Eckart & Young 1936), because the columns of x are orthonormal.
     """
     torch.manual_seed(0)
     x, y = regression()
@@ -82,7 +82,7 @@ def test_training_reaches_the_best_update_of_its_rank(rank):
 
 
 @pytest.mark.parametrize("rows", [2, 300])
-def test_dropout_falls_on_the_input_of_the_adapter_in_training(rows):
+def test_dropout_affects_only_the_input_of_the_adapter_and_only_in_training(rows):
     model, x = nn.Sequential(nn.Linear(16, 16)).double(), torch.randn(rows, 16, dtype=torch.float64)
     add_lora(model, rank=3, alpha=6.0, dropout=0.4)
     layer = model[0]
@@ -90,15 +90,15 @@ def test_dropout_falls_on_the_input_of_the_adapter_in_training(rows):
     torch.manual_seed(0)
     output = layer(x)
     torch.manual_seed(0)
-    dropped = nn.functional.dropout(x, 0.4)
-    expected = linear(x, layer.weight, layer.bias) + 2.0 * dropped @ layer.lora_A.t() @ layer.lora_B.t()
+    input_with_dropout = nn.functional.dropout(x, 0.4)
+    expected = linear(x, layer.weight, layer.bias) + 2.0 * input_with_dropout @ layer.lora_A.t() @ layer.lora_B.t()
     torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
     expected = linear(x, layer.weight + 2.0 * layer.lora_B @ layer.lora_A, layer.bias)
     torch.testing.assert_close(layer.eval()(x), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("rows", [2, 300])
-def test_autocast_rounds_and_keeps_small_updates(rows):
+def test_autocast_keeps_small_updates(rows):
     model = nn.Sequential(nn.Linear(64, 64))
     add_lora(model, rank=1)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_autocast_rounds_and_keeps_small_updates(rows):
         model[0].weight.fill_(1.0)
         model[0].bias.zero_()
         model[0].lora_A.copy_(sign[None])
-        model[0].lora_B.fill_(2.0**-12)  # lost in bfloat16 beside the weight's 1
+        model[0].lora_B.fill_(2.0**-12)  # added to a weight of 1, it would be lost in bfloat16
     with torch.autocast("cpu", torch.bfloat16):
         output = model(sign.expand(rows, 64))
     assert output.dtype == torch.bfloat16
@@ -117,7 +117,7 @@ def test_autocast_rounds_and_keeps_small_updates(rows):
     torch.testing.assert_close(model[0].lora_B.grad, torch.full((64, 1), 64.0 * rows))
 
 
-def test_a_model_under_autocast_is_near_the_one_without():
+def test_autocast_changes_the_output_of_a_model_by_rounding_only():
     model, (past, future) = encoder(), windows()
     for name in add_lora(model, rank=2):
         nn.init.normal_(model.get_submodule(name).lora_B, std=0.3)
@@ -129,7 +129,7 @@ def test_a_model_under_autocast_is_near_the_one_without():
 
 
 class OwnForward(Forecaster):
-    """A model with a batch norm and a free parameter, which stay frozen unless named."""
+    """A model with a batch norm and a parameter of its own, which stay frozen unless `trainable` names them."""
 
     def __init__(self) -> None:
         super().__init__(SPEC)
@@ -142,7 +142,7 @@ class OwnForward(Forecaster):
 
 
 @pytest.mark.parametrize("trainable", ["head", ["head"], ("body.1", "h*d")])
-def test_fresh_layers_train_fully_and_have_no_adapter(trainable):
+def test_trainable_modules_are_trained_without_an_adapter(trainable):
     torch.manual_seed(0)
     model, (past, future) = OwnForward(), windows()
     base = copy.deepcopy(model)
@@ -153,7 +153,7 @@ def test_fresh_layers_train_fully_and_have_no_adapter(trainable):
     assert {name for name, p in model.named_parameters() if p.grad is not None} == free | low_rank
     with torch.no_grad():
         for value in adapter_state(model).values():
-            value.add_(0.1)  # the tensors themselves
+            value.add_(0.1)  # changes the parameters: the state shares their memory
     state = adapter_state(model)
     assert set(state) == free | low_rank
     add_lora(base, rank=2, trainable=trainable)

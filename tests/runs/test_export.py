@@ -101,7 +101,7 @@ def test_what_peft_cannot_follow(tune, small, encoder_words, tmp_path):
     with pytest.raises(UserError) as caught:
         export_peft(run, tmp_path / "adapter")
     assert str(caught.value) == (
-        f"{run.path}: PEFT cannot follow head, which returns 2 x 5 values: leave it out by finetune.target, "
+        f"{run.path}: PEFT cannot adapt head, which returns 2 x 5 values: exclude it with finetune.target, "
         "or use --merged"
     )
     assert not (tmp_path / "adapter").exists()

@@ -194,7 +194,7 @@ def failing(call: int):
     ("kind", "name", "call"),
     [
         *((ClosedForm, "training_step", step) for step in (1, 3, 5)),
-        *((ELM, "features", 2), (ClosedForm, "solve", 1), (ClosedForm, "validation_step", 1)),
+        *((ELM, "features", 2), (ClosedForm, "fit_readouts", 1), (ClosedForm, "validation_step", 1)),
     ],
 )
 def test_a_resumed_run_repeats_the_failed_step(stop, kind, name, call):
@@ -213,7 +213,7 @@ def test_a_signal_while_the_last_batch_is_solved(stop):
     def instead(honest):
         return lambda self: os.kill(os.getpid(), signal.SIGINT) or honest(self)
 
-    stop(ClosedForm, "solve", instead, Interrupted, "interrupted")
+    stop(ClosedForm, "fit_readouts", instead, Interrupted, "interrupted")
 
 
 # Several processes

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from adlx.specs import FieldSpec
-from adlx.tasks.field_errors import divergence, moments, over_fluid, squared_error, volume_fraction
+from adlx.tasks.field_errors import divergence, over_fluid, squared_error, variance_and_power, volume_fraction
 
 ROWS, COLUMNS = 12, 20
 CELLS = ROWS * COLUMNS
@@ -46,11 +46,11 @@ def test_means_are_over_cells_outside_of_bodies():
 def test_variance_and_power_are_exact_though_the_mean_is_large():
     truth = random(1, 4, CELLS, 2) + torch.tensor([1000.0, -3.0])
     body = block()
-    variance, power = moments(truth, body)
+    variance, power = variance_and_power(truth, body)
     fluid = truth[0][:, ~body[0]].double()
     torch.testing.assert_close(variance[0], fluid.var(dim=1, correction=0), rtol=1e-8, atol=0)
     torch.testing.assert_close(power[0], fluid.square().mean(dim=1), rtol=1e-12, atol=0)
-    still = moments(torch.full((1, 1, CELLS, 1), 0.1), NOWHERE)[0]
+    still = variance_and_power(torch.full((1, 1, CELLS, 1), 0.1), NOWHERE)[0]
     assert 0 <= still.item() < 1e-15
 
 

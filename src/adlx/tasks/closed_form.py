@@ -56,7 +56,7 @@ class ClosedForm(Classify):
         self.register_buffer("alphas", torch.zeros(len(model.readouts), dtype=torch.float64))
         self.accumulator = Accumulator(model, len(self.classes))
         self.restored_sums: dict[str, Any] | None = None  # state of the accumulator from a checkpoint
-        self.is_solved = False  # whether the model has its final readouts
+        self.has_readouts = False  # whether the final readouts are in the model
         self.candidates: list[list[Solution]] = []  # by readout
         self.candidate_betas: Tensor = torch.empty(0)  # (candidates, L, K)
         self.candidate_scores: list[Tensor] = []  # (candidates, 2): squared errors and hits of each validation batch
@@ -103,10 +103,10 @@ class ClosedForm(Classify):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if not self.candidates and batch_idx + 1 == self.trainer.num_training_batches:  # type: ignore[union-attr]
-            self.solve()
+            self.fit_readouts()
 
-    def solve(self) -> None:
-        """Solves each readout for each penalty strength."""
+    def fit_readouts(self) -> None:
+        """Computes each readout for each penalty strength, as candidates for the validation."""
         strategy: Any = self.trainer.strategy  # type: ignore[union-attr]
         is_distributed = strategy.world_size > 1
         sums = self.accumulator.sums(
@@ -122,7 +122,7 @@ class ClosedForm(Classify):
         self.candidate_betas = torch.stack(betas).to(self.model.beta)
 
     def on_train_epoch_end(self) -> None:
-        if not self.is_solved:  # there is no validation
+        if not self.has_readouts:  # there is no validation
             if any(len(solutions) > 1 for solutions in self.candidates):
                 raise UserError("task.alpha=auto needs a validation, and there is none: set task.alpha to a number")
             self.select_readouts(torch.zeros(len(self.candidate_betas), 2))
@@ -185,30 +185,30 @@ class ClosedForm(Classify):
             first += len(solutions)
         chosen = int(means[selected, 0].argmin())
         self.model.chosen.fill_(chosen)
-        self.is_solved, self.candidates, self.candidate_betas = True, [], torch.empty(0)
+        self.has_readouts, self.candidates, self.candidate_betas = True, [], torch.empty(0)
         self.accumulator = Accumulator(self.model, len(self.classes))
         return selected[chosen]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        if not self.is_solved:
+        if not self.has_readouts:
             checkpoint["adlx"]["pass"] = self.accumulator.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.restored_sums = checkpoint["adlx"].get("pass")
-        self.is_solved = self.restored_sums is None
+        self.has_readouts = self.restored_sums is None
 
     def on_train_start(self) -> None:
         super().on_train_start()
         trainer: Any = self.trainer
-        if self.is_solved:  # a run that was resumed after its solution: no batches remain
+        if self.has_readouts:  # a run that was resumed after its solution: no batches remain
             trainer.should_stop = True
         elif self.restored_sums is not None:
             self.accumulator.restore(self.restored_sums, self.device)
             self.restored_sums = None
             if self.steps_done >= trainer.num_training_batches:  # only the validation remains
-                self.solve()
+                self.fit_readouts()
 
     def facts(self) -> dict[str, float]:
         model = self.model

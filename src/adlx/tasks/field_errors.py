@@ -21,7 +21,7 @@ def over_fluid(values: Tensor, bodies: Tensor) -> Tensor:
     return (values * fluid).sum(dim=2) / fluid.sum(dim=2)
 
 
-def moments(fields: Tensor, bodies: Tensor) -> tuple[Tensor, Tensor]:
+def variance_and_power(fields: Tensor, bodies: Tensor) -> tuple[Tensor, Tensor]:
     """Variance over space and mean square, (B, T, F) each, of fields (B, T, cells, F)."""
     fields = fields.double()
     mean, power = over_fluid(fields, bodies), over_fluid(fields.square(), bodies)
@@ -38,7 +38,7 @@ def vrmse(prediction: Tensor, target: Tensor, bodies: Tensor) -> Tensor:
 
     NaN counts as an infinite error.
     """
-    variance = moments(target, bodies)[0].sum(dim=1).clamp(min=1e-12)
+    variance = variance_and_power(target, bodies)[0].sum(dim=1).clamp(min=1e-12)
     ratio = squared_error(prediction, target, bodies).sum(dim=1) / variance
     return ratio.nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
 

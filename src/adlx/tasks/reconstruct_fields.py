@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adlx.metrics.fields import FieldResult
 from adlx.models.fields.interfaces import FieldAutoencoder
 from adlx.specs import FieldSpec
-from adlx.tasks.field_errors import FRAMES, Batch, moments, padded, squared_error, vrmse
+from adlx.tasks.field_errors import FRAMES, Batch, padded, squared_error, variance_and_power, vrmse
 from adlx.tasks.losses import require_squared_error
 from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
@@ -66,7 +66,7 @@ class ReconstructFields(Task):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         fields, _, bodies, _ = batch
         prediction = self.reconstruct(fields)
-        error = squared_error(self.model.standardized(prediction), self.model.standardized(fields), bodies).mean()
+        error = squared_error(self.model.standardize(prediction), self.model.standardize(fields), bodies).mean()
         values = {"val/loss": error.float(), "val/vrmse": vrmse(prediction, fields, bodies).mean().float()}
         self.validation_sums.append((values, len(fields)))
 
@@ -75,7 +75,7 @@ class ReconstructFields(Task):
         prediction = self.reconstruct(fields)
         baseline = self.mean_frame.expand_as(fields)
         errors = [squared_error(frames, fields, bodies) for frames in (prediction, baseline)]
-        self.errors.append((*errors, *moments(fields, bodies)))
+        self.errors.append((*errors, *variance_and_power(fields, bodies)))
         if batch_idx == 0:
             middle = fields.shape[1] // 2
             frames = fields[0, [middle]], prediction[0, [middle]]

@@ -20,9 +20,9 @@ from adlx.tasks.field_errors import (
     FRAMES,
     Batch,
     divergence,
-    moments,
     padded,
     squared_error,
+    variance_and_power,
     volume_fraction,
     vrmse,
 )
@@ -57,7 +57,7 @@ class Rollout(Task):
     def fit_statistics(self, data: Any) -> None:
         """Fits scales, or the whole model if it has a closed-form solution, on the training part."""
         check_lengths(self.model, data)
-        self.model.solve(data)
+        self.model.fit_closed_form(data)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         fields, parameters, _, where = batch
@@ -102,7 +102,7 @@ class Rollout(Task):
     def batch_scores(self, batch: Batch) -> dict[str, Tensor]:
         prediction, target = self.rollout_and_target(batch)
         error = vrmse(prediction, target, batch[2]).mean()
-        loss = self.batch_loss(batch) if self.model.learns else error
+        loss = self.batch_loss(batch) if self.model.is_trainable else error
         return {"val/loss": loss.float(), "val/rollout_vrmse": error.float()}
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -119,7 +119,7 @@ class Rollout(Task):
                 physics.append(fields.new_full((1, target.shape[1], 2), torch.nan))
             else:
                 physics.append(torch.stack([pair[0], pair[1]], dim=-1))
-        self.errors.append((*errors, *moments(target, bodies), *physics))
+        self.errors.append((*errors, *variance_and_power(target, bodies), *physics))
         if batch_idx == 0:
             self.example = tuple(part.float().cpu().numpy() for part in (target[0], prediction[0], bodies[0]))
 
@@ -203,7 +203,7 @@ class Rollout(Task):
 def check_lengths(model: FieldForecaster, data: Any) -> None:
     """Raises ValueError if windows or trajectories are not longer than the seed frames."""
     known = model.seed_frames
-    if model.learns and data.window <= known:
+    if model.is_trainable and data.window <= known:
         raise ValueError(f"data.window={data.window} must be above model.seed_frames={known}")
     shortest = min(int(data.windows(part)[:, 2].min()) for part in ("val", "test"))
     if shortest <= known:

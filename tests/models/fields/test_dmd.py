@@ -1,4 +1,4 @@
-"""Dynamic mode decomposition on waves that it must carry on exactly, and the forecast that nothing moves."""
+"""Dynamic mode decomposition continues waves exactly; persistence repeats the last frame."""
 
 import math
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from adlx.models.fields.dmd import DMD, leading_modes, stabilized
+from adlx.models.fields.dmd import DMD, leading_modes, stabilize
 from adlx.models.fields.persistence import Persistence
 from adlx.specs import FieldSpec
 
 X, Y = torch.linspace(0, 2 * math.pi, 13)[:-1], torch.linspace(0, 2 * math.pi, 9)[:-1]
 SPEC = FieldSpec(("u", "p"), ((0,), (1,)), len(X) * len(Y), grid=(len(Y), len(X)))
-NONE = torch.zeros(1, 0)
+NO_PARAMETERS = torch.zeros(1, 0)
 
 
 class Training:
@@ -41,51 +41,51 @@ def standing(steps: int, start: int = 0) -> Tensor:
     return torch.stack([wave, 3 * wave], dim=-1).flatten(1, 2).float()
 
 
-def solved(*trajectories: Tensor, **arguments) -> DMD:
+def fitted(*trajectories: Tensor, **arguments) -> DMD:
     model = DMD(SPEC, **arguments)
-    model.solve(Training(*trajectories))
+    model.fit_closed_form(Training(*trajectories))
     return model
 
 
-def error(found: Tensor, truth: Tensor) -> float:
-    """The largest, in deviations of the truth."""
-    return ((found - truth).abs().amax(dim=(0, 1)) / truth.std(dim=(0, 1))).max().item()
+def largest_error(rollout: Tensor, truth: Tensor) -> float:
+    """In units of the standard deviation of the truth."""
+    return ((rollout - truth).abs().amax(dim=(0, 1)) / truth.std(dim=(0, 1))).max().item()
 
 
-def test_travelling_waves_are_carried_on():
-    model = solved(travelling(40), travelling(33, phase=1.0), rank=8)
-    truth = travelling(140, phase=0.4)  # a trajectory it has not seen
-    found = model.rollout(truth[None, :1], 100, NONE)
-    assert found.shape == (1, 100, SPEC.cells, 2)
-    assert error(found[0], truth[1:101]) < 1e-4
+def test_travelling_waves_are_continued():
+    model = fitted(travelling(40), travelling(33, phase=1.0), rank=8)
+    truth = travelling(140, phase=0.4)  # not a training trajectory
+    rollout = model.rollout(truth[None, :1], 100, NO_PARAMETERS)
+    assert rollout.shape == (1, 100, SPEC.cells, 2)
+    assert largest_error(rollout[0], truth[1:101]) < 1e-4
     assert (model.modes.norm(dim=1) > 0).sum() == 4  # of 8: a sine and a cosine of each wave
 
 
 def test_standing_waves_need_two_frames():
-    """At rest at its turn or on its way through zero: one frame does not say where it goes."""
+    """One frame does not show in which direction the wave changes."""
     truth = standing(120, start=7)
-    for frames, exact in ((1, False), (2, True)):
-        model = solved(standing(50), rank=3, seed_frames=frames)
-        found = model.rollout(truth[None, 8:10], 100, NONE)[0]
-        assert (error(found, truth[10:110]) < 1e-4) is exact
+    for frames, is_exact in ((1, False), (2, True)):
+        model = fitted(standing(50), rank=3, seed_frames=frames)
+        rollout = model.rollout(truth[None, 8:10], 100, NO_PARAMETERS)[0]
+        assert (largest_error(rollout, truth[10:110]) < 1e-4) is is_exact
 
 
-def test_growth_is_followed_or_held():
+def test_growth_continues_unless_the_map_is_stable():
     trajectory = travelling(60, growth=0.02)
     truth = travelling(80, growth=0.02)
     seed = truth[None, :1]
-    free = solved(trajectory, rank=8, stable=False).rollout(seed, 60, NONE)[0]
-    assert error(free, truth[1:61]) < 1e-3
-    held = solved(trajectory, rank=8).rollout(seed, 2000, NONE)[0]
-    first, last = (part.std(dim=1).max().item() for part in (held[:50], held[-50:]))
+    free = fitted(trajectory, rank=8, stable=False).rollout(seed, 60, NO_PARAMETERS)[0]
+    assert largest_error(free, truth[1:61]) < 1e-3
+    stable = fitted(trajectory, rank=8).rollout(seed, 2000, NO_PARAMETERS)[0]
+    first, last = (part.std(dim=1).max().item() for part in (stable[:50], stable[-50:]))
     assert last == pytest.approx(first, rel=0.05)
 
 
-def test_the_map_is_least_squares():
-    """Against the normal equations, on noise."""
+def test_the_map_is_the_least_squares_solution():
+    """It equals the solution of the normal equations for random data."""
     torch.manual_seed(0)
     trajectories = [torch.randn(30, SPEC.cells, 2), torch.randn(25, SPEC.cells, 2)]
-    model = solved(*trajectories, rank=14, stable=False)  # keeps all on its way
+    model = fitted(*trajectories, rank=14, stable=False)  # 4 r modes are kept between parts: all there are
     whole = torch.cat(trajectories).double()
     mean = whole.mean(dim=0)
     std = (whole - mean).square().mean(dim=(0, 1)).sqrt()
@@ -102,49 +102,49 @@ def test_the_map_is_least_squares():
     torch.testing.assert_close(model.operator[1:].double(), (left @ torch.linalg.inv(right))[1:], rtol=1e-3, atol=1e-4)
 
 
-def test_modes_from_parts_are_those_of_all():
+def test_modes_from_parts_equal_modes_of_all_snapshots():
     torch.manual_seed(0)
     directions = torch.linalg.qr(torch.randn(40, 12)).Q.T
     rows = torch.randn(700, 12) * 2.0 ** -torch.arange(12) @ directions
     one, std = torch.zeros(40, 1), torch.ones(1)
-    found = leading_modes([part[..., None] for part in rows.split(90)], one, std, rank=4)
+    modes = leading_modes([part[..., None] for part in rows.split(90)], one, std, rank=4)
     expected = torch.linalg.svd(rows.double(), full_matrices=False).Vh[:4]
-    torch.testing.assert_close((found @ expected.T).abs(), torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close((modes @ expected.T).abs(), torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
-def test_eigenvalues_go_onto_the_circle():
+def test_stabilize_moves_eigenvalues_onto_the_unit_circle():
     torch.manual_seed(0)
     vectors = torch.randn(4, 4, dtype=torch.float64)
-    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
-    inner = torch.block_diag(1.3 * turn, torch.tensor(0.5), torch.tensor(-2.0)).double()
-    wanted = torch.block_diag(turn, torch.tensor(0.5), torch.tensor(-1.0)).double()
+    rotation = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    inner = torch.block_diag(1.3 * rotation, torch.tensor(0.5), torch.tensor(-2.0)).double()
+    expected = torch.block_diag(rotation, torch.tensor(0.5), torch.tensor(-1.0)).double()
     inverse = torch.linalg.inv(vectors)
-    torch.testing.assert_close(stabilized(vectors @ inner @ inverse), vectors @ wanted @ inverse)
-    kept = vectors @ wanted @ inverse * 0.999
-    assert torch.equal(stabilized(kept), kept)
+    torch.testing.assert_close(stabilize(vectors @ inner @ inverse), vectors @ expected @ inverse)
+    inside = vectors @ expected @ inverse * 0.999
+    assert torch.equal(stabilize(inside), inside)
     jordan = torch.tensor([[1.2, 1.0], [0.0, 1.2]], dtype=torch.float64)  # one eigenvector
-    torch.testing.assert_close(stabilized(jordan), jordan / 1.2)
+    torch.testing.assert_close(stabilize(jordan), jordan / 1.2)
 
 
-def test_what_is_stored_has_one_shape():
-    model = solved(travelling(40), rank=8, seed_frames=2)
+def test_the_state_loads_again_and_short_trajectories_are_refused():
+    model = fitted(travelling(40), rank=8, seed_frames=2)
     fresh = DMD(SPEC, rank=8, seed_frames=2)
     fresh.load_state_dict(model.state_dict())
     seed = travelling(3)[None]
-    assert torch.equal(fresh.rollout(seed, 5, NONE), model.rollout(seed, 5, NONE))
+    assert torch.equal(fresh.rollout(seed, 5, NO_PARAMETERS), model.rollout(seed, 5, NO_PARAMETERS))
     assert not list(model.parameters())
     with pytest.raises(ValueError, match=r"more than model\.seed_frames=2 steps"):
-        model.solve(Training(travelling(2)))
-    with pytest.raises(ValueError, match=r"model\.seed_frames=2 are needed, 1 are given"):
-        model.rollout(seed[:, :1], 5, NONE)
+        model.fit_closed_form(Training(travelling(2)))
+    with pytest.raises(ValueError, match=r"model\.seed_frames=2 frames are needed, but there are 1"):
+        model.rollout(seed[:, :1], 5, NO_PARAMETERS)
     with pytest.raises(ValueError, match=r"model\.rank=0"):
         DMD(SPEC, rank=0)
 
 
-def test_persistence_is_the_last_frame():
+def test_persistence_repeats_the_last_frame():
     seed = travelling(6).view(2, 3, SPEC.cells, 2)
-    found = Persistence(SPEC).rollout(seed, 4, torch.zeros(2, 0))
-    assert found.shape == (2, 4, SPEC.cells, 2)
-    assert all(torch.equal(found[:, step], seed[:, -1]) for step in range(4))
-    with pytest.raises(NotImplementedError, match="Persistence does not train by gradient"):
+    rollout = Persistence(SPEC).rollout(seed, 4, torch.zeros(2, 0))
+    assert rollout.shape == (2, 4, SPEC.cells, 2)
+    assert all(torch.equal(rollout[:, step], seed[:, -1]) for step in range(4))
+    with pytest.raises(NotImplementedError, match="Persistence is not trained by gradients"):
         Persistence(SPEC).loss(seed, torch.zeros(2, 0))

@@ -1,12 +1,12 @@
-"""Attention along time in which no step sees a later one, with what earlier steps left kept between calls.
+"""Attention along time in which no step sees a later one; a cache stores keys and values of earlier steps.
 
 Vaswani et al. (2017), "Attention Is All You Need", section 3.2, with the positions of Su et al. (2021), "RoFormer:
-Enhanced Transformer with Rotary Position Embedding", section 3.2: the pair m of the K features of a head, of query and
-key alike, is a complex number z, which is turned by an angle in proportion to its time t,
+Enhanced Transformer with Rotary Position Embedding", section 3.2: the pair m of the K features of a head, in
+queries and keys, is a complex number z. It is rotated by an angle in proportion to its time t,
 
     z -> z exp(i w_m t),   w_m = 10000^(-2m/K)
 
-so that what a query finds depends on how long ago a step was, and not on when: time goes on beyond a training window.
+so that attention depends on the difference of two times only. A rollout can thus be longer than a training window.
 
 Shapes: B batch, T time, D width, N heads, K = D / N width of a head.
 """
@@ -20,44 +20,45 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class Cache:
-    """Keys and values that each attention of a model has computed, of all steps so far, and what is the same in all.
+    """Keys and values of all steps so far for each attention of a model, and values that do not change with the step.
 
     Args:
-        length: the most time steps there will be.
+        length: the maximum number of time steps.
 
     Attributes:
-        steps: how many there are.
+        steps: how many time steps are stored.
     """
 
     def __init__(self, length: int) -> None:
         self.length, self.steps = length, 0
-        self.held: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self.keys_values: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self.constant: dict[Callable[[Any], Tensor], Tensor] = {}
 
     def extend(self, owner: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, N, steps + T, K) of `owner`, of which these (B, N, T, K) are the newest."""
-        if owner not in self.held:
+        """Stores the newest keys and values (B, N, T, K) of `owner`; returns all of them (B, N, steps + T, K)."""
+        if owner not in self.keys_values:
             shape = (*key.shape[:2], self.length, key.shape[3])
-            self.held[owner] = (key.new_empty(shape), value.new_empty(shape))
+            self.keys_values[owner] = (key.new_empty(shape), value.new_empty(shape))
         stop = self.steps + key.shape[2]
-        kept = self.held[owner]
-        for place, new in zip(kept, (key, value), strict=True):
-            place[:, :, self.steps : stop] = new
-        return kept[0][:, :, :stop], kept[1][:, :, :stop]
+        keys, values = self.keys_values[owner]
+        keys[:, :, self.steps : stop] = key
+        values[:, :, self.steps : stop] = value
+        return keys[:, :, :stop], values[:, :, :stop]
 
 
-def once(cache: Cache | None, owner: Callable[[Any], Tensor], given: Any) -> Tensor:
-    """owner(given), which does not depend on the time step: with a cache, computed at the first alone."""
+def compute_once(cache: Cache | None, function: Callable[[Any], Tensor], argument: Any) -> Tensor:
+    """function(argument), which is the same at each time step; with a cache it is computed at the first step only."""
     if cache is None:
-        return owner(given)
-    if owner not in cache.constant:
-        cache.constant[owner] = owner(given)
-    return cache.constant[owner]
+        return function(argument)
+    if function not in cache.constant:
+        cache.constant[function] = function(argument)
+    return cache.constant[function]
 
 
 class CausalAttention(nn.Module):
-    """What each step of one sequence finds in the steps up to it of another, or of itself. Out come the heads side
-    by side; a projection of them is the caller's.
+    """Attention of each step of one sequence to the same and earlier steps of another sequence, or of the same one.
+
+    The output is the concatenated heads, without a projection.
 
     Args:
         width: D, a multiple of 2 N.
@@ -73,40 +74,40 @@ class CausalAttention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
-        # whole numbers, which stay as they are where a model is made bfloat16
+        # integers stay exact if the model is converted to bfloat16
         self.register_buffer("pairs", torch.arange(width // heads // 2), persistent=False)
 
     def forward(self, x: Tensor, memory: Tensor, cache: Cache | None = None) -> Tensor:
-        """(B, T, D), of `x` in `memory`, both (B, T, D).
+        """Attention (B, T, D) of `x` to `memory`, (B, T, D) each.
 
         Args:
-            x, memory: the same time steps. With a cache that holds some already, the one step after these.
-            cache: is extended; its count of steps is left to the caller, who may have several attentions.
+            x, memory: the same time steps; if the cache has steps already, the one step after them.
+            cache: is extended. The caller changes `cache.steps`, because several attentions may share a cache.
         """
         steps, start = x.shape[1], 0 if cache is None else cache.steps
         if start and steps > 1:
-            raise ValueError(f"after {start} steps in the cache comes one more, not {steps}")
+            raise ValueError(f"the cache has {start} steps: give one more step, not {steps}")
         q, k, v = (
-            layer(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
-            for layer, of in ((self.query, x), (self.key, memory), (self.value, memory))
+            layer(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
+            for layer, states in ((self.query, x), (self.key, memory), (self.value, memory))
         )
-        turns = once(cache, self.turns, steps if cache is None else cache.length)[start : start + steps]
-        q, k = turned(q, turns), turned(k, turns)
+        rotations = compute_once(cache, self.rotations, steps if cache is None else cache.length)[start : start + steps]
+        q, k = rotate(q, rotations), rotate(k, rotations)
         if cache is not None:
             k, v = cache.extend(self, k, v)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=steps > 1)
-        return mixed.transpose(1, 2).flatten(2)
+        heads = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=steps > 1)
+        return heads.transpose(1, 2).flatten(2)
 
-    def turns(self, steps: int) -> Tensor:
-        """(T, K / 2) exp(i w_m t) of the first so many steps."""
+    def rotations(self, steps: int) -> Tensor:
+        """exp(i w_m t) (T, K / 2) of the first `steps` time steps."""
         frequencies = 10000.0 ** (-self.pairs.float() / len(self.pairs))
         angles = torch.arange(steps, device=frequencies.device)[:, None] * frequencies
         return torch.polar(torch.ones_like(angles), angles)
 
 
-def turned(heads: Tensor, turns: Tensor) -> Tensor:
-    """(B, N, T, K), each pair of features, as a complex number, turned by the angle of its time and frequency."""
-    wide = heads.to(torch.promote_types(heads.dtype, torch.float32))  # there are no complex numbers of less
+def rotate(heads: Tensor, rotations: Tensor) -> Tensor:
+    """Rotates each pair of features of heads (B, N, T, K), as a complex number, by rotations (T, K / 2)."""
+    wide = heads.to(torch.promote_types(heads.dtype, torch.float32))  # complex numbers need at least float32
     pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turns).flatten(-2).to(heads.dtype)
+    return torch.view_as_real(pairs * rotations).flatten(-2).to(heads.dtype)

@@ -1,14 +1,14 @@
-"""How groups of fields exchange information within a block: state-exchange attention, or one of its baselines.
+"""Exchange of information between groups of fields in a block: state-exchange attention, or one of its baselines.
 
-Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2c. With h_i
-(T, D) the hidden states of group i over time, the groups are projected to a low width d = D / r, each attends to every
-other along time, and the results are summed and projected up,
+Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2c. The
+hidden states h_i (T, D) of group i over time are projected to a low width d = D / r. Each group attends to every other
+group along time; the results are summed and projected to D,
 
     s_i = norm(h_i W_i),   h_i = h_i + gelu(sum over j != i of attention_ij(s_i, s_j)) U_i
 
-Each ordered pair (i, j) has an attention of its own, which is causal, as everything along time is here. In the authors'
-code a group sees those before it as they are after their exchange (`sequential`), so that the result depends on the
-order of the groups; `parallel`, all see one another as they were.
+Each ordered pair (i, j) has its own attention, which is causal. In the authors' code a group reads the groups before it
+after their exchange (`sequential`), so the result depends on the order of the groups. With `parallel`, every group
+reads all other groups before their exchange.
 
 Shapes: B batch, T time, D width, d low width, N heads, G groups.
 """
@@ -45,7 +45,7 @@ class Exchange(nn.Module):
         raise NotImplementedError
 
     def forward(self, hidden: list[Tensor], cache: Cache | None = None) -> list[Tensor]:
-        """Hidden states (B, T, D) of each group, before and after."""
+        """Updates the hidden states (B, T, D) of each group."""
         messages = [self.message(group, states) for group, states in enumerate(hidden)]
         after = []
         for group, states in enumerate(hidden):
@@ -71,7 +71,11 @@ class StateExchange(Exchange):
         self.down = nn.ModuleList(nn.Linear(width, low) for _ in range(groups))
         self.norm = nn.ModuleList(nn.LayerNorm(low) for _ in range(groups))
         self.pairs = nn.ModuleDict(
-            {f"{to}_{of}": CausalAttention(low, heads, dropout) for to in range(groups) for of in others(to, groups)}
+            {
+                f"{group}_{other}": CausalAttention(low, heads, dropout)
+                for group in range(groups)
+                for other in others(group, groups)
+            }
         )
         self.up = nn.ModuleList(nn.Linear(low, width) for _ in range(groups))
 
@@ -80,7 +84,8 @@ class StateExchange(Exchange):
 
     def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
         results = [
-            self.pairs[f"{group}_{of}"](messages[group], messages[of], cache) for of in others(group, self.groups)
+            self.pairs[f"{group}_{other}"](messages[group], messages[other], cache)
+            for other in others(group, self.groups)
         ]
         return self.up[group](gelu(reduce(torch.add, results)))
 
@@ -97,11 +102,11 @@ class Addition(Exchange):
         return self.project[group](self.norm[group](hidden))
 
     def update(self, group: int, messages: list[Tensor], cache: Cache | None) -> Tensor:
-        return reduce(torch.add, [messages[of] for of in others(group, self.groups)])
+        return reduce(torch.add, [messages[other] for other in others(group, self.groups)])
 
 
 class Pooling(Exchange):
-    """h_i = h_i + (mean over j of norm(h_j), max over j of norm(h_j)) W_i, of the same time step, i among the j."""
+    """h_i = h_i + (mean over j of norm(h_j), max over j of norm(h_j)) W_i, of the same time step; j includes i."""
 
     def __init__(self, groups: int, sequential: bool, width: int) -> None:
         super().__init__(groups, sequential)
@@ -117,4 +122,4 @@ class Pooling(Exchange):
 
 
 def others(group: int, groups: int) -> list[int]:
-    return [of for of in range(groups) if of != group]
+    return [other for other in range(groups) if other != group]

@@ -1,17 +1,18 @@
-"""Fourier neural operator: the change of fields from frame to frame, by convolutions as wide as the grid.
+"""Fourier neural operator: predicts the change of fields from frame to frame by convolutions as wide as the grid.
 
-Li et al. (2021), "Fourier Neural Operator for Parametric Partial Differential Equations", arXiv 2010.08895, as the
-package `neuraloperator` builds it. From the last k frames x, the numbers c of the trajectory, such as its Reynolds
-number, and the place of each cell, a perceptron P makes D channels. In a block the lowest frequencies of the channels
-are multiplied by complex weights R, each frequency by its own, and all else acts on each cell alone,
+Li et al. (2021), "Fourier Neural Operator for Parametric Partial Differential Equations", arXiv 2010.08895, in the
+implementation of the package `neuraloperator`. A perceptron P computes D channels from the last k frames x, the
+parameters c of the trajectory, such as its Reynolds number, and the position of each cell. In a block the lowest
+frequencies of the channels are multiplied by complex weights R, different for each frequency; all other operations
+act on each cell separately,
 
-    v = P(x_(t-k+1), ..., x_t, c, place)
+    v = P(x_(t-k+1), ..., x_t, c, position)
     h = gelu(F^-1(R F v) + W v),   v = gelu(mlp(h) + g v)
     x_(t+1) = x_t + Q(v)
 
 with F the Fourier transform, W and g a matrix and a gain for each channel, no gelu in the last block, and Q a
-perceptron. Its last layer is zero at the start: an untrained model forecasts that nothing moves. F takes the grid for
-periodic; what lies at its edges is left to what acts on each cell.
+perceptron. Its last layer is zero at the start: an untrained model forecasts that nothing moves. F assumes that
+the grid is periodic; the operations on single cells must correct the error at its edges.
 
 Shapes: B batch, T time, k seed frames, C cells, F fields, P parameters, D width, N windows of k frames.
 """
@@ -28,8 +29,8 @@ from adlx.models.fields.stepwise import Stepwise, check_stepwise
 from adlx.ranges import Count, CountOrZero, NonNegative, Size
 from adlx.specs import FieldSpec
 
-TOGETHER = 8
-"""Windows that go through the network at once on a CPU: on 64 x 128 cells 120 take 2.5 times as long in one pass."""
+WINDOWS_AT_ONCE = 8
+"""How many windows a CPU computes at once: 120 windows of 64 x 128 cells take 2.5 times as long in one pass."""
 
 
 class FNO(Stepwise):
@@ -37,14 +38,14 @@ class FNO(Stepwise):
 
     Args:
         spec: of the fields, from the data.
-        modes: the highest frequency kept along rows and columns, in waves on the grid; at most half of its cells.
+        modes: the highest frequencies kept along rows and columns, in waves per grid; at most half of its cells.
         width: D.
-        blocks: how many.
-        seed_frames: k. The loss is of the frames after them.
-        noise, pushforward: against drift, see `Stepwise`; of standardised frames.
+        blocks: number of blocks.
+        seed_frames: k; the loss is computed on the frames after them.
+        noise, pushforward: for stable rollouts, see `Stepwise`; noise is added to standardized frames.
 
     Raises:
-        ValueError: values out of range, fields without a grid, `neuraloperator` is not installed.
+        ValueError: a value is out of range, the fields have no grid, or `neuraloperator` is not installed.
     """
 
     mean: Tensor
@@ -75,95 +76,98 @@ class FNO(Stepwise):
         self.register_buffer("std", torch.ones(fields))
         self.register_buffer("parameter_mean", torch.zeros(num_parameters))
         self.register_buffer("parameter_std", torch.ones(num_parameters))
-        self.network = operator(modes, seed_frames * fields + num_parameters, fields, width, blocks)
-        self.register_state_dict_post_hook(tensors_alone)
+        self.network = make_network(modes, seed_frames * fields + num_parameters, fields, width, blocks)
+        self.register_state_dict_post_hook(remove_metadata)
 
     @torch.no_grad()
-    def solve(self, data: TrainingPart) -> None:
-        """Takes mean and deviation of fields, over all cells and frames, and of parameters."""
+    def fit_closed_form(self, data: TrainingPart) -> None:
+        """Fits mean and standard deviation of each field, over all cells and frames, and of each parameter."""
         parts = (torch.as_tensor(values).flatten(0, 1)[:, None] for values in data.snapshots())  # (T C, 1, F)
-        numbers = torch.as_tensor(data.training_parameters())[:, None]
-        for mean, std, found in (
+        parameters = torch.as_tensor(data.training_parameters())[:, None]
+        for mean, std, fitted in (
             (self.mean, self.std, mean_and_deviation(parts)),
-            (self.parameter_mean, self.parameter_std, mean_and_deviation([numbers])),
+            (self.parameter_mean, self.parameter_std, mean_and_deviation([parameters])),
         ):
-            mean.copy_(found[0][0])
-            std.copy_(found[1])
+            mean.copy_(fitted[0][0])
+            std.copy_(fitted[1])
 
-    def standardized(self, fields: Tensor) -> Tensor:
-        """(..., F) physical to mean 0 and deviation 1."""
+    def standardize(self, fields: Tensor) -> Tensor:
+        """Physical fields (..., F) to mean 0 and standard deviation 1."""
         return (fields - self.mean) / self.std
 
     def forward(self, frames: Tensor, parameters: Tensor) -> Tensor:
-        """What follows each k frames in a row, (B, T - k + 1, C, F), of standardised frames (B, T, C, F).
+        """Predicts the frame after each k consecutive ones, (B, T - k + 1, C, F), of standardized frames (B, T, C, F).
 
-        Under autocast it is computed in float32 as well.
+        It is computed in float32 also under autocast.
 
         Args:
             frames: T at least k.
-            parameters: (B, P), as the data give them.
+            parameters: (B, P), in the units of the data.
 
         Raises:
-            ValueError: frames of half precision.
+            ValueError: the frames have half precision.
         """
         if frames.dtype not in (torch.float32, torch.float64):
             raise ValueError("Fourier transforms of model=fno need trainer.precision=32-true or bf16-mixed")
         windows = frames.unfold(1, self.seed_frames, 1).permute(0, 1, 4, 3, 2)  # (B, T - k + 1, k, F, C)
         count = windows.shape[1]
-        seen = windows.flatten(0, 1).flatten(1, 2).unflatten(-1, self.grid)  # (N, k F, rows, columns)
+        channels = windows.flatten(0, 1).flatten(1, 2).unflatten(-1, self.grid)  # (N, k F, rows, columns)
         condition = (parameters - self.parameter_mean) / self.parameter_std
         condition = condition.repeat_interleave(count, dim=0)[:, :, None, None].expand(-1, -1, *self.grid)
-        channels = torch.cat([seen, condition], dim=1)
+        channels = torch.cat([channels, condition], dim=1)
         with torch.autocast(channels.device.type, enabled=False):
-            parts = channels.split(TOGETHER) if channels.device.type == "cpu" else [channels]
+            parts = channels.split(WINDOWS_AT_ONCE) if channels.device.type == "cpu" else [channels]
             change = torch.cat([self.network(part) for part in parts])  # (N, F, rows, columns)
         return frames[:, self.seed_frames - 1 :] + change.flatten(2).transpose(1, 2).unflatten(0, (-1, count))
 
-    def follow(self, states: Tensor, parameters: Tensor) -> Tensor:
+    def next_states(self, states: Tensor, parameters: Tensor) -> Tensor:
         return self(states, parameters)
 
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.step_loss(self.standardized(window), parameters, generator)
+        return self.step_loss(self.standardize(window), parameters, generator)
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
-        frames, found = self.standardized(self.known(seed)), []
+        frames, predictions = self.standardize(self.last_seed_frames(seed)), []
         for _ in range(steps):
-            found.append(self(frames, parameters))
-            frames = torch.cat([frames, found[-1]], dim=1)[:, 1:]
-        return torch.cat(found, dim=1) * self.std + self.mean
+            predictions.append(self(frames, parameters))
+            frames = torch.cat([frames, predictions[-1]], dim=1)[:, 1:]
+        return torch.cat(predictions, dim=1) * self.std + self.mean
 
 
 def checked_grid(spec: FieldSpec, modes: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns. Raises ValueError where there are none, or too few for the modes."""
+    """Rows and columns of the grid. Raises ValueError if there is no grid, or it is too small for the modes."""
     if spec.grid is None:
-        raise ValueError("model=fno needs fields on a grid, the data have cells anywhere: use sea or dmd")
+        raise ValueError(
+            "model=fno needs fields on a grid, and the cells of these data form none: use model=sea or model=dmd"
+        )
     rows, columns = spec.grid
     if not (1 <= modes[0] <= rows // 2 and 1 <= modes[1] <= columns // 2):
         raise ValueError(
-            f"model.modes={list(modes)}: on a grid of {rows} x {columns} from [1,1] to [{rows // 2},{columns // 2}]"
+            f"model.modes={list(modes)}: must be from [1,1] to [{rows // 2},{columns // 2}] "
+            f"on a grid of {rows} x {columns}"
         )
     return rows, columns
 
 
-def operator(modes: tuple[int, int], channels: int, fields: int, width: int, blocks: int) -> nn.Module:
+def make_network(modes: tuple[int, int], channels: int, fields: int, width: int, blocks: int) -> nn.Module:
     """The network from channels (N, channels, rows, columns) to (N, fields, rows, columns), zero at the start.
 
     Raises:
-        ValueError: its package is not installed.
+        ValueError: the package is not installed.
     """
     try:
-        with warnings.catch_warnings():  # the package sets a filter of its own for the whole process
+        with warnings.catch_warnings():  # the package changes the filter of the whole process
             from neuralop.models import FNO as Network  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
-        raise ValueError("model=fno needs a package more: pip install 'adlx[fno]'") from None
+        raise ValueError("model=fno needs another package: pip install 'adlx[fno]'") from None
     network: Any = Network(
-        n_modes=tuple(2 * mode for mode in modes),  # it counts those below 0 too
+        n_modes=tuple(2 * mode for mode in modes),  # the package also counts negative frequencies
         in_channels=channels,
         out_channels=fields,
         hidden_channels=width,
         n_layers=blocks,
-        factorization="ComplexDense",  # the same weights, as pairs of real numbers, which every optimizer takes
+        factorization="ComplexDense",  # stores complex weights as pairs of real numbers, which every optimizer supports
     )
     last = network.projection.fcs[-1]
     nn.init.zeros_(last.weight)
@@ -171,6 +175,6 @@ def operator(modes: tuple[int, int], channels: int, fields: int, width: int, blo
     return network
 
 
-def tensors_alone(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    """Takes out what the package puts among the weights: its classes and functions, which no checkpoint may hold."""
+def remove_metadata(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Removes classes and functions that the package adds to its state: a checkpoint must hold only tensors."""
     state.pop("_metadata", None)

@@ -1,11 +1,12 @@
-"""Cells, on a grid or anywhere in the plane, in patches.
+"""Divides cells into patches; the cells form a grid or have any coordinates.
 
-Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", cut the domain into
-m x n patches and pad each to as many places as the fullest has. A grid is cut as an image is. Where cells lie anywhere,
-meshes crowd around bodies: patches of equal area would be mostly padding. Here the cells are dealt out to n columns by
-x, and each column to m patches by y, in equal numbers, so that a patch has one place of padding at most.
+Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", divide the domain
+into m x n patches and pad each to the size of the largest. A grid is divided as an image is. The cells of a mesh are
+dense around bodies, so patches of equal area would be mostly padding. Here the cells are divided by x into n columns
+with equal numbers of cells, and each column by y into m patches with equal numbers of cells, so that a patch has at
+most one slot of padding.
 
-Shapes: B batch, C cells, F fields, Q = m n patches, row by row, S places of a patch.
+Shapes: B batch, C cells, F fields, Q = m n patches, row by row, S slots of a patch.
 """
 
 import torch
@@ -15,23 +16,23 @@ from adlx.specs import FieldSpec
 
 
 class Partition(nn.Module):
-    """The way from cells to patches and back. It follows from the spec alone, so that a checkpoint need not hold it.
+    """The map from cells to patches and back. The spec alone defines it, so no checkpoint stores it.
 
     Args:
         spec: a grid or coordinates, from the data.
-        patches: m rows and n columns of them.
+        patches: m and n, the numbers of rows and columns of patches.
 
     Attributes:
-        places: S.
-        real: (Q, S) bool, false where a place is padding.
+        slots: S.
+        is_cell: (Q, S) bool, false in slots of padding.
 
     Raises:
-        ValueError: more patches than cells to put into them; neither a grid nor coordinates.
+        ValueError: there are more patches than cells, or the spec has neither a grid nor coordinates.
     """
 
     cell: Tensor
-    real: Tensor
-    place: Tensor
+    is_cell: Tensor
+    slot: Tensor
 
     def __init__(self, spec: FieldSpec, patches: tuple[int, int]) -> None:
         super().__init__()
@@ -42,52 +43,58 @@ class Partition(nn.Module):
             if rows > spec.grid[0] or columns > spec.grid[1]:
                 size = " x ".join(map(str, spec.grid))
                 raise ValueError(f"model.patches={list(patches)} exceeds a grid of {size} cells")
-            patch, place = blocks(spec.grid, patches)
+            patch, slot = divide_grid(spec.grid, patches)
         elif spec.coordinates is not None:
             if rows * columns > spec.cells:
-                raise ValueError(f"model.patches={list(patches)}: {spec.cells} cells do not fill so many")
-            patch, place = crowds(torch.tensor(spec.coordinates, dtype=torch.float64), patches)
+                raise ValueError(f"model.patches={list(patches)}: {spec.cells} cells are too few for so many patches")
+            patch, slot = divide_points(torch.tensor(spec.coordinates, dtype=torch.float64), patches)
         else:
-            raise ValueError("patches need to know where the cells are: the data give neither a grid nor coordinates")
+            raise ValueError(
+                "patches need the positions of the cells, and the data have neither a grid nor coordinates"
+            )
         self.patches = (rows, columns)
-        self.places = int(place.max()) + 1
-        flat = patch * self.places + place  # (C,)
-        cell = torch.zeros(rows * columns * self.places, dtype=torch.long)
-        cell[flat] = torch.arange(spec.cells)
-        real = torch.zeros(len(cell), dtype=torch.bool)
-        real[flat] = True
-        self.register_buffer("place", flat, persistent=False)
-        self.register_buffer("cell", cell.view(-1, self.places), persistent=False)
-        self.register_buffer("real", real.view(-1, self.places), persistent=False)
+        self.slots = int(slot.max()) + 1
+        index = patch * self.slots + slot  # (C,)
+        cell = torch.zeros(rows * columns * self.slots, dtype=torch.long)
+        cell[index] = torch.arange(spec.cells)
+        is_cell = torch.zeros(len(cell), dtype=torch.bool)
+        is_cell[index] = True
+        self.register_buffer("slot", index, persistent=False)
+        self.register_buffer("cell", cell.view(-1, self.slots), persistent=False)
+        self.register_buffer("is_cell", is_cell.view(-1, self.slots), persistent=False)
 
     def gather(self, fields: Tensor) -> Tensor:
-        """(B, C, F) to (B, Q, S, F), 0 where a place is padding."""
-        return fields[:, self.cell].masked_fill(~self.real[..., None], 0)
+        """Cells (B, C, F) to patches (B, Q, S, F), 0 in slots of padding."""
+        return fields[:, self.cell].masked_fill(~self.is_cell[..., None], 0)
 
     def scatter(self, patches: Tensor) -> Tensor:
-        """(B, Q, S, F) to (B, C, F): what `gather` took apart. Padding goes nowhere."""
-        return patches.flatten(1, 2)[:, self.place]
+        """Patches (B, Q, S, F) to cells (B, C, F), the inverse of `gather`; padding is ignored."""
+        return patches.flatten(1, 2)[:, self.slot]
 
 
-def blocks(grid: tuple[int, int], patches: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(C,) patch and place of each cell of a grid, row by row. Blocks differ by a row or column at most, and a place is
-    the same offset from the corner of each."""
+def divide_grid(grid: tuple[int, int], patches: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Patch and slot (C,) of each cell of a grid, row by row.
+
+    Sizes of patches differ by at most one row and column. A slot has the same offset from the corner in each patch.
+    """
     spans = [torch.arange(size) * count // size for size, count in zip(grid, patches, strict=True)]
     offsets = [torch.arange(len(span)) - torch.searchsorted(span, span) for span in spans]
-    wide = int(offsets[1].max()) + 1
+    width = int(offsets[1].max()) + 1
     patch = spans[0][:, None] * patches[1] + spans[1]
-    return patch.flatten(), (offsets[0][:, None] * wide + offsets[1]).flatten()
+    return patch.flatten(), (offsets[0][:, None] * width + offsets[1]).flatten()
 
 
-def crowds(coordinates: Tensor, patches: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(C,) patch and place of each cell at x, y (C, 2): columns of equal numbers, and in each patches of equal numbers,
-    in which places go up with y."""
+def divide_points(coordinates: Tensor, patches: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Patch and slot (C,) of each cell at x, y (C, 2).
+
+    Columns have equal numbers of cells, and so have the patches of a column. In a patch, slots are in the order of y.
+    """
     rows, columns = patches
-    patch, place = (torch.empty(len(coordinates), dtype=torch.long) for _ in range(2))
+    patch, slot = (torch.empty(len(coordinates), dtype=torch.long) for _ in range(2))
     by_x = coordinates[:, 0].argsort(stable=True)
     for column, cells in enumerate(by_x.tensor_split(columns)):
         by_y = cells[coordinates[cells, 1].argsort(stable=True)]
         for row, chosen in enumerate(by_y.tensor_split(rows)):
             patch[chosen] = row * columns + column
-            place[chosen] = torch.arange(len(chosen))
-    return patch, place
+            slot[chosen] = torch.arange(len(chosen))
+    return patch, slot

@@ -1,4 +1,4 @@
-"""The forecast that nothing moves: what every rollout must beat."""
+"""The forecast that nothing moves, the baseline of every rollout."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from adlx.models.fields.interfaces import FieldForecaster
 
 
 class Persistence(FieldForecaster):
-    """The last seed frame, frozen."""
+    """Repeats the last seed frame."""
 
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
-        return self.known(seed)[:, -1:].expand(-1, steps, -1, -1)
+        return self.last_seed_frames(seed)[:, -1:].expand(-1, steps, -1, -1)

@@ -1,16 +1,17 @@
-"""Transformer along time in the latents of physical fields, a stream for each group, with exchange between them.
+"""Transformer along time on latents of physical fields; groups of fields exchange information in each block.
 
 Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", figure 2a. A frozen
-autoencoder makes latents z_i (T, L) of each group of fields. In a block each group attends to its own past, the groups
-exchange information (`adlx.models.fields.exchange`), the numbers of the trajectory c, such as its Reynolds number,
-come in (figure 2b), and a perceptron follows,
+autoencoder computes latents z_i (T, L) of each group of fields. In a block each group attends to its own past, the
+groups exchange information (`adlx.models.fields.exchange`), and a perceptron follows, which is conditioned on the
+parameters c of the trajectory, such as its Reynolds number (figure 2b),
 
     h_i = z_i E_i
     h_i = h_i + attention(norm(h_i)),   h_i = h_i + exchange(h),   h_i = h_i + mlp(norm(h_i) (1 + scale(c)) + shift(c))
     z_i(t + 1) = z_i(t) + norm(h_i(t)) O_i
 
-O, scale and shift are zero at the start: an untrained model forecasts that nothing moves. In a rollout a step is fed
-with what came out of the one before, and computed alone, from the keys and values of all before it (`Cache`).
+O, scale and shift are zero at the start: an untrained model forecasts that nothing moves. In a rollout the input of a
+step is the prediction of the step before. A `Cache` stores the keys and values of earlier steps, so that only the new
+step is computed.
 
 Shapes: B batch, T time, k seed frames, C cells, F fields, G groups, L latents of a group, D width, P parameters.
 """
@@ -20,41 +21,44 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from adlx.models.fields.causal import Cache, once
+from adlx.models.fields.causal import Cache, compute_once
 from adlx.models.fields.exchange import Addition, Exchange, Pooling, StateExchange
 from adlx.models.fields.interfaces import FieldAutoencoder, TrainingPart
-from adlx.models.fields.sea_block import Attend, Conditioning, Feed, SEABlock, zero
+from adlx.models.fields.sea_block import AttentionLayer, Conditioning, FeedForward, SEABlock, zero_init
 from adlx.models.fields.stepwise import Stepwise, check_stepwise
 from adlx.ranges import Count, CountOrZero, NonNegative, Share, Size
 from adlx.specs import FieldSpec
 
-Kind = Literal["sea", "addition", "pool", "none"]
+ExchangeName = Literal["sea", "addition", "pool", "none"]
 FRAMES = 64
-"""Frames that go through the autoencoder at once where a whole trajectory is read."""
+"""How many frames the autoencoder encodes at once when a whole trajectory is read."""
 
 
 class SEA(Stepwise):
     """The forecaster.
 
-    To compare exchanges at equal numbers of parameters, set `feedforward`: a unit more of it is 2 D + 1 parameters for
-    each group and block.
+    To compare exchanges with equal numbers of parameters, change `feedforward`: one more unit adds 2 D + 1 parameters
+    to each group and block.
 
     Args:
         spec: of the fields, from the data.
-        autoencoder: trained, of the same fields; it is frozen.
+        autoencoder: trained on the same fields; its weights stay frozen.
         width: D, a multiple of 2 heads.
-        blocks, heads: how many.
-        feedforward: width of the perceptron's inside; None: 4 D.
-        exchange: `sea`, state-exchange attention; `addition` or `pool`, of the others at the same time step; `none`.
-        ratio: r, by which `sea` narrows hidden states: to D / r, rounded to a multiple of 2 heads.
-        order: whether groups exchange all at once, `parallel`, or one after the other, `sequential`.
-        conditioning: how parameters come in: `adaln`, as above, or `added` to the hidden states before the perceptron.
-        seed_frames: k. The loss is of the frames after them.
-        noise, pushforward: against drift, see `Stepwise`; of standardised latents.
-        dropout: on attention weights, and on what attention and perceptron add.
+        blocks, heads: their numbers.
+        feedforward: hidden units of the perceptron; None: 4 D.
+        exchange: `sea`, state-exchange attention; `addition` or `pool` of the hidden states of all groups at the same
+            time step; `none`.
+        ratio: r; `sea` projects hidden states to width D / r, rounded to a multiple of 2 heads.
+        order: `parallel`, all groups exchange at once; `sequential`, one group after the other.
+        conditioning: how parameters are used: `adaln`, scale and shift as above; `added`, added to the hidden states
+            before the perceptron.
+        seed_frames: k; the loss is computed on the frames after them.
+        noise, pushforward: for stable rollouts, see `Stepwise`; noise is added to standardized latents.
+        dropout: on attention weights and on the outputs of attention and perceptron.
 
     Raises:
-        ValueError: values out of range, exchange with one group alone, an autoencoder of other fields.
+        ValueError: a value is out of range, there is an exchange but only one group, or the autoencoder was trained on
+            other fields.
     """
 
     latent_mean: Tensor
@@ -70,7 +74,7 @@ class SEA(Stepwise):
         blocks: Count = 1,
         heads: Count = 8,
         feedforward: Size | None = None,
-        exchange: Kind = "sea",
+        exchange: ExchangeName = "sea",
         ratio: Size = 8,
         order: Literal["parallel", "sequential"] = "parallel",
         conditioning: Conditioning = "adaln",
@@ -100,20 +104,22 @@ class SEA(Stepwise):
         )
         low = 2 * heads * max(1, round(width / ratio / (2 * heads)))
 
-        def exchanged() -> Exchange | None:
+        def make_exchange() -> Exchange | None:
             if exchange == "sea":
                 return StateExchange(groups, order == "sequential", width, low, heads, dropout)
-            kinds = {"addition": Addition, "pool": Pooling}
-            return None if exchange == "none" else kinds[exchange](groups, order == "sequential", width)
+            classes = {"addition": Addition, "pool": Pooling}
+            return None if exchange == "none" else classes[exchange](groups, order == "sequential", width)
 
-        def block() -> SEABlock:
-            attention = [Attend(width, heads, dropout) for _ in range(groups)]
-            inner, way = feedforward or 4 * width, conditioning if num_parameters else None
-            return SEABlock(attention, exchanged(), [Feed(width, inner, way, dropout) for _ in range(groups)])
+        def make_block() -> SEABlock:
+            attention = [AttentionLayer(width, heads, dropout) for _ in range(groups)]
+            units, kind = feedforward or 4 * width, conditioning if num_parameters else None
+            return SEABlock(
+                attention, make_exchange(), [FeedForward(width, units, kind, dropout) for _ in range(groups)]
+            )
 
-        self.blocks = nn.ModuleList(block() for _ in range(blocks))
+        self.blocks = nn.ModuleList(make_block() for _ in range(blocks))
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(groups))
-        self.change = nn.ModuleList(zero(nn.Linear(width, latents)) for _ in range(groups))
+        self.change = nn.ModuleList(zero_init(nn.Linear(width, latents)) for _ in range(groups))
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -121,20 +127,25 @@ class SEA(Stepwise):
         return self
 
     def fit_latents(self, mean: Tensor, std: Tensor) -> None:
-        """Takes the mean (G, L) and deviation (G, 1) of the latents of the training part."""
+        """Stores mean (G, L) and standard deviation (G, 1) of the latents of the training part."""
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 
     def fit_parameters(self, parameters: Tensor) -> None:
-        """Takes mean and deviation of the parameters (N, P) of the training trajectories; a constant one becomes 0."""
+        """Stores mean and standard deviation of the parameters (N, P) of the training trajectories.
+
+        A constant parameter becomes 0, because its deviation is stored as 1.
+        """
         self.parameter_mean.copy_(parameters.double().mean(dim=0))
         std = parameters.double().std(dim=0, correction=0)
         self.parameter_std.copy_(torch.where(std > 1e-6 * parameters.double().abs().amax(dim=0), std, 1.0))
 
     @torch.no_grad()
-    def solve(self, data: TrainingPart) -> None:
-        """Takes the scales of latents and parameters. A group has one deviation, so that in its latents, as the
-        autoencoder made them, what matters little stays little."""
+    def fit_closed_form(self, data: TrainingPart) -> None:
+        """Fits the scales of latents and parameters.
+
+        All latents of a group have the same scale, so that unimportant latents stay small.
+        """
         self.fit_parameters(torch.as_tensor(data.training_parameters()))
         count, total, squares = 0, 0.0, 0.0
         for trajectory in data.snapshots():
@@ -148,28 +159,28 @@ class SEA(Stepwise):
 
     @torch.no_grad()
     def encode(self, fields: Tensor) -> Tensor:
-        """Physical fields (B, T, C, F) to standardised latents (B, T, G, L)."""
+        """Physical fields (B, T, C, F) to standardized latents (B, T, G, L)."""
         latents = self.autoencoder.encode(fields.flatten(0, 1)).unflatten(0, fields.shape[:2])
         return (latents - self.latent_mean) / self.latent_std
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Standardised latents (B, T, G, L) to physical fields (B, T, C, F)."""
-        found = self.autoencoder.decode((latents * self.latent_std + self.latent_mean).flatten(0, 1))
-        return found.unflatten(0, latents.shape[:2])
+        fields = self.autoencoder.decode((latents * self.latent_std + self.latent_mean).flatten(0, 1))
+        return fields.unflatten(0, latents.shape[:2])
 
     def forward(self, latents: Tensor, parameters: Tensor, cache: Cache | None = None) -> Tensor:
-        """The latents that follow each of these, (B, T, G, L) both, from itself and those before it.
+        """Predicts the next latents after each of the latents (B, T, G, L), from it and the ones before it.
 
         Args:
-            latents: standardised.
-            parameters: (B, P), as the data give them.
-            cache: of the steps before these; is extended.
+            latents: standardized.
+            parameters: (B, P), in the units of the data.
+            cache: of the steps before these latents; is extended.
         """
         condition = None
         if self.condition is not None:
             standardized = (parameters - self.parameter_mean) / self.parameter_std
-            condition = once(cache, self.condition, standardized)[:, None]  # (B, 1, D)
+            condition = compute_once(cache, self.condition, standardized)[:, None]  # (B, 1, D)
         hidden = [layer(part) for layer, part in zip(self.embedding, latents.unbind(2), strict=True)]
         for block in self.blocks:
             hidden = block(hidden, condition, cache)
@@ -187,25 +198,27 @@ class SEA(Stepwise):
     def loss(self, window: Tensor, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.step_loss(self.encode(window), parameters, generator)
 
-    def follow(self, states: Tensor, parameters: Tensor) -> Tensor:
+    def next_states(self, states: Tensor, parameters: Tensor) -> Tensor:
         return self(states, parameters)[:, self.seed_frames - 1 :]
 
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
-        return self.decode(self.unroll(self.encode(self.known(seed)), steps, parameters))
+        return self.decode(self.unroll(self.encode(self.last_seed_frames(seed)), steps, parameters))
 
     @torch.no_grad()
     def unroll(self, latents: Tensor, steps: int, parameters: Tensor, cached: bool = True) -> Tensor:
-        """The standardised latents (B, steps, G, L) that follow these (B, k, G, L). Without the cache each step is
-        computed from all before it again: the same numbers, slower."""
+        """Predicts the standardized latents (B, steps, G, L) after the given ones (B, k, G, L).
+
+        Without the cache each step is computed from all steps before it: the same result, but slower.
+        """
         cache = Cache(latents.shape[1] + steps) if cached else None
-        found = [latents]
+        frames = [latents]
         for _ in range(steps):
-            found.append(self(found[-1] if cached else torch.cat(found, dim=1), parameters, cache)[:, -1:])
-        return torch.cat(found[1:], dim=1)
+            frames.append(self(frames[-1] if cached else torch.cat(frames, dim=1), parameters, cache)[:, -1:])
+        return torch.cat(frames[1:], dim=1)
 
 
 def check_sizes(sizes: dict[str, int], width: int) -> None:
-    """Raises ValueError where a number is out of range."""
+    """Raises ValueError if a number is out of range."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"model.{name}={size}: must be at least 1")
@@ -213,13 +226,15 @@ def check_sizes(sizes: dict[str, int], width: int) -> None:
         raise ValueError(f"model.width={width} must be a multiple of twice model.heads={sizes['heads']}")
 
 
-def check_fields(spec: FieldSpec, known: FieldSpec, exchange: Kind) -> None:
-    """Raises ValueError where there is nothing to exchange, or the autoencoder knows other fields."""
+def check_fields(spec: FieldSpec, encoded: FieldSpec, exchange: ExchangeName) -> None:
+    """Raises ValueError if an exchange has only one group, or the autoencoder was trained on other fields."""
     groups = len(spec.groups)
     if groups < 2 and exchange != "none":
-        raise ValueError(f"model.exchange={exchange} needs two groups of fields, the data have {groups}: use none")
-    if (known.fields, known.groups, known.cells) != (spec.fields, spec.groups, spec.cells):
         raise ValueError(
-            f"model.autoencoder is of {', '.join(known.fields)} in groups {known.groups} at {known.cells} cells; "
-            f"the data have {', '.join(spec.fields)} in {spec.groups} at {spec.cells}"
+            f"model.exchange={exchange} needs two groups of fields, the data have {groups}: set model.exchange=none"
+        )
+    if (encoded.fields, encoded.groups, encoded.cells) != (spec.fields, spec.groups, spec.cells):
+        raise ValueError(
+            f"model.autoencoder was trained on {', '.join(encoded.fields)} in groups {encoded.groups} "
+            f"at {encoded.cells} cells; the data have {', '.join(spec.fields)} in {spec.groups} at {spec.cells}"
         )

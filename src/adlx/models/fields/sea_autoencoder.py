@@ -1,16 +1,16 @@
-"""Autoencoder of physical fields in patches: each patch becomes a few numbers, and a patch again.
+"""Autoencoder of physical fields: encodes each patch of cells to a few numbers and decodes them to a patch.
 
 Esmati et al. (2024), "SEA: State-Exchange Attention for High-Fidelity Physics Based Transformers", the ViT-like mesh
-autoencoder: the cells of a patch, padded, go through a multilayer perceptron, patches attend to one another, and a
-perceptron makes cells of each again. With x_q the standardised fields of one group in patch q,
+autoencoder: a multilayer perceptron maps the padded cells of a patch to a token, the tokens attend to one another, and
+a perceptron maps each token to cells. With x_q the standardized fields of one group in patch q,
 
     t_q = mlp(x_q) + position_q,   t = blocks(t),   z_q = W t_q,   x_q ~ mlp(V z_q + position_q)
 
-The latents of a group are the z of all its patches, one after another. The authors' code has the tokens of all groups
-in one attention, so that what is called the latent of a pressure knows the velocity before any exchange in time;
-`mix_fields` does that, and otherwise the groups, which share the blocks, are kept apart.
+The latents of a group are the z of all its patches, concatenated. In the authors' code the tokens of all groups are in
+one attention, so that the latents of a pressure already contain information about the velocity; `mix_fields` does the
+same. Without it each group attends only to itself; all groups share the weights of the blocks.
 
-Shapes: B batch, C cells, F fields, f of a group, G groups, Q patches, S places of a patch, D width, E dimension of a
+Shapes: B batch, C cells, F fields, f of a group, G groups, Q patches, S slots of a patch, D width, E dimension of a
 patch, L = Q E.
 """
 
@@ -33,10 +33,10 @@ class SEAAutoencoder(FieldAutoencoder):
         patches: rows and columns of patches.
         dimension: E, latent numbers of a patch and group.
         width: D, a multiple of the heads and of 4.
-        blocks: in which the patches attend to one another, of the encoder.
-        decoder_blocks: the same of the decoder; 0: a patch is restored from its own numbers alone.
-        heads: of each attention.
-        mix_fields: whether patches attend to those of other groups.
+        blocks: number of attention blocks of the encoder.
+        decoder_blocks: number of attention blocks of the decoder; 0: a patch is decoded from its own numbers only.
+        heads: number of heads of each attention.
+        mix_fields: whether patches attend to patches of other groups.
     """
 
     positions: Tensor
@@ -61,7 +61,7 @@ class SEAAutoencoder(FieldAutoencoder):
         self.partition = Partition(spec, (rows, columns))
         self.mix_fields, self.latents = mix_fields, rows * columns * dimension
         self.register_buffer("positions", grid_sinusoids((rows, columns), width), persistent=False)
-        sizes = [self.partition.places * len(group) for group in spec.groups]
+        sizes = [self.partition.slots * len(group) for group in spec.groups]
         self.to_tokens = nn.ModuleList(perceptron(size, width, width) for size in sizes)
         self.encoder = attention_blocks(blocks, width, heads)
         self.to_latents = nn.ModuleList(nn.Linear(width, dimension) for _ in sizes)
@@ -69,10 +69,12 @@ class SEAAutoencoder(FieldAutoencoder):
         self.decoder = attention_blocks(decoder_blocks, width, heads)
         self.to_cells = nn.ModuleList(perceptron(width, width, size) for size in sizes)
         fields = [field for group in spec.groups for field in group]
-        self.order = [fields.index(field) for field in range(len(fields))]  # from group after group to the data's
+        self.order = [
+            fields.index(field) for field in range(len(fields))
+        ]  # from the order of the groups to that of the data
 
     def attend(self, blocks: nn.Module, tokens: list[Tensor]) -> tuple[Tensor, ...]:
-        """The tokens (B, Q, D) of each group after `blocks`: in one sequence, or each group a sequence of its own."""
+        """Applies `blocks` to the tokens (B, Q, D) of all groups in one sequence, or to each group separately."""
         axis = 1 if self.mix_fields else 0
         return blocks(torch.cat(tokens, dim=axis)).chunk(len(tokens), dim=axis)
 
@@ -87,13 +89,13 @@ class SEAAutoencoder(FieldAutoencoder):
         return torch.stack(latents, dim=1)
 
     def restore(self, latents: Tensor) -> Tensor:
-        of_patches = latents.unflatten(2, (len(self.positions), -1))  # (B, G, Q, E)
+        patches = latents.unflatten(2, (len(self.positions), -1))  # (B, G, Q, E)
         tokens = [
-            layer(part) + self.positions for layer, part in zip(self.from_latents, of_patches.unbind(1), strict=True)
+            layer(part) + self.positions for layer, part in zip(self.from_latents, patches.unbind(1), strict=True)
         ]
         tokens = self.attend(self.decoder, tokens)
         cells = [
-            layer(part).unflatten(2, (self.partition.places, -1))  # (B, Q, S, f)
+            layer(part).unflatten(2, (self.partition.slots, -1))  # (B, Q, S, f)
             for layer, part in zip(self.to_cells, tokens, strict=True)
         ]
         return self.partition.scatter(torch.cat(cells, dim=3)[..., self.order])
@@ -104,6 +106,6 @@ def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 def attention_blocks(count: int, width: int, heads: int) -> nn.Sequential:
-    """So many blocks, LayerNorm before each layer and once at the end; none: nothing."""
+    """`count` blocks with LayerNorm before each layer and at the end; without blocks, the identity."""
     blocks = [TransformerBlock(width, heads, width // heads, 4 * width, dropout=0.0, norm="pre") for _ in range(count)]
     return nn.Sequential(*blocks, *[nn.LayerNorm(width)] * bool(count))
