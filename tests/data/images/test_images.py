@@ -109,10 +109,10 @@ def test_part_folders_without_classes_give_the_parts(root):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["1.png", "a/1.png", "b/1.png"], "set holds pictures such as 1.png beside class folders such as a"),
-        (["train/a/1.png", "test/1.png"], "set/test holds pictures such as 1.png beside class folders such as a"),
-        (["train/1.png", "z.png"], "set holds pictures such as z.png beside the parts train"),
-        (["train/a/1.png", "test/a/1.png", "more/1.png"], "set holds the parts test, train and beside them the"),
+        (["1.png", "a/1.png", "b/1.png"], "set holds pictures such as 1.png next to class folders such as a"),
+        (["train/a/1.png", "test/1.png"], "set/test holds pictures such as 1.png next to class folders such as a"),
+        (["train/1.png", "z.png"], "set holds pictures such as z.png next to the parts train"),
+        (["train/a/1.png", "test/a/1.png", "more/1.png"], "set holds the parts test, train and also the"),
         (["only/1.png", "only/deep/2.png"], None),
         (["angry/1.png", "anger/1.png"], None),  # two names of one expression
         (["test/1.png", "test/2.png"], None),  # a single part is no split

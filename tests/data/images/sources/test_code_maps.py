@@ -1,4 +1,4 @@
-"""`read_code_maps` and `write_code_maps`: values, what is filled in, a round trip, every error in one line."""
+"""`read_code_maps` and `write_code_maps`: values, defaults, a round trip, and each error in one line."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from adlx.errors import UserError
 CODES = np.arange(30).reshape(5, 2, 3)
 LABELS = np.array([0, 6, 2, 2, 1])
 SEVEN = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-BOOK = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+CODEBOOK = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
 
 
 def folder(path: Path, codes=CODES, labels=LABELS, codebook=None) -> Path:
@@ -48,7 +48,7 @@ def assert_equal(one: Samples, other: Samples) -> None:
         assert getattr(one, name) == getattr(other, name)
 
 
-def test_folder_of_the_study(tmp_path):
+def test_a_folder_with_codes_and_labels_is_read(tmp_path):
     expected = Samples(
         values=CODES.astype(np.int16),
         labels=LABELS,
@@ -59,8 +59,8 @@ def test_folder_of_the_study(tmp_path):
     samples, count = read_code_maps(str(folder(tmp_path)))
     assert_equal(samples, expected)
     assert count == 256
-    samples, count = read_code_maps(folder(tmp_path, codebook=BOOK.astype(np.float64)))
-    assert_equal(samples, replace(expected, codebook=BOOK))
+    samples, count = read_code_maps(folder(tmp_path, codebook=CODEBOOK.astype(np.float64)))
+    assert_equal(samples, replace(expected, codebook=CODEBOOK))
     assert count == 32
 
 
@@ -74,27 +74,27 @@ def test_folder_of_the_study(tmp_path):
         (np.array([[1], [0], [1], [0], [0]], dtype=np.uint8), [1, 0, 1, 0, 0], ("0", "1")),
     ],
 )
-def test_forms_of_labels(tmp_path, labels, values, classes):
+def test_labels_may_be_one_hot_or_whole_numbers_of_any_type(tmp_path, labels, values, classes):
     samples, _ = read_code_maps(folder(tmp_path, labels=labels))
     np.testing.assert_array_equal(samples.labels, np.array(values, dtype=np.int64), strict=True)
     assert samples.classes == classes
 
 
 @pytest.mark.parametrize(("largest", "count"), [(255, 256), (256, 257), (32767, 32768)])
-def test_number_of_codes_without_a_codebook(tmp_path, largest, count):
+def test_without_a_codebook_there_are_256_codes_or_more(tmp_path, largest, count):
     samples, number = read_code_maps(folder(tmp_path, codes=np.where(CODES == 29, largest, CODES).astype(np.uint16)))
     assert number == count
     assert samples.values.dtype == np.int16
     assert samples.values[4, 1, 2] == largest
 
 
-def test_npz_with_the_least_and_the_most(tmp_path):
+def test_an_npz_with_only_the_needed_arrays_and_one_with_all_arrays_are_read(tmp_path):
     samples, count = read_code_maps(npz(tmp_path, labels=np.array([0, 1, -1, -1, 0])))
     assert samples.labels.tolist() == [0, 1, -1, -1, 0]
     assert (samples.classes, samples.detail, samples.simulated) == (("0", "1"), "codes.npz (5 maps of 2 x 3)", False)
     assert (samples.parts, samples.codebook, samples.names, count) == (None, None, None, 256)
     full = {
-        "codebook": BOOK,
+        "codebook": CODEBOOK,
         "parts": np.array([0, 0, 1, 2, 2]),
         "classes": np.array(["a", "b", "c", "d", "e", "f", "g", "h"]),
         "names": np.array(["1.png", "2.png", "3.png", "é.png", "5.png"]),
@@ -107,10 +107,10 @@ def test_npz_with_the_least_and_the_most(tmp_path):
     assert samples.classes == tuple("abcdefgh")
     assert samples.names == ("1.png", "2.png", "3.png", "é.png", "5.png")
     assert (samples.detail, samples.simulated, count) == ("seed 0", True, 32)
-    np.testing.assert_array_equal(samples.codebook, BOOK, strict=True)
+    np.testing.assert_array_equal(samples.codebook, CODEBOOK, strict=True)
 
 
-def test_thousands_are_readable(tmp_path):
+def test_the_number_of_maps_is_written_with_separators(tmp_path):
     path = npz(tmp_path, codes=np.zeros((7000, 12, 12), dtype=np.uint8), labels=np.zeros(7000, dtype=int))
     assert read_code_maps(path)[0].detail == "codes.npz (7,000 maps of 12 x 12)"
 
@@ -123,14 +123,14 @@ FULL = Samples(
     detail="fer2013.csv (35,887 faces)",
     simulated=True,
     parts=np.array([0, 1, 2, 0, 0], dtype=np.int8),
-    codebook=BOOK,
+    codebook=CODEBOOK,
     names=("a/1.png", "a/2.png", "b/1.png", "b/2.png", "é.png"),
 )
 BARE = Samples(CODES.astype(np.int16), np.full(5, -1), (), "codes", "seed 0")
 
 
 @pytest.mark.parametrize("samples", [FULL, BARE])
-def test_what_is_written_is_read_back_and_written_alike(tmp_path, samples):
+def test_written_code_maps_are_read_back_and_give_the_same_bytes_again(tmp_path, samples):
     write_code_maps(tmp_path / "new" / "codes.npz", samples)
     back, count = read_code_maps(tmp_path / "new" / "codes.npz")
     assert_equal(back, samples)
@@ -140,7 +140,7 @@ def test_what_is_written_is_read_back_and_written_alike(tmp_path, samples):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again.npz", "new"]
 
 
-def test_wider_whole_numbers_are_written_and_codes_that_do_not_fit_are_not(tmp_path):
+def test_int64_codes_are_written_but_codes_too_large_for_int16_are_refused(tmp_path):
     path = tmp_path / "codes.npz"
     write_code_maps(path, replace(FULL, values=CODES.astype(np.int64)))
     assert_equal(read_code_maps(path)[0], FULL)
@@ -150,7 +150,7 @@ def test_wider_whole_numbers_are_written_and_codes_that_do_not_fit_are_not(tmp_p
     assert_equal(read_code_maps(path)[0], FULL)
 
 
-def test_newest_codes_of_a_run(tmp_path):
+def test_of_a_run_the_newest_codes_are_read(tmp_path):
     run = tmp_path / "2026-01-31_12-00-00_a1b2c3"
     (run / "predict" / "2026-02-03_00-00-00_000000").mkdir(parents=True)
     (run / "run.json").write_text("{}")
@@ -160,12 +160,12 @@ def test_newest_codes_of_a_run(tmp_path):
     assert read_code_maps(run)[0].detail == "newer"
 
 
-FIT = "take both from the same VQ-VAE"
+FIT = "use codes and codebook of the same VQ-VAE"
 WHOLE = "labels are whole numbers from 0"
 
 
 @pytest.mark.parametrize(
-    ("arrays", "says"),
+    ("arrays", "message"),
     [
         (
             {"codes": CODES.astype(np.float32)},
@@ -176,21 +176,21 @@ WHOLE = "labels are whole numbers from 0"
         ({"codes": CODES[:0]}, "codemaps.npy is empty: its shape is 0 x 2 x 3; give at least one map"),
         (
             {"codes": CODES - 1},
-            "codemaps.npy holds the negative code -1; give the codes as the encoder counts them, from 0",
+            "codemaps.npy holds the negative code -1; codes are counted from 0",
         ),
         (
             {"codes": CODES + 32_739},
             "codemaps.npy reaches code 32,768; codebooks of up to 32,768 vectors are possible",
         ),
         (
-            {"codebook": BOOK[:29]},
+            {"codebook": CODEBOOK[:29]},
             f"codemaps.npy reaches code 29, but codebook.npy has only 29 vectors (codes 0 to 28); {FIT}",
         ),
         (
-            {"codebook": BOOK[0]},
+            {"codebook": CODEBOOK[0]},
             "codebook.npy is float32 of the shape 4, but a codebook is (codes, dimension) of floats",
         ),
-        ({"codebook": BOOK * np.nan}, "codebook.npy holds a number that is not finite; export the codebook again"),
+        ({"codebook": CODEBOOK * np.nan}, "codebook.npy holds a number that is not finite; export the codebook again"),
         ({"labels": LABELS[:4]}, "codemaps.npy has 5 maps, but labels.npy holds 4; give one per map"),
         (
             {"labels": np.array([0, 1, 10**9, 0, 0])},
@@ -214,16 +214,16 @@ WHOLE = "labels are whole numbers from 0"
         ),
     ],
 )
-def test_faults_of_a_folder(tmp_path, arrays, says):
-    assert user_error_of(folder(tmp_path, **arrays)) == says
+def test_each_fault_of_a_folder_is_one_line(tmp_path, arrays, message):
+    assert user_error_of(folder(tmp_path, **arrays)) == message
 
 
 @pytest.mark.parametrize(
-    ("arrays", "says"),
+    ("arrays", "message"),
     [
         ({"labels": np.array([0, 1, -2, 0, 0])}, f"codes.npz: labels: [2] is -2; {WHOLE} (-1: unknown)"),
         (
-            {"codebook": BOOK[:3]},
+            {"codebook": CODEBOOK[:3]},
             "codes.npz: codes reaches code 29, but codes.npz: codebook has only 3 vectors (codes 0 to 2); " + FIT,
         ),
         (
@@ -240,21 +240,21 @@ def test_faults_of_a_folder(tmp_path, arrays, says):
         ),
     ],
 )
-def test_faults_of_an_npz(tmp_path, arrays, says):
-    assert user_error_of(npz(tmp_path, **arrays)) == says
+def test_each_fault_of_an_npz_is_one_line(tmp_path, arrays, message):
+    assert user_error_of(npz(tmp_path, **arrays)) == message
 
 
-def test_faults_of_a_path(tmp_path):
+def test_each_fault_of_a_path_is_one_line(tmp_path):
     absent = tmp_path / "absent"
     assert user_error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
-    instead = "name a folder with codemaps.npy and labels.npy, an npz file with codes and labels, or a run"
-    assert user_error_of(tmp_path) == f"data.path={tmp_path} holds no codemaps.npy; {instead}"
+    advice = "name a folder with codemaps.npy and labels.npy, an npz file with codes and labels, or a run"
+    assert user_error_of(tmp_path) == f"data.path={tmp_path} holds no codemaps.npy; {advice}"
     whole = folder(tmp_path)
     assert user_error_of(whole / "labels.npy") == (
         "labels.npy is no npz but an npy, so name the folder that holds codemaps.npy"
     )
     (whole / "labels.npy").unlink()
-    assert user_error_of(whole) == f"data.path={whole} holds no labels.npy; {instead}"
+    assert user_error_of(whole) == f"data.path={whole} holds no labels.npy; {advice}"
     np.savez(tmp_path / "x.npz", codes=CODES, target=LABELS)
     assert user_error_of(tmp_path / "x.npz") == (
         "x.npz holds no array labels (it has codes, target); it needs codes (N, h, w) and labels (N,)"

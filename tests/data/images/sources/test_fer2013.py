@@ -1,4 +1,4 @@
-"""`read_fer2013` on small files in the challenge's form: pixels by value, every container, every error in one line."""
+"""`read_fer2013` on small files in the format of the challenge: pixel values, compressed files, errors in one line."""
 
 import gzip
 import zipfile
@@ -41,7 +41,7 @@ def user_error_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("rows", [1, 3, 1024])
-def test_faces_labels_and_parts(tmp_path, monkeypatch, rows):
+def test_faces_labels_and_parts_are_read(tmp_path, monkeypatch, rows):
     monkeypatch.setattr(fer2013, "ROWS", rows)
     samples = read_fer2013(str(write(tmp_path, CONTENT)))
     np.testing.assert_array_equal(samples.values, FACES.reshape(7, 1, 48, 48))
@@ -55,19 +55,19 @@ def test_faces_labels_and_parts(tmp_path, monkeypatch, rows):
     assert samples.names is None
 
 
-def test_same_faces_from_every_container(tmp_path):
+def test_compressed_files_and_a_folder_give_the_same_faces(tmp_path):
     write(tmp_path, CONTENT)
     write(tmp_path, gzip.compress(CONTENT.encode()), "fer2013.csv.gz")
     write(tmp_path, b"\xef\xbb\xbf" + CONTENT.replace("\n", "\r\n").encode(), "bom.csv")
     with zipfile.ZipFile(tmp_path / "fer2013.zip", "w") as archive:
         archive.writestr("fer2013.csv", CONTENT)
-    for place in (tmp_path, tmp_path / "fer2013.csv.gz", tmp_path / "fer2013.zip", tmp_path / "bom.csv"):
-        samples = read_fer2013(place)
+    for path in (tmp_path, tmp_path / "fer2013.csv.gz", tmp_path / "fer2013.zip", tmp_path / "bom.csv"):
+        samples = read_fer2013(path)
         np.testing.assert_array_equal(samples.values, FACES.reshape(7, 1, 48, 48))
         assert samples.parts.tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_newer_file_has_blanks_in_its_names_and_another_order(tmp_path):
+def test_the_newer_file_with_blanks_in_names_and_another_column_order_is_read(tmp_path):
     text = "emotion, Usage, pixels\n" + "".join(f"{k},{USAGES[k % 3]},{pixels(FACES[k])}\n" for k in range(7))
     write(tmp_path, text, "icml_face_data.csv")
     samples = read_fer2013(tmp_path)
@@ -76,7 +76,7 @@ def test_newer_file_has_blanks_in_its_names_and_another_order(tmp_path):
     assert samples.detail == "icml_face_data.csv (7 faces)"
 
 
-def test_without_usage_parts_are_to_be_drawn(tmp_path):
+def test_without_usage_there_are_no_parts(tmp_path):
     samples = read_fer2013(write(tmp_path, f"emotion,pixels\n6,{pixels(FACES[1])}\n"))
     assert samples.parts is None
     assert samples.labels.tolist() == [6]
@@ -85,12 +85,12 @@ def test_without_usage_parts_are_to_be_drawn(tmp_path):
 
 SHORT = pixels(FACES[0][:-1])
 LONG = pixels(np.append(FACES[1], 7))
-TAIL = SHORT + " "  # and one pixel of each test's own
+TAIL = SHORT + " "  # each test adds one pixel
 NUMBER = "is no whole number from 0 to 255; fix or remove the row"
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "fer2013.csv is empty; give the fer2013.csv of Kaggle's challenge"),
         (HEADER, "fer2013.csv holds no face; give the whole fer2013.csv of Kaggle's challenge"),
@@ -107,7 +107,7 @@ NUMBER = "is no whole number from 0 to 255; fix or remove the row"
             HEADER + row(text=SHORT),
             "fer2013.csv, line 2: 2,303 pixels instead of 2,304 (48 x 48); fix or remove the row",
         ),
-        # The counts cancel over the two rows, which must not shift the second by one pixel.
+        # One pixel too many and one too few: the sum is right, but the second row would be shifted by one pixel.
         (
             HEADER + row() + row(text=LONG) + row(text=SHORT),
             "fer2013.csv, line 3: 2,305 pixels instead of 2,304 (48 x 48); fix or remove the row",
@@ -121,7 +121,7 @@ NUMBER = "is no whole number from 0 to 255; fix or remove the row"
         (HEADER + row(text=TAIL + "9" * 30), f"fer2013.csv, line 2: pixel '{'9' * 20}' {NUMBER}"),
         (HEADER + row(text=TAIL + "12.5"), f"fer2013.csv, line 2: pixel '12.5' {NUMBER}"),
         (HEADER + row(text=TAIL + "é"), f"fer2013.csv, line 2: pixel 'é' {NUMBER}"),
-        # Blank lines are passed over, and counted.
+        # Blank lines are skipped, but counted as lines.
         (HEADER + "\n" + row() + "\n\n" + row(text=TAIL + "x"), f"fer2013.csv, line 6: pixel 'x' {NUMBER}"),
         (
             HEADER + row() + row(7),
@@ -147,17 +147,17 @@ NUMBER = "is no whole number from 0 to 255; fix or remove the row"
         ),
     ],
 )
-def test_faults_of_a_file(tmp_path, content, says):
-    assert user_error_of(write(tmp_path, content)) == says
+def test_each_fault_of_a_file_is_one_line(tmp_path, content, message):
+    assert user_error_of(write(tmp_path, content)) == message
 
 
-def test_lines_are_counted_over_chunks(tmp_path, monkeypatch):
+def test_line_numbers_count_all_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(fer2013, "ROWS", 2)
     path = write(tmp_path, HEADER + row() * 6 + row(text=SHORT) + row() * 3)
     assert user_error_of(path) == "fer2013.csv, line 8: 2,303 pixels instead of 2,304 (48 x 48); fix or remove the row"
 
 
-def test_faults_of_a_path(tmp_path):
+def test_each_fault_of_a_path_is_one_line(tmp_path):
     absent = tmp_path / "absent.csv"
     assert user_error_of(absent) == f"data.path={absent} does not exist; check the spelling and the folder you are in"
     assert (

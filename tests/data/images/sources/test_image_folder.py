@@ -1,4 +1,4 @@
-"""`read_image_folder`: pixels by value, layouts and class names, what is skipped aloud, every error in one line."""
+"""`read_image_folder`: pixel values, layouts, class names, logged pictures that are left out, errors in one line."""
 
 import logging
 import warnings
@@ -36,7 +36,7 @@ def user_error_of(path: Path, **options) -> str:
     return str(caught.value)
 
 
-def test_every_suffix_and_the_order_of_files(faces):
+def test_files_of_every_suffix_are_read_in_the_order_of_their_paths(faces):
     names = [
         "b/1.PNG",
         "b/deep/er/2.bmp",
@@ -89,10 +89,10 @@ def test_reduction_does_not_alias(faces):
     checkers = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     save(faces, "a/checkers.png", checkers)
     values = read_image_folder(faces, size=(4, 4)).values
-    assert np.abs(values.astype(int) - 127.5).max() <= 1.5  # taking every 16th pixel would give 0 or 255
+    assert np.abs(values.astype(int) - 127.5).max() <= 1.5  # every 16th pixel alone would be 0 or 255
 
 
-def test_colour_turned_and_deep_pictures(faces):
+def test_colour_turned_and_16_bit_pictures_are_converted(faces):
     colours = np.zeros((2, 2, 3), dtype=np.uint8)
     colours[0, 0], colours[0, 1], colours[1, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     turned = Image.Exif()
@@ -109,7 +109,7 @@ def test_colour_turned_and_deep_pictures(faces):
     np.testing.assert_array_equal(luma, [[76, 150], [29, 0]])
 
 
-def test_parts_under_any_name(faces):
+def test_part_folders_may_have_the_names_of_fer2013(faces):
     for tone, name in enumerate(["Training/x/1.png", "PublicTest/y/1.png", "PrivateTest/x/1.png", "Training/y/1.png"]):
         save(faces, name, grey(tone))
     samples = read_image_folder(faces)
@@ -122,7 +122,7 @@ def test_parts_under_any_name(faces):
 
 
 @pytest.mark.parametrize("middle", ["val", "valid", "validation"])
-def test_validation_may_be_missing_or_empty(faces, middle):
+def test_a_missing_or_empty_validation_folder_is_accepted(faces, middle):
     save(faces, "train/x/1.png")
     save(faces, "test/x/1.png")
     (faces / middle).mkdir()
@@ -140,7 +140,7 @@ def test_one_part_name_among_others_is_a_class(faces):
     assert samples.parts is None
 
 
-def test_expressions_come_in_the_order_of_fer2013(faces):
+def test_expressions_have_the_order_and_names_of_fer2013(faces):
     for name in ("Surprised", "afraid", "ANGER", "happiness", "neutral", "disgusted", "sadness"):
         save(faces, f"{name}/1.png")
     samples = read_image_folder(faces)
@@ -149,7 +149,7 @@ def test_expressions_come_in_the_order_of_fer2013(faces):
     assert samples.labels.tolist() == [0, 5, 2, 1, 3, 6, 4]
 
 
-def test_some_expressions_keep_that_order_and_an_eighth_ends_it(faces):
+def test_fewer_expressions_keep_that_order_and_another_class_sorts_all_by_name(faces):
     save(faces, "train/Sad/1.png")
     save(faces, "train/anger/1.png")
     save(faces, "test/angry/1.png")
@@ -164,7 +164,7 @@ def test_some_expressions_keep_that_order_and_an_eighth_ends_it(faces):
     assert read_image_folder(faces).classes == ("Sad", "anger", "angry", "contempt")
 
 
-def test_pictures_without_classes(faces):
+def test_pictures_without_class_folders_have_label_minus_1(faces):
     save(faces, "2.png", grey(2))
     save(faces, "10.png", grey(10))
     samples = read_image_folder(faces)
@@ -175,7 +175,7 @@ def test_pictures_without_classes(faces):
     assert samples.parts is None
 
 
-def test_parts_without_classes(faces):
+def test_pictures_in_part_folders_without_classes_have_parts_only(faces):
     save(faces, "train/1.png", grey(1))
     save(faces, "test/2.png", grey(2))
     samples = read_image_folder(faces)
@@ -185,7 +185,7 @@ def test_parts_without_classes(faces):
     assert samples.classes == ()
 
 
-def test_linked_folders_are_followed_but_not_in_circles(faces, tmp_path):
+def test_links_to_folders_are_followed_except_to_a_folder_above(faces, tmp_path):
     save(tmp_path, "elsewhere/1.png")
     (faces / "b").mkdir(parents=True)
     (faces / "a").symlink_to(tmp_path / "elsewhere")
@@ -194,7 +194,7 @@ def test_linked_folders_are_followed_but_not_in_circles(faces, tmp_path):
     assert read_image_folder(faces).names == ("a/1.png", "b/1.png")
 
 
-def test_pictures_that_pillow_warns_about_are_read_in_silence(faces, recwarn):
+def test_pictures_that_pillow_warns_about_are_read_without_a_warning(faces, recwarn):
     """A palette with transparency in bytes, and an EXIF block that is cut off."""
     palette = Image.fromarray(grey(7)).convert("P")
     save(faces, "a/0.png")
@@ -206,7 +206,7 @@ def test_pictures_that_pillow_warns_about_are_read_in_silence(faces, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_corrupt_pictures_are_named_and_skipped(faces, caplog):
+def test_unreadable_pictures_are_named_and_left_out(faces, caplog):
     caplog.set_level(logging.INFO, "adlx")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     for number in range(3):
@@ -228,7 +228,7 @@ def test_corrupt_pictures_are_named_and_skipped(faces, caplog):
     ]
 
 
-def test_faults_of_a_path(faces):
+def test_each_fault_of_a_path_is_one_line(faces):
     assert user_error_of(faces) == f"data.path={faces} does not exist; check the spelling and the folder you are in"
     (faces / "a").mkdir(parents=True)
     assert user_error_of(faces) == (
@@ -244,13 +244,13 @@ def test_faults_of_a_path(faces):
     )
 
 
-def test_a_class_without_pictures(faces, caplog):
+def test_a_class_folder_without_pictures_is_refused(faces, caplog):
     save(faces, "a/1.png")
     (faces / "b").mkdir()
-    says = "faces: the class folder {} holds no picture that can be read; fill it or remove it"
-    assert user_error_of(faces) == says.format("b")
+    message = "faces: the class folder {} holds no picture that can be read; fill it or remove it"
+    assert user_error_of(faces) == message.format("b")
     (faces / "b" / "1.jpg").write_bytes(b"no picture")
-    assert user_error_of(faces) == says.format("b")
+    assert user_error_of(faces) == message.format("b")
     assert caplog.messages == ["faces: skipped 1 of 2 pictures, unreadable: b/1.jpg"]
     (faces / "a" / "1.png").write_bytes(b"")
     assert user_error_of(faces) == (
@@ -258,32 +258,29 @@ def test_a_class_without_pictures(faces, caplog):
     )
 
 
-def test_a_class_without_pictures_in_one_part(faces):
+def test_a_class_folder_without_pictures_in_one_part_is_refused(faces):
     save(faces, "train/a/1.png")
     save(faces, "test/a/1.png")
     (faces / "test" / "b").mkdir()
-    says = "faces: the class folder test/b holds no picture that can be read; fill it or remove it"
-    assert user_error_of(faces) == says
+    message = "faces: the class folder test/b holds no picture that can be read; fill it or remove it"
+    assert user_error_of(faces) == message
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("names", "message"),
     [
-        (("1.png", "a/1.png"), "faces holds pictures such as 1.png beside class folders such as a"),
-        (("train/a/1.png", "test/1.png"), "faces/test holds pictures such as 1.png beside class folders such as a"),
-        (("train/1.png", "z.png"), "faces holds pictures such as z.png beside the parts train"),
+        (("1.png", "a/1.png"), "faces holds pictures such as 1.png next to class folders such as a"),
+        (("train/a/1.png", "test/1.png"), "faces/test holds pictures such as 1.png next to class folders such as a"),
+        (("train/1.png", "z.png"), "faces holds pictures such as z.png next to the parts train"),
     ],
 )
-def test_pictures_beside_folders(faces, names, says):
+def test_pictures_outside_of_class_and_part_folders_are_refused(faces, names, message):
     for name in names:
         save(faces, name)
-    assert user_error_of(faces) == says + "; move them into a folder"
+    assert user_error_of(faces) == message + "; move them into a folder"
 
 
-def test_folders_beside_parts(faces):
+def test_folders_next_to_part_folders_are_refused(faces):
     for name in ("train/a/1.png", "test/a/1.png", "extra/a/1.png"):
         save(faces, name)
-    assert (
-        user_error_of(faces)
-        == "faces holds the parts test, train and beside them the folder extra; move it into a part"
-    )
+    assert user_error_of(faces) == "faces holds the parts test, train and also the folder extra; move it into a part"

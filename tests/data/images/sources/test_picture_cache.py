@@ -1,4 +1,4 @@
-"""Pictures are decoded once: what a second read trusts, and what makes it decode anew."""
+"""Pictures are decoded once: when a second read uses the cache, and when it decodes again."""
 
 import logging
 import os
@@ -21,25 +21,25 @@ COUNT, SIZE = 6, (4, 4)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """Grey pictures of the tones 0, 40, 80, ... beside an empty cache."""
+    """Grey pictures of the tones 0, 40, 80, ... and an empty cache."""
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path / "cache"))
-    found = tmp_path / "set"
-    found.mkdir()
+    root = tmp_path / "set"
+    root.mkdir()
     for number in range(COUNT):
-        paint(found / f"{number}.png", 40 * number)
-    return found
+        paint(root / f"{number}.png", 40 * number)
+    return root
 
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """The names of the files that are decoded, as they are."""
-    honest, names = pictures.pixels, []
+    """Names of the files that are decoded, in order."""
+    original, names = pictures.pixels, []
 
-    def spy(file, size, channels):
+    def record(file, size, channels):
         names.append(file.name)
-        return honest(file, size, channels)
+        return original(file, size, channels)
 
-    monkeypatch.setattr(pictures, "pixels", spy)
+    monkeypatch.setattr(pictures, "pixels", record)
     return names
 
 
@@ -72,13 +72,13 @@ def test_a_second_read_decodes_nothing(folder, decoded, caplog):
     assert (first.names, first.detail) == (second.names, second.detail)
 
 
-def test_what_is_written_to_a_map_stays_in_memory(folder):
+def test_a_write_to_the_memory_map_does_not_change_the_cache(folder):
     samples = read_any_folder(folder, SIZE, 1)
     samples.values[:] = 7
     assert tones(folder) == ALL
 
 
-def test_every_shape_has_its_file(folder):
+def test_every_shape_has_its_own_file(folder):
     paint(folder / "0.png", 9, (8, 8))
     assert read_any_folder(folder, (8, 8), 1).values.shape == (COUNT, 1, 8, 8)
     assert read_any_folder(folder, (2, 4), 1).values.shape == (COUNT, 1, 2, 4)
@@ -87,11 +87,11 @@ def test_every_shape_has_its_file(folder):
     assert sorted(shapes) == ["2x4x1", "2x4x3", "8x8x1"]
 
 
-def test_another_picture_of_the_same_size_and_time_is_decoded(folder):
+def test_a_changed_picture_of_equal_file_size_and_time_is_decoded_again(folder):
     assert tones(folder) == ALL
     file = folder / "2.png"
     before = file.stat()
-    for tone in range(256):  # until one compresses to as many bytes
+    for tone in range(256):  # until the file has the same size
         paint(file, tone)
         if tone != 80 and file.stat().st_size == before.st_size:
             break
@@ -100,33 +100,33 @@ def test_another_picture_of_the_same_size_and_time_is_decoded(folder):
     assert tones(folder) == [0, 40, tone, 120, 160, 200]
 
 
-def test_another_name_is_another_set(folder, decoded):
+def test_a_renamed_picture_is_decoded_again(folder, decoded):
     assert tones(folder) == ALL
     (folder / "0.png").rename(folder / "9.png")
     assert tones(folder) == [*ALL[1:], 0]
     assert len(decoded) == 2 * COUNT
 
 
-def test_the_same_set_elsewhere_is_not_decoded_again(folder, decoded):
+def test_a_moved_folder_is_not_decoded_again(folder, decoded):
     assert tones(folder) == ALL
     assert tones(folder.rename(folder.with_name("moved"))) == ALL
     assert len(decoded) == COUNT
 
 
-def test_unreadable_pictures_are_remembered(folder, decoded, caplog):
+def test_unreadable_pictures_are_not_tried_again(folder, decoded, caplog):
     (folder / "3.png").write_bytes(b"no picture")
     (folder / "a.webp").write_bytes(b"")
-    says = "set: skipped 2 of 7 pictures, unreadable: 3.png, a.webp"
+    message = "set: skipped 2 of 7 pictures, unreadable: 3.png, a.webp"
     for _ in range(2):
         caplog.clear()
         samples = read_any_folder(folder, SIZE, 1)
-        assert caplog.messages == [says]
+        assert caplog.messages == [message]
         assert samples.names == ("0.png", "1.png", "2.png", "4.png", "5.png")
         assert samples.values[:, 0, 0, 0].tolist() == [0, 40, 80, 160, 200]
     assert len(decoded) == 7
 
 
-def test_nothing_to_read_leaves_no_file(folder):
+def test_a_folder_without_readable_pictures_leaves_no_file(folder):
     for file in folder.iterdir():
         file.write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"^set holds no picture that can be read \(tried 6\); 0.png: cannot identify"):
@@ -134,7 +134,7 @@ def test_nothing_to_read_leaves_no_file(folder):
     assert cached(folder, "*.npy") == cached(folder, "*.json") == cached(folder, ".*.tmp") == []
 
 
-def cut(path: Path) -> None:
+def remove_last_byte(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
@@ -144,17 +144,17 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("harm", [cut, flip_a_bit, lambda path: path.write_bytes(b""), Path.unlink])
+@pytest.mark.parametrize("damage", [remove_last_byte, flip_a_bit, lambda path: path.write_bytes(b""), Path.unlink])
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
-def test_a_damaged_cache_is_made_anew(folder, decoded, caplog, harm, suffix):
+def test_a_damaged_cache_is_written_again(folder, decoded, caplog, damage, suffix):
     caplog.set_level(logging.INFO, "adlx")
     assert tones(folder) == ALL
     (file,) = cached(folder)
-    harm(file.with_suffix(suffix))
+    damage(file.with_suffix(suffix))
     caplog.clear()
     assert tones(folder) == ALL
     assert len(decoded) == 2 * COUNT
-    gone = harm is Path.unlink and suffix == ".npy"
+    gone = damage is Path.unlink and suffix == ".npy"
     assert caplog.messages == [
         *([] if gone else [f"cache: {file} is damaged; decoding the pictures again"]),
         f"decoded 6 pictures to 4 x 4 into {file}",
@@ -163,30 +163,30 @@ def test_a_damaged_cache_is_made_anew(folder, decoded, caplog, harm, suffix):
     assert len(decoded) == 2 * COUNT
 
 
-def test_a_stop_in_the_middle_leaves_no_file(folder, monkeypatch):
-    honest = pictures.pixels
+def test_an_interrupt_leaves_no_file(folder, monkeypatch):
+    original = pictures.pixels
 
-    def stopped(file, size, channels):
+    def interrupt(file, size, channels):
         if file.name == "4.png":
             raise KeyboardInterrupt
-        return honest(file, size, channels)
+        return original(file, size, channels)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pictures, "pixels", stopped)
+        patch.setattr(pictures, "pixels", interrupt)
         with pytest.raises(KeyboardInterrupt):
             tones(folder)
     assert cached(folder, "*.npy") == cached(folder, ".*") == []
     assert tones(folder) == ALL
 
 
-def test_what_a_killed_process_left_is_swept_up(folder):
+def test_temporary_files_of_killed_processes_are_removed(folder):
     tones(folder)
     (file,) = cached(folder)
     file.unlink()
-    left = file.with_name(f".{file.name}.0123abcd.tmp")
-    left.write_bytes(b"half")
+    leftover = file.with_name(f".{file.name}.0123abcd.tmp")
+    leftover.write_bytes(b"half")
     assert tones(folder) == ALL
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 def test_threads_that_start_at_once_decode_once(folder, decoded):
@@ -207,12 +207,12 @@ def test_processes_that_start_at_once_decode_once(folder):
         subprocess.Popen([sys.executable, "-c", script, str(folder)], env=environment, text=True, stdout=-1)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0].splitlines() for process in processes]
-    assert [lines[-1] for lines in said] == [str(ALL)] * 2
-    assert sum(line.startswith("decoded 6 pictures") for lines in said for line in lines) == 1
+    lines = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    assert [each[-1] for each in lines] == [str(ALL)] * 2
+    assert sum(line.startswith("decoded 6 pictures") for each in lines for line in each) == 1
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(folder, decoded, monkeypatch, caplog):
+def test_without_a_writable_cache_pictures_are_decoded_each_time(folder, decoded, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "adlx")
     (folder.parent / "file").touch()
     monkeypatch.setenv("ADLX_CACHE", str(folder.parent / "file" / "below"))
@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(folder, decoded, monkeypa
     assert len(decoded) == 2 * COUNT
 
 
-def test_a_full_disk_stops_nothing(folder, monkeypatch, caplog):
+def test_on_a_full_disk_pictures_are_decoded_into_memory(folder, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "adlx")
 
     def full(descriptor):
@@ -231,7 +231,7 @@ def test_a_full_disk_stops_nothing(folder, monkeypatch, caplog):
 
     monkeypatch.setattr(os, "fsync", full)
     assert tones(folder) == ALL
-    (said,) = caplog.messages
-    assert said.startswith("cache: cannot write ")
-    assert said.endswith(" (No space left on device); continuing without the cache")
+    (line,) = caplog.messages
+    assert line.startswith("cache: cannot write ")
+    assert line.endswith(" (No space left on device); continuing without the cache")
     assert cached(folder) == cached(folder, ".*.tmp") == []

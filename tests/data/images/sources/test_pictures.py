@@ -1,4 +1,4 @@
-"""Which files are read as pictures, and how what is transparent is drawn."""
+"""Which files are read as pictures, and how transparent pixels are drawn."""
 
 import logging
 from pathlib import Path
@@ -37,14 +37,14 @@ def test_files_without_the_suffix_of_a_picture_are_named(faces, caplog):
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".ppm", ".avif", ".jp2", ".tga"])
-def test_rarer_suffixes_are_read(faces, suffix):
+def test_files_with_rare_suffixes_are_read(faces, suffix):
     (faces / "a").mkdir(parents=True)
     Image.new("RGB", (4, 4), (100, 100, 100)).save(faces / "a" / f"1{suffix}")
     assert abs(int(read_image_folder(faces, size=(4, 4)).values.mean()) - 100) <= 2
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_is_drawn_on_white(faces, caplog, mode):
+def test_transparent_pixels_are_drawn_on_white(faces, caplog, mode):
     """The left half is black, the right half black and transparent."""
     pixels = np.zeros((4, 4, 4), dtype=np.uint8)
     pixels[:, :2, 3] = 255

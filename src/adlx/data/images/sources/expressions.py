@@ -1,4 +1,4 @@
-"""The seven facial expressions of FER2013, by its numbering, and what else folders of faces call them."""
+"""The seven facial expressions of FER2013, in its order, and other names for them in folders of faces."""
 
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -14,7 +14,7 @@ ALIASES = {
 
 
 def expression_of(word: str) -> str | None:
-    """The expression that a word names in any case and under any alias; None: it names none."""
+    """Returns the expression that a word names, in any case or by an alias; None if it names no expression."""
     word = word.strip().lower()
     word = ALIASES.get(word, word)
     return word if word in EXPRESSIONS else None

@@ -1,16 +1,16 @@
-"""Drawn faces of 48 by 48 grey pixels in the seven classes of FER2013, for machines without that file.
+"""Drawn faces of 48 by 48 grey pixels in the seven classes of FER2013, for users without that file.
 
-An expression is a set of actions of the face (Ekman & Friesen, 1978, "Facial Action Coding System"): brows lowered or
-raised, lids widened or tightened, lip corners pulled or depressed. A face of class k shows
+An expression is a set of facial actions (Ekman & Friesen, 1978, "Facial Action Coding System"): brows lowered or
+raised, lids widened or tightened, lip corners pulled or depressed. A face of class k has
 
-    action = intensity * (mean[k] + spread * z) + habit * z',     z, z' ~ N(0, 1),
+    action = intensity * (mean[k] + spread * z) + habit * z',     z, z' ~ N(0, 1).
 
-where the intensity is one number a face and the habit is how that face looks at rest, which is all that a neutral
-one shows. Faint fear therefore looks like surprise, and a face that hangs at rest looks sad. Who it is, how the head
-is held and how it is lit are drawn independently of the class and move far more pixels than the expression does.
+The intensity is one number per face. The habit is the look of the face at rest; a neutral face has this term only. A
+weak fear therefore looks like surprise, and a face with a low mouth at rest looks sad. Identity, pose and lighting are
+drawn independently of the class, and change far more pixels than the expression does.
 
-Lengths are pixels of a face at scale 1, `u` to the right and `v` down from the middle of the head; tones are 0 to 1.
-Features come in pairs and are drawn once, in `a = |u|`.
+Lengths are in pixels of a face at scale 1. `u` points right and `v` down from the middle of the head; tones are 0 to 1.
+Paired features such as eyes are drawn together, as functions of `a = |u|`.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from adlx.errors import UserError
 FER_SHARES = tuple(faces / 35_887 for faces in (4953, 547, 5121, 8989, 6077, 4002, 6198))
 SIDE = 48
 
-Face = dict[str, np.ndarray]  # by name, (N,) each: one number a face
+Face = dict[str, np.ndarray]  # quantities by name, each (N,): one number per face
 
-# Means at full intensity, by class in the order of EXPRESSIONS; then the spread, and the habit.
+# Means at full intensity, one per class in the order of EXPRESSIONS; then the spread and the habit.
 _ACTIONS: dict[str, tuple[tuple[float, ...], float, float]] = {
     "brows_up": ((-1.4, -0.7, 1.5, 0.2, -0.2, 2.4, 0.0), 0.40, 0.22),
     "inner_brows_up": ((-2.3, -0.9, 1.7, 0.1, 2.2, 0.3, 0.0), 0.40, 0.20),
@@ -39,13 +39,13 @@ _ACTIONS: dict[str, tuple[tuple[float, ...], float, float]] = {
     "nose_wrinkled": ((0.3, 1.2, 0.0, 0.0, 0.0, 0.0, 0.0), 0.20, 0.08),
 }
 
-# Even between two ends.
+# Drawn uniformly between two limits.
 _IDENTITY = {
     "head_wide": (13.5, 16.5),
     "head_high": (18.0, 20.5),
     "jaw": (0.05, 0.35),  # how much narrower the head is at the chin
     "skin": (0.42, 0.88),
-    "eyes_apart": (5.8, 7.0),
+    "eyes_apart": (5.8, 7.0),  # from the middle of the face
     "eyes_level": (-4.2, -2.4),
     "eyes_wide": (3.0, 3.8),
     "eyes_high": (1.3, 1.8),
@@ -58,7 +58,7 @@ _IDENTITY = {
     "mouth_half": (4.2, 5.4),
     "lips": (0.7, 1.5),
     "lips_tone": (0.62, 0.85),
-    "teeth": (-0.5, 0.7),  # share of the open mouth, none if negative
+    "teeth": (-0.5, 0.7),  # share of the open mouth; no teeth if negative
     "hair": (0.03, 0.75),
     "hairline": (-15.5, -10.5),
     "parting": (-0.25, 0.25),  # slope of the hairline
@@ -67,13 +67,13 @@ _IDENTITY = {
     "glasses": (-2.4, 0.6),
     "gaze": (-1.2, 1.2),
 }
-# The middle of two ends is the likeliest, as a detector of faces has cropped the picture.
+# Drawn between two limits, most often near the middle, because a face detector crops pictures that way.
 _POSE = {
     "roll": (-15.0, 15.0),  # degrees
     "right": (-3.0, 3.0),
     "down": (-3.0, 3.0),
     "scale": (1.03, 1.31),
-    "yaw": (-2.0, 2.0),  # pixels by which the features leave the middle of the outline
+    "yaw": (-2.0, 2.0),  # shift of the features from the middle of the outline, in pixels
     "pitch": (-1.0, 1.0),
 }
 _SCENE = {
@@ -87,37 +87,37 @@ _SCENE = {
     "noise": (0.01, 0.035),
     "blur": (0.0, 0.25),
 }
-_FAINTEST = 0.55  # intensity of the expression, up to 1
-_BATCH = 64  # faces whose pixels stay in the cache together
+_LOWEST_INTENSITY = 0.55  # of an expression; the highest is 1
+_BATCH = 64  # faces drawn together, so that their pixels fit into the processor's cache
 
 
 def simulated_faces(count: int, seed: int = 0, shares: Sequence[float] = FER_SHARES) -> Samples:
     """Draws faces, (count, 1, 48, 48) uint8.
 
     Args:
-        count: how many.
+        count: number of faces.
         seed: the same seed gives the same bytes.
-        shares: of each expression; they need not sum to 1.
+        shares: share of each expression; they need not sum to 1.
     """
     if count < 1:
         raise UserError(f"data.count={count}: must be at least 1")
     if seed < 0:
         raise UserError(f"data.simulation_seed={seed}: must be at least 0")
     if len(shares) != len(EXPRESSIONS) or min(shares) < 0 or sum(shares) <= 0:
-        raise UserError(f"shares={list(shares)} are not one for each of {', '.join(EXPRESSIONS)}, 0 or above")
+        raise UserError(f"shares={list(shares)}: give one share of 0 or above for each of {', '.join(EXPRESSIONS)}")
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(EXPRESSIONS)), apportion(count, shares)))
     face = random_faces(labels, rng)
     values = np.empty((count, 1, SIDE, SIDE), np.uint8)
     for start in range(0, count, _BATCH):
         batch = {name: value[start : start + _BATCH] for name, value in face.items()}
-        values[start : start + _BATCH, 0] = photograph(draw_faces(batch), batch, rng)
+        values[start : start + _BATCH, 0] = add_light_and_noise(draw_faces(batch), batch, rng)
     detail = f"{count:,} drawn faces, seed {seed}"
     return Samples(values, labels, EXPRESSIONS, "simulated", detail, simulated=True)
 
 
 def apportion(count: int, shares: Sequence[float]) -> np.ndarray:
-    """Whole numbers that sum to `count`, by the method of largest remainders."""
+    """Divides `count` into whole numbers by shares, with the method of largest remainders."""
     exact = np.asarray(shares, float) * count / sum(shares)
     whole = np.floor(exact + 1e-9).astype(np.int64)
     whole[np.argsort(whole - exact, kind="stable")[: count - whole.sum()]] += 1
@@ -125,12 +125,12 @@ def apportion(count: int, shares: Sequence[float]) -> np.ndarray:
 
 
 def random_faces(labels: np.ndarray, rng: np.random.Generator) -> Face:
-    """Everything that is drawn at random about faces of these classes, except the noise in their pixels."""
+    """Draws the random quantities of faces of these classes, except the noise of the pixels."""
     count = len(labels)
     face = {name: rng.uniform(*ends, count).astype(np.float32) for name, ends in (_IDENTITY | _SCENE).items()}
     for name, (low, high) in _POSE.items():
         face[name] = (low + (high - low) * rng.uniform(size=(3, count)).mean(axis=0)).astype(np.float32)
-    intensity = rng.uniform(_FAINTEST, 1, count)
+    intensity = rng.uniform(_LOWEST_INTENSITY, 1, count)
     for name, (means, spread, habit) in _ACTIONS.items():
         z, rest = rng.standard_normal((2, count))
         shown = np.where(labels == EXPRESSIONS.index("neutral"), 0, np.array(means)[labels] + spread * z)
@@ -139,12 +139,12 @@ def random_faces(labels: np.ndarray, rng: np.random.Generator) -> Face:
 
 
 def draw_faces(face: Face) -> np.ndarray:
-    """(N, 48, 48) float32 tones under even light, without noise."""
+    """Draws (N, 48, 48) float32 tones under even light, without noise."""
     face = {name: np.asarray(value, np.float32)[:, None, None] for name, value in face.items()}
     u, v = _head_coordinates(face)
     image = _ground_hair_and_head(face, u, v)
     u = u - face["yaw"]
-    u *= 1 + 0.03 * face["yaw"] * np.sign(u)  # the half turned away is the narrower one
+    u *= 1 + 0.03 * face["yaw"] * np.sign(u)  # the half that is turned away is narrower
     v = v - face["pitch"]
     _draw_brows_and_forehead(image, face, u, v)
     _draw_nose(image, face, u, v)
@@ -161,7 +161,7 @@ def _head_coordinates(face: Face) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _inside(distance: np.ndarray, soft: float = 0.7) -> np.ndarray:
-    """Coverage of a pixel, from the distance by which its middle is inside the shape; overwrites it."""
+    """Converts the distance of pixel centres inside a shape to coverage, 0 to 1; overwrites `distance`."""
     distance *= 0.5 / soft
     distance += 0.5
     return np.clip(distance, 0, 1, out=distance)
@@ -172,7 +172,7 @@ def _paint(image: np.ndarray, tone: np.ndarray | float, cover: np.ndarray) -> No
 
 
 def _shade(image: np.ndarray, cover: np.ndarray) -> None:
-    """Darkens by a share of the tone that is there."""
+    """Darkens the image by a share of its own tone."""
     image *= 1 - cover
 
 
@@ -269,8 +269,8 @@ def _draw_eyes(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> N
     _paint(image, 0.1, np.clip(2 * face["glasses"], 0, 0.9) * _inside(np.maximum(rim, bridge)))
 
 
-def photograph(image: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndarray:
-    """(N, 48, 48) uint8: the tones blurred, lit from a side, and with the noise of a camera."""
+def add_light_and_noise(image: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Returns (N, 48, 48) uint8: the tones blurred, lit from one side, with the noise of a camera."""
     face = {name: np.asarray(value, np.float32)[:, None, None] for name, value in face.items()}
     for axis in (1, 2):
         sides = np.roll(image, 1, axis) + np.roll(image, -1, axis)

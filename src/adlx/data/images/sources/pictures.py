@@ -1,4 +1,4 @@
-"""Files of pictures below a folder: which there are, and their pixels."""
+"""Picture files below a folder: their names and their pixels."""
 
 import logging
 import warnings
@@ -21,17 +21,17 @@ SUFFIXES = (
 )
 WHITE = (255, 255, 255, 255)
 
-_AT_ONCE = 256  # decoded pictures that wait in memory, at most
+_CHUNK = 256  # pictures that are decoded together, and wait in memory
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures that can be read among some files.
+    """Decoded pictures; files that cannot be read are left out.
 
     Args:
         values: (N, channels, height, width) uint8.
-        kept: N indices of their files among all, ascending.
-        with_alpha: number of pictures with an alpha channel, which are drawn on white.
+        kept: N indices of the files that can be read, ascending.
+        with_alpha: number of pictures with an alpha channel; they are drawn on white.
     """
 
     values: np.ndarray
@@ -39,11 +39,11 @@ class Pictures:
     with_alpha: int
 
 
-def names_below(root: Path) -> list[str]:
-    """Paths below the folder, sorted, of all files with the suffix of a picture; logs which files it ignores.
+def list_pictures(root: Path) -> list[str]:
+    """Lists the sorted paths below the folder of all files with the suffix of a picture; logs the other files.
 
     Raises:
-        UserError: there is no such folder, or no picture in it.
+        UserError: the folder does not exist, or has no picture.
     """
     if not root.exists():
         raise UserError(f"data.path={root} does not exist; check the spelling and the folder you are in")
@@ -59,24 +59,28 @@ def names_below(root: Path) -> list[str]:
 
 
 def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """Data sets are often linked together, so links to folders are followed, but never back up."""
+    """Lists all files below a folder. Links to folders are followed, except links to a folder above."""
     above = (*above, folder.resolve())
-    found = []
-    for entry in visible(folder):
+    files = []
+    for entry in visible_entries(folder):
         if not entry.is_dir():
-            found.append(entry)
+            files.append(entry)
         elif entry.resolve() not in above:
-            found += _files_in(entry, above)
-    return found
+            files += _files_in(entry, above)
+    return files
 
 
-def visible(folder: Path) -> list[Path]:
-    """Archives packed on a Mac bring a second, hollow copy of every file in `__MACOSX`."""
+def visible_entries(folder: Path) -> list[Path]:
+    """Lists the entries of a folder without hidden ones, and without `__MACOSX`, which archives from a Mac contain."""
     return [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
 
 
+def subfolders(folder: Path) -> list[Path]:
+    return [entry for entry in visible_entries(folder) if entry.is_dir()]
+
+
 def check_shape(size: tuple[int, int], channels: int, where: str) -> None:
-    """Refuses, by UserError, a shape that no picture can have."""
+    """Raises UserError if no picture can have this shape."""
     if channels not in (1, 3):
         raise UserError(f"{where}: pictures of {channels} channels are not possible; choose 1 (grey) or 3 (RGB)")
     if min(size) < 1:
@@ -84,7 +88,7 @@ def check_shape(size: tuple[int, int], channels: int, where: str) -> None:
 
 
 def load_pictures(root: Path, names: list[str], size: tuple[int, int], channels: int) -> Pictures:
-    """Decodes pictures into memory; arguments and errors as of `decode`."""
+    """Decodes pictures into memory; arguments and errors are those of `decode`."""
     values = np.empty((len(names), channels, *size), dtype=np.uint8)
     kept, with_alpha = [], 0
     for picture in decode(root, names, size, channels):
@@ -95,7 +99,7 @@ def load_pictures(root: Path, names: list[str], size: tuple[int, int], channels:
 
 
 class DecodedPicture(NamedTuple):
-    """The number of a file among all, and its pixels (channels, height, width) uint8."""
+    """Index of a file, its pixels (channels, height, width) uint8, and whether it has an alpha channel."""
 
     number: int
     pixels: np.ndarray
@@ -106,68 +110,69 @@ def decode(root: Path, names: list[str], size: tuple[int, int], channels: int) -
     """Decodes each picture that can be read, in the order of the files.
 
     Args:
-        root: the folder that the names are below.
-        names: of the files.
+        root: the folder of the pictures.
+        names: paths of the files below it.
         size: height and width to crop (from the middle) and scale the pictures to.
         channels: 1 grey, 3 RGB.
 
     Raises:
-        UserError: none of them can be read.
+        UserError: no picture can be read.
     """
 
     def attempt(name: str) -> tuple[np.ndarray, bool] | Exception:
         try:
             return pixels(root / name, size, channels), has_alpha(root / name)
-        except Exception as error:  # decoders raise errors of any type for broken files
+        except Exception as error:  # decoders raise errors of many types for broken files
             return error
 
     def attempt_all(names: list[str], pool: ThreadPoolExecutor) -> list[tuple[np.ndarray, bool] | Exception]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's on pictures that it can read, such as a damaged EXIF block
+            # Pillow warns about pictures that it can read, such as those with a damaged EXIF block.
+            warnings.simplefilter("ignore")
             return list(pool.map(attempt, names))
 
-    reason, none_yet = None, True
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without Python's global lock
-        for start in range(0, len(names), _AT_ONCE):
-            for number, result in enumerate(attempt_all(names[start : start + _AT_ONCE], pool), start):
+    reason, all_failed = None, True
+    with ThreadPoolExecutor() as pool:  # Pillow releases Python's global lock while it decodes
+        for start in range(0, len(names), _CHUNK):
+            for number, result in enumerate(attempt_all(names[start : start + _CHUNK], pool), start):
                 if isinstance(result, Exception):
                     reason = reason or result
                 else:
-                    none_yet = False
+                    all_failed = False
                     yield DecodedPicture(number, *result)
-    if none_yet:
+    if all_failed:
         where = root.resolve().name
         why = f"{names[0]}: {' '.join(str(reason).replace(str(root), where).split())[:120]}"
         raise UserError(f"{where} holds no picture that can be read (tried {len(names):,}); {why}") from reason
 
 
 def pixels(file: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One picture (channels, height, width): turned upright, cropped from the middle, scaled without aliasing.
+    """Decodes one picture (channels, height, width): turned upright, cropped from the middle, scaled without aliasing.
 
-    What is transparent is drawn on white.
+    Transparent pixels are drawn on white.
     """
-    with Image.open(file) as opened:
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255 instead of scaling
+    with Image.open(file) as stored:
+        picture = ImageOps.exif_transpose(stored)
+        if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255 instead of scaling them
             picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         elif picture.mode == "F":
-            raise ValueError("a picture of floats does not say which value is white")
+            raise ValueError("a picture of floats does not define which value is white")
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
         picture = picture.convert("L" if channels == 1 else "RGB")
-    # The crop comes first inside `fit`, and LANCZOS widens with the reduction, so nothing aliases.
-    fitted = ImageOps.fit(picture, (size[1], size[0]), method=Image.Resampling.LANCZOS)
-    return np.asarray(fitted).reshape(*size, channels).transpose(2, 0, 1)
+    # `fit` crops first; the LANCZOS filter widens when the picture shrinks, so nothing aliases.
+    scaled = ImageOps.fit(picture, (size[1], size[0]), method=Image.Resampling.LANCZOS)
+    return np.asarray(scaled).reshape(*size, channels).transpose(2, 0, 1)
 
 
 def has_alpha(file: Path) -> bool:
-    with Image.open(file) as opened:
-        return opened.has_transparency_data
+    with Image.open(file) as picture:
+        return picture.has_transparency_data
 
 
 def log_what_was_read(where: str, names: list[str], pictures: Pictures) -> None:
-    """Names the pictures that cannot be read in a warning; says that alpha channels are drawn on white."""
+    """Logs a warning that names the unreadable pictures, and a line about alpha channels."""
     readable = set(pictures.kept)
     if skipped := [name for index, name in enumerate(names) if index not in readable]:
         log.warning(f"{where}: skipped {len(skipped):,} of {len(names):,} pictures, unreadable: {_list(skipped)}")

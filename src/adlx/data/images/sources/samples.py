@@ -1,4 +1,4 @@
-"""What a source of images or code maps delivers."""
+"""Samples that a source of images or code maps returns."""
 
 from dataclasses import dataclass, replace
 
@@ -12,13 +12,13 @@ class Samples:
     Args:
         values: (N, channels, height, width) uint8 images, or (N, height, width) code maps of whole numbers.
         labels: (N,) int64 indices into `classes`; -1 where unknown.
-        classes: their names.
-        source: the word by which users choose it: `fer2013`, `folder`, `simulated`, ...
-        detail: what exactly, for titles and `run.json`: a file's name and size, a seed.
-        simulated: whether it was made up.
-        parts: (N,) int8, 0 train, 1 validation, 2 test, where the source says; None: to be drawn.
-        codebook: (codes, dimension) float32, the vectors that codes name; None for images, or where unknown.
-        names: what each sample is called, such as its file; None: its number.
+        classes: names of the classes.
+        source: value of `data.source`: `fer2013`, `folder`, `simulated`, ...
+        detail: description for titles and `run.json`, such as the name and size of a file, or a seed.
+        simulated: whether the samples are simulated.
+        parts: (N,) int8, 0 train, 1 validation, 2 test, if the source has parts; None: they are drawn.
+        codebook: (codes, dimension) float32, the vector of each code; None for images, or if unknown.
+        names: name of each sample, such as its file; None: samples have numbers only.
     """
 
     values: np.ndarray
