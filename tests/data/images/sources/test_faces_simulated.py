@@ -129,8 +129,6 @@ def test_an_open_mouth_is_dark():
 
 
 def test_the_action_mouth_wide_widens_the_mouth():
-    mouth = {"nose_level": 4.0, "mouth_below": 5.0, "mouth_half": 5.0}
-
     def width(wide: float) -> np.ndarray:
         image = draw_faces(
             neutral_faces(mouth_open=1.5, mouth_wide=wide, nose_level=4.0, mouth_below=5.0, mouth_half=5.0)
@@ -141,7 +139,7 @@ def test_the_action_mouth_wide_widens_the_mouth():
 
 
 def test_brow_actions_raise_and_tilt_the_brows():
-    eyes = {"eyes_level": -3.0, "eyes_apart": 6.5, "eyes_wide": 3.0, "brows_above": 5.5, "brows_thick": 1.0}
+    eyes = {"eyes_level": -3.0, "eye_distance": 6.5, "eyes_wide": 3.0, "brows_above": 5.5, "brows_thick": 1.0}
 
     def brow(u: tuple[float, float], **action: float) -> np.ndarray:
         return height_of_dark(box(draw_faces(neutral_faces(**eyes, **action)), u, (-13, -6)))
@@ -155,7 +153,7 @@ def test_brow_actions_raise_and_tilt_the_brows():
 
 
 def test_raised_lids_show_more_white_of_the_eyes():
-    eyes = {"eyes_level": -3.0, "eyes_apart": 6.5, "eyes_wide": 3.6, "eyes_high": 1.7, "skin": 0.45, "gaze": 0.0}
+    eyes = {"eyes_level": -3.0, "eye_distance": 6.5, "eyes_wide": 3.6, "eyes_high": 1.7, "skin": 0.45, "gaze": 0.0}
 
     def white(**action: float) -> np.ndarray:
         image = draw_faces(neutral_faces(**eyes, **action))
@@ -183,9 +181,7 @@ def test_disgust_lifts_the_lip_and_wrinkles_the_nose():
 def test_the_head_turns_and_moves_with_its_pose():
     upright = draw_faces(neutral_faces())
     moved = draw_faces(neutral_faces(right=3.0, down=-2.0))
-    np.testing.assert_allclose(
-        moved[:, :46, 3:], upright[:, 2:, :45], atol=0.13
-    )
+    np.testing.assert_allclose(moved[:, :46, 3:], upright[:, 2:, :45], atol=0.13)  # the background slope stays
     quarter = draw_faces(neutral_faces(roll=90.0, ground_slope=0.0))
     np.testing.assert_allclose(quarter, np.rot90(draw_faces(neutral_faces(ground_slope=0.0)), -1, (1, 2)), atol=2e-3)
 

@@ -45,7 +45,7 @@ _IDENTITY = {
     "head_high": (18.0, 20.5),
     "jaw": (0.05, 0.35),  # how much narrower the head is at the chin
     "skin": (0.42, 0.88),
-    "eyes_apart": (5.8, 7.0),  # from the middle of the face
+    "eye_distance": (5.8, 7.0),  # from the middle of the face
     "eyes_level": (-4.2, -2.4),
     "eyes_wide": (3.0, 3.8),
     "eyes_high": (1.3, 1.8),
@@ -196,7 +196,7 @@ def _ground_hair_and_head(face: Face, u: np.ndarray, v: np.ndarray) -> np.ndarra
 
 def _draw_brows_and_forehead(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> None:
     a = np.abs(u)
-    start, length = face["eyes_apart"] - 1.15 * face["eyes_wide"], 2.45 * face["eyes_wide"]
+    start, length = face["eye_distance"] - 1.15 * face["eyes_wide"], 2.45 * face["eyes_wide"]
     t = (a - start) / length  # 0 at the inner end, 1 at the outer one
     level = face["eyes_level"] - face["brows_above"] - face["brows_up"]
     brow = level + 2.2 * (t - 0.6) ** 2 - face["inner_brows_up"] * (0.75 - t)
@@ -247,8 +247,8 @@ def _draw_mouth(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> 
 
 
 def _draw_eyes(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> None:
-    apart, wide = face["eyes_apart"], face["eyes_wide"]
-    du, dv = np.abs(u) - apart, v - face["eyes_level"]
+    distance, wide = face["eye_distance"], face["eyes_wide"]
+    du, dv = np.abs(u) - distance, v - face["eyes_level"]
     arc = 1 - (du / wide) ** 2
     upper = np.clip(face["eyes_high"] + face["upper_lids_up"], 0.35, None)
     lower = np.clip(face["eyes_high"] * 0.8 - 0.7 * face["lower_lids_up"], 0.15, None)
@@ -265,7 +265,7 @@ def _draw_eyes(image: np.ndarray, face: Face, u: np.ndarray, v: np.ndarray) -> N
     bag = np.clip(face["lower_lids_up"], 0, 1.2)
     _shade(image, 0.3 * bag * _inside(np.minimum(0.4 - np.abs(dv - lower * 0.6 - 1.8 + 0.1 * du**2), within)))
     rim = np.minimum(0.5 - np.abs(np.hypot(du / 1.15, dv - 0.3) - 4.2), 1.0)
-    bridge = np.minimum(0.5 - np.abs(dv + 0.5), apart - 4.6 - np.abs(u))
+    bridge = np.minimum(0.5 - np.abs(dv + 0.5), distance - 4.6 - np.abs(u))
     _paint(image, 0.1, np.clip(2 * face["glasses"], 0, 0.9) * _inside(np.maximum(rim, bridge)))
 
 
