@@ -92,7 +92,7 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
             "unknown key finetune.rnk on the command line (finetune.rnk=2); did you mean rank?",
         ),
         (["compare", "nowhere"], "no run folder nowhere"),
-        (["compare", "nowhere", "--out", "x.pdf"], "--out x.pdf: the suffix says what to write, .csv, .md or .png"),
+        (["compare", "nowhere", "--out", "x.pdf"], "--out x.pdf: the suffix must be .csv, .md or .png"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(words, line, place, call):

@@ -1,4 +1,4 @@
-"""Finished runs that are written by hand: then every number is known."""
+"""Writes finished runs without training, so that every number is known."""
 
 import json
 
@@ -19,7 +19,7 @@ def quantiles(point: np.ndarray, spread: float) -> Quantiles:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes a finished run: its model, seed and error decide the rest."""
+    """Returns a function that writes a finished run of the given model, seed and error."""
     rng = np.random.default_rng(0)
     target = rng.normal(size=(WINDOWS, HORIZON, 2))
 

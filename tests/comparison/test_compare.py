@@ -1,4 +1,4 @@
-"""Runs side by side, on folders written by hand: then every number is known."""
+"""Comparisons of runs that are written without training, so that every number is known."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from adlx.reporting.comparison import comparison_tables
 WINDOWS, HORIZON = 60, 2
 
 
-def test_seeds_are_pooled(folder):
+def test_runs_that_differ_in_the_seed_are_one_row(folder):
     paths = [folder(f"r{seed}", seed=seed, error=error) for seed, error in enumerate((0.9, 1.1, 1.3))]
     table = compare(paths, "test/mase").table
     assert len(table) == 1
@@ -52,7 +52,7 @@ def test_labels_name_the_settings_that_differ(folder):
     assert sorted(compare([runs[4], other]).table["label"]) == ["naive-csv", "naive-fx"]
 
 
-def test_best_first_in_either_direction(folder):
+def test_rows_are_sorted_best_first_for_both_directions(folder):
     runs = [folder(f"{model}", model, error=error) for model, error in (("a", 1.2), ("b", 0.4), ("c", 0.8))]
     by_skill, by_mase = compare(runs), compare(runs, "test/mase")
     assert by_skill.metric.key == "test/skill"
@@ -64,7 +64,7 @@ def test_best_first_in_either_direction(folder):
     assert by_mase.table["mcs_pvalue"].tolist() == [1.0, 0.0, 0.0]
 
 
-def test_significance_where_the_windows_are_shared(folder):
+def test_runs_with_the_same_windows_have_a_confidence_set(folder):
     runs = [folder("a", "a", error=0.5), folder("b", "b", error=2.0), folder("b2", "b", error=2.1, seed=1)]
     comparison = compare(runs)
     pvalues = dict(zip(comparison.table["label"], comparison.table["mcs_pvalue"], strict=True))
@@ -78,7 +78,7 @@ def test_significance_where_the_windows_are_shared(folder):
     )
 
 
-def test_details_by_series_and_by_step(folder):
+def test_detail_tables_show_errors_by_series_and_by_step(folder):
     comparison = compare([folder("a", "a", error=0.5), folder("b", "b", error=2.0), folder("b2", "b", 1, error=2.1)])
     results = {
         label: [horizon_mase(r, r.prediction) for r in group] for label, group in comparison.evidence.results.items()
@@ -93,8 +93,8 @@ def test_details_by_series_and_by_step(folder):
     assert compare([folder("c", "c"), folder("d", "d", start=1)]).details == {}
 
 
-def test_losses_compare_on_one_scale(folder):
-    """Runs on training parts of another span have another one-step change in the denominator of their MASE."""
+def test_losses_are_compared_on_one_scale(folder):
+    """The denominator of the MASE depends on the training part, so two runs may have different ones."""
     runs = [folder("a", "a", error=0.5), folder("b", "b", error=0.5)]
     result = ForecastResult.load(runs[1] / "predictions.npz")
     dataclasses.replace(result, step_mae=np.full(2, 7.0)).save(runs[1] / "predictions.npz")
@@ -104,8 +104,7 @@ def test_losses_compare_on_one_scale(folder):
     assert frame.loc[0, ["A", "B"]].tolist() == frame.loc[1, ["A", "B"]].tolist()
 
 
-def test_by_crps(folder):
-    """Intervals are compared by their own losses, and only at the same levels."""
+def test_a_comparison_by_crps_tests_the_crps_and_needs_equal_levels(folder):
     runs = [folder("a", "a", spread=0.7, error=0.5), folder("b", "b", spread=0.9, error=2.0)]
     comparison = compare(runs, "test/crps_skill")
     a, b = (comparison.evidence.results[name][0] for name in "ab")
@@ -128,7 +127,7 @@ def test_by_crps(folder):
     assert mixed.details["series"].columns[0] == "MASE by series"
 
 
-def test_no_significance_where_they_are_not(folder):
+def test_runs_with_different_windows_have_no_confidence_set(folder):
     runs = [folder("a", "a", error=0.5), folder("b", "b", start=1)]
     comparison = compare(runs)
     assert comparison.evidence is None
@@ -184,8 +183,7 @@ def test_a_metric_without_losses_of_samples_has_no_confidence_set(folder):
     assert comparison.confidence_note is None
 
 
-def test_by_the_score_of_one_series(folder):
-    """Its own baseline stands beside it; the losses of the whole do not test it."""
+def test_a_comparison_by_one_series_shows_its_baseline_and_no_test(folder):
     scores = {"test/skill": 0.5, "test/mae/a/b": 2.0, "baseline/mae/a/b": 3.0}
     comparison = compare([folder("a", "a", metrics=scores)], "test/mae/a/b")
     assert comparison.table[["mean", "baseline"]].to_numpy().tolist() == [[2.0, 3.0]]
@@ -195,7 +193,7 @@ def test_by_the_score_of_one_series(folder):
     assert comparison.table["mcs_pvalue"].isna().all()
 
 
-def test_by_coverage_the_nearest_to_its_level_comes_first(folder):
+def test_the_coverage_nearest_to_its_level_comes_first(folder):
     runs = [
         folder(name, name, metrics={"test/coverage_80": share})
         for name, share in (("a", 0.95), ("b", 0.7), ("c", 0.82))
@@ -203,7 +201,7 @@ def test_by_coverage_the_nearest_to_its_level_comes_first(folder):
     assert compare(runs, "test/coverage_80").table["label"].tolist() == ["c", "b", "a"]
 
 
-def test_quantiles_at_other_levels_do_not_compare(folder):
+def test_quantiles_at_different_levels_are_not_compared(folder):
     runs = [folder("a", "a", spread=0.7), folder("b", "b", spread=0.9)]
     result = ForecastResult.load(runs[1] / "predictions.npz")
     assert result.quantiles is not None
@@ -216,7 +214,7 @@ def test_quantiles_at_other_levels_do_not_compare(folder):
 
 
 def test_labels_do_not_name_parts_from_other_runs(folder):
-    """A part of a model is another run, with settings of its own; a base run, and a span of the data, say no more."""
+    """A part of a model comes from another run, and the settings of that run are not in the label."""
     part = {"run": "there", "sha256": "0a", "model": {"_target_": "adlx.autoencoder", "width": 8}}
     other = {"run": "elsewhere", "sha256": "1b", "model": {"_target_": "adlx.autoencoder", "width": 16}}
     runs = [
@@ -226,13 +224,13 @@ def test_labels_do_not_name_parts_from_other_runs(folder):
     assert sorted(compare(runs).table["label"]) == ["sea exchange=none", "sea exchange=sea"]
 
 
-def test_a_metric_that_nothing_declares(folder):
+def test_a_metric_that_is_not_declared_is_refused(folder):
     run = folder("a", metrics={"test/skill": 0.5, "test/other": 1.0})
     with pytest.raises(UserError, match=f"^{run}: ForecastResult declares no metric test/other$"):
         compare([run], "test/other")
 
 
-def test_a_distance_by_other_features_does_not_compare(folder):
+def test_kid_from_different_features_is_not_compared(folder):
     runs = [folder(name, name, metrics={"test/kid": 0.1, "test/skill": 0.5}) for name in "ab"]
     for run, features in zip(runs, ("small network", "large network"), strict=True):
         facts = json.loads((run / "run.json").read_text())
@@ -240,5 +238,5 @@ def test_a_distance_by_other_features_does_not_compare(folder):
         (run / "run.json").write_text(json.dumps(facts))
     with pytest.raises(UserError) as caught:
         compare(runs)
-    assert str(caught.value) == "test/kid by different features does not compare: large network; small network"
+    assert str(caught.value) == "test/kid cannot be compared between different features: large network; small network"
     assert compare(runs, "test/skill").metric.key == "test/skill"

@@ -1,4 +1,4 @@
-"""The metric against a number, and the columns for runs that trained only a part of their weights."""
+"""`--against`: the metric as a function of a number; and the columns for runs with frozen weights."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ LORA = {"_target_": "adlx.runs.finetune.LoRA", "rank": 2}
 
 @pytest.fixture
 def written(finished, tmp_path):
-    """Runs that differ in what is said: a copy of a finished one without its forecasts."""
+    """Returns a function that copies a finished run without its forecasts and changes the given settings."""
 
     def write(name: str, mase: float, metrics: dict | None = None, seed: int = 0, **nodes):
         path = tmp_path / name
@@ -35,7 +35,7 @@ def written(finished, tmp_path):
 
 
 def test_against_a_key_of_the_config(written):
-    """Its seeds are pooled at each value, and it is not in the label, or no line would join two values."""
+    """Each value has one point for all seeds. The key is not in the label, so that one line joins all values."""
     paths = [
         written("a", 1.5, seed=0, data={"train_windows": 32}),
         written("b", 1.3, seed=1, data={"train_windows": 32}),
@@ -88,13 +88,13 @@ def test_against_needs_a_number(key, line, written):
     assert str(caught.value).endswith(": --against needs one")
 
 
-def test_a_run_that_lacks_it_is_named(written):
+def test_a_run_without_the_number_is_named(written):
     paths = [written("a", 1.0, data={"train_windows": 32}), written("b", 1.0)]
     with pytest.raises(UserError, match=rf"^{paths[1]} has no number data\.train_windows \(it is None\)"):
         compare(paths, against="data.train_windows")
 
 
-def test_files(written, tmp_path, capsys):
+def test_out_writes_the_curve_to_a_file_of_its_own(written, tmp_path, capsys):
     paths = [str(written(f"r{count}", 40 / count, data={"train_windows": count})) for count in (32, 64)]
     words = [*paths, "--metric", "test/mase", "--against", "data.train_windows", "--out"]
     compare_verb.main([*words, str(tmp_path / "t.csv")])
@@ -115,7 +115,7 @@ def test_files(written, tmp_path, capsys):
 
 
 def test_trained_weights_and_checkpoint_size_are_columns_if_weights_are_frozen(written):
-    """Of a run that is older than the size of its checkpoint, a dash."""
+    """A run of an older version has no checkpoint size: its cell is a dash."""
     sizes = {"model/parameters": 3000, "model/trainable_parameters": 3000, "fit/checkpoint_kb": 48.4}
     whole = written("whole", 1.1, sizes)
     part = {**sizes, "model/trainable_parameters": 1200, "fit/checkpoint_kb": 9.6}

@@ -1,4 +1,4 @@
-"""Rollouts of fields side by side, on folders written by hand."""
+"""Comparisons of rollouts of fields; the runs are written without training."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def folder(tmp_path):
     return write
 
 
-def test_rollouts_compare_by_trajectory(folder):
+def test_rollouts_are_compared_by_trajectory(folder):
     results = {"sea": [result(0.3), result(0.35, seed=1)], "dmd": [result(0.9, seed=2)]}
     paths = [
         folder(f"{model}{seed}", model, outcome, seed)
@@ -91,7 +91,7 @@ def test_a_comparison_of_rollouts_draws_error_by_field_and_against_time(folder, 
     assert [path.name for path in written] == ["out.csv", "out_fields.csv"]
 
 
-def test_autoencoders_of_fields_compare_too(folder):
+def test_autoencoders_of_fields_are_compared_by_vrmse(folder):
     paths = [folder(name, name, result(size, rollout=False, start=0)) for name, size in (("a", 0.2), ("b", 0.4))]
     comparison = compare(paths)
     assert comparison.metric.key == "test/vrmse"
@@ -99,7 +99,7 @@ def test_autoencoders_of_fields_compare_too(folder):
     assert "one step" not in comparison.texts
 
 
-def test_only_the_same_trajectories_compare(folder):
+def test_different_trajectories_have_no_confidence_set(folder):
     one = result(0.3)
     assert one.is_of_same_samples(result(0.9, seed=4))
     others = {
@@ -114,7 +114,7 @@ def test_only_the_same_trajectories_compare(folder):
     assert table["mcs_pvalue"].isna().all()
 
 
-def test_models_with_more_seed_frames_compare_by_the_frames_that_all_predict(folder):
+def test_models_with_different_seed_frames_are_compared_on_the_frames_that_all_predict(folder):
     one, whole = result(0.3), result(0.9, seed=4)
     later = whole.after(4)
     assert later.error.shape == (6, 7, 2)
@@ -124,14 +124,14 @@ def test_models_with_more_seed_frames_compare_by_the_frames_that_all_predict(fol
         by_hand = np.sqrt(full.error[:, 3:].sum(axis=1) / full.variance[:, 3:].sum(axis=1)).mean(axis=0)
         assert frame.loc[label].tolist() == pytest.approx(by_hand.tolist())
     assert comparison.table["mcs_pvalue"].notna().all()
-    never = replace(later, start=20)  # where the other one ends before it begins
+    never = replace(later, start=20)  # the other result ends before this one begins
     assert compare([folder("c", "sea", one), folder("d", "dmd", never)]).table["mcs_pvalue"].isna().all()
 
 
 def test_a_diverged_rollout_comes_last(folder):
-    lost = result(0.3, seed=3)
-    lost.error[2, 4:] = np.nan
-    comparison = compare([folder("a", "dmd", lost), folder("b", "sea", result(0.5))])
+    diverged = result(0.3, seed=3)
+    diverged.error[2, 4:] = np.nan
+    comparison = compare([folder("a", "dmd", diverged), folder("b", "sea", result(0.5))])
     assert comparison.table["label"].tolist() == ["sea", "dmd"]
     assert comparison.table["mean"].tolist()[1] == np.inf
     assert comparison.table["mcs_pvalue"].isna().all()

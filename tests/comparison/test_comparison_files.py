@@ -1,4 +1,4 @@
-"""What a comparison leaves: tables for a terminal, Markdown, CSV and figures."""
+"""The output of a comparison: tables for a terminal, Markdown, CSV and figures."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from adlx.reporting.comparison import MOST_COLUMNS, comparison_tables, few_colum
 from adlx.reporting.terminal import console
 
 
-def test_many_steps_are_thinned_for_a_terminal():
+def test_a_terminal_shows_only_some_of_many_steps():
     frame = pd.DataFrame([["a", *range(1, 101)]], columns=["MASE by steps ahead", *map(str, range(1, 101))])
     few = few_columns(frame)
     assert few.columns[0] == "run"
@@ -23,7 +23,7 @@ def test_many_steps_are_thinned_for_a_terminal():
     assert few.iloc[0, 1:].tolist() == [int(name) for name in few.columns[1:]]
 
 
-def test_files(folder, tmp_path):
+def test_files_hold_the_tables_and_figures(folder, tmp_path):
     comparison = compare([folder("a", "a", error=0.5), folder("b", "b"), folder("b2", "b", seed=1, error=1.2)])
     names = ["t.csv", "t_series.csv", "t_steps.csv"]
     assert comparison.write(tmp_path / "t.csv") == [tmp_path / name for name in names]
@@ -42,7 +42,7 @@ def test_files(folder, tmp_path):
     written = comparison.write(tmp_path / "t.png")
     assert written == [tmp_path / "t.png", tmp_path / "t_panels.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
-    with pytest.raises(UserError, match=r"t\.pdf: the suffix says what to write, \.csv, \.md or \.png$"):
+    with pytest.raises(UserError, match=r"t\.pdf: the suffix must be \.csv, \.md or \.png$"):
         comparison.write(tmp_path / "t.pdf")
 
 

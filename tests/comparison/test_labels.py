@@ -1,4 +1,4 @@
-"""Which runs are one row, and what the rows are called."""
+"""Which runs are one row, and the labels of the rows."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_another_class_in_the_same_option_is_another_row(chosen):
     assert labels(*runs) == ["nlinear loss=L1Loss", "nlinear loss=Mine"]
 
 
-def test_a_node_that_one_run_lacks_is_one_word(chosen):
+def test_a_node_that_one_run_lacks_is_named_by_its_class_and_none(chosen):
     stopping = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/loss", "patience": 5}
     runs = [chosen("a", nodes={"callbacks": {"early_stopping": stopping}}), chosen("b")]
     assert labels(*runs) == ["nlinear callbacks.early_stopping=EarlyStopping", "nlinear callbacks.early_stopping=none"]
@@ -63,7 +63,7 @@ def test_a_node_that_one_run_lacks_is_one_word(chosen):
 
 
 def test_other_data_are_other_rows(folder):
-    """By what is in the file, not by its name."""
+    """The content of the file decides, not its name."""
     first, second = ({"source": "csv", "fingerprint": letter * 64, "rows": 5} for letter in "ab")
     same = [folder("a", facts=first), folder("b", seed=1, facts=first)]
     assert compare(same).table["n"].tolist() == [2]
@@ -107,8 +107,7 @@ def test_runs_from_other_bases_are_other_rows(folder):
     assert labels(*runs) == ["naive run=base0", "naive run=other"]
 
 
-def test_against_a_setting_of_the_data_a_line_joins_its_values(folder):
-    """Although each value gives another training part."""
+def test_one_line_joins_the_values_of_a_data_setting_that_changes_the_training_part(folder):
     runs = []
     for windows in (8, 16):
         nodes = {"data": {"path": "x.csv", "train_windows": windows}}
@@ -118,8 +117,7 @@ def test_against_a_setting_of_the_data_a_line_joins_its_values(folder):
     assert labels(*runs) == ["naive data.train_windows=16", "naive data.train_windows=8"]
 
 
-def test_each_label_is_of_one_configuration(folder):
-    """Even where a file of the user's own configures another class under the name of a model."""
+def test_two_classes_under_one_model_name_have_different_labels(folder):
     runs = [folder("a", "mine"), folder("b", "mine", own={"hidden": 8})]
     for run, target in zip(runs, ("one.Model", "two.Model"), strict=True):
         text = (run / "config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""Names of series, models and files are shown as they are, and decide no format and no order."""
+"""Names of series, models and files are shown as they are, and change neither formats nor the order of rows."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ NAMES = [
 
 
 def write_series(path, errors: dict[str, float]) -> dict[str, float]:
-    """Gives a written run other series, each with its error, and returns its scores."""
+    """Replaces the series of a run by others, each with its own error, and returns the scores."""
     one = ForecastResult.load(path / "predictions.npz")
     count = len(errors)
     target = np.repeat(one.target[..., :1], count, axis=2)
@@ -38,7 +38,7 @@ def write_series(path, errors: dict[str, float]) -> dict[str, float]:
 
 @pytest.fixture
 def named(folder):
-    """Two runs on series of all names: the first has the smaller errors."""
+    """Two runs on series with all these names; the first run has the smaller errors."""
     runs = [folder("a", "[red]"), folder("b", ":smile: x_std")]
     for run, error in zip(runs, (0.5, 0.75), strict=True):
         write_series(run, dict.fromkeys(NAMES, error))
@@ -89,13 +89,13 @@ def test_names_in_a_notebook_and_in_markdown(folder):
     assert "<script>" not in page
     assert "&lt;script&gt;x&lt;/script&gt;" in page
     assert "a|b &amp; [red]" in page
-    assert 'class="dataframe tex2jax_ignore' in page  # a dollar sign in a name begins no formula
+    assert 'class="dataframe tex2jax_ignore' in page  # so that a dollar sign in a name does not begin a formula
     assert r"| a\|b & [red] | 1 |" in comparison.markdown()
     assert str(len(runs)) in repr(comparison)
 
 
-def test_scores_that_are_no_finite_numbers_are_shown(folder):
-    """They are scores; `-` means that a run has no such score."""
+def test_scores_that_are_not_finite_are_shown(folder):
+    """`-` would mean that a run has no such score."""
     scores = {"test/skill": float("nan"), "test/mase": float("inf"), "test/coverage_80": float("nan")}
     runs = [folder("a", "a", metrics=scores), folder("b", "b", metrics={"test/skill": 0.5, "test/mase": 2.0})]
     texts = compare(runs, "test/mase").texts.set_index("run")

@@ -1,4 +1,4 @@
-"""How much lower errors are than those of a reference: every number by hand."""
+"""`--reference`: how much lower errors are than those of a reference, with numbers computed by hand."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ LABELS = ["sea exchange=none", "sea exchange=sea", "sea exchange=sea order=seque
 
 
 def rolled(u: float, p: float) -> FieldResult:
-    """Of two trajectories with a VRMSE of just that in either field."""
+    """A result of two trajectories whose fields have the VRMSE `u` and `p`."""
     shape = (2, 3, 2)
     return FieldResult(
         names=("u", "p"),
@@ -52,7 +52,7 @@ ROLLOUT = metric_of(FieldResult, "test/rollout_vrmse")
 
 
 def reductions_of(groups: dict[str, dict[int, FieldResult]], reference: str) -> pd.DataFrame:
-    """`reductions` of results by label and seed."""
+    """The frame of `reductions` for results by label and seed."""
     evidence = Evidence(FieldResult, {label: list(group.values()) for label, group in groups.items()})
     seeds = {label: list(group) for label, group in groups.items()}
     return reductions(evidence, list(groups), ROLLOUT, reference, seeds).frame
@@ -73,7 +73,7 @@ def test_runs_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("seeds", [(0, 2), (0, 1, 1), (0, 1, 2)], ids=["others", "twice", "more"])
-def test_other_seeds_are_held_against_the_mean(seeds):
+def test_runs_with_different_seeds_are_compared_with_the_mean_of_the_reference(seeds):
     none = {0: rolled(0.4, 1.0), 1: rolled(0.8, 2.0)}
     errors = [0.3, 0.6, 0.9][: len(seeds)]
     evidence = Evidence(FieldResult, {"none": list(none.values()), "sea": [rolled(error, 1.2) for error in errors]})
@@ -83,7 +83,7 @@ def test_other_seeds_are_held_against_the_mean(seeds):
     assert frame.loc[0, ["p_reduction", "p_reduction_std"]].tolist() == pytest.approx([0.2, 0])
 
 
-def test_a_reference_with_a_seed_twice_is_a_mean():
+def test_a_reference_with_a_repeated_seed_is_replaced_by_its_mean():
     evidence = Evidence(
         FieldResult, {"none": [rolled(u, 1.0) for u in (0.4, 0.8, 1.2)], "sea": [rolled(0.4, 1.0), rolled(0.2, 1.0)]}
     )
@@ -91,7 +91,7 @@ def test_a_reference_with_a_seed_twice_is_a_mean():
     assert frame.loc[0, "u_reduction"] == pytest.approx((0.5 + 0.75) / 2)
 
 
-def test_best_first_and_one_run_without_deviation():
+def test_rows_keep_their_order_and_one_run_has_no_deviation():
     groups = {"b": {0: rolled(0.2, 1.0)}, "none": {0: rolled(0.4, 1.0)}, "a": {5: rolled(0.6, 1.0)}}
     frame = reductions_of(groups, "none")
     assert frame["error lower than none"].tolist() == ["b", "a"]
@@ -100,12 +100,15 @@ def test_best_first_and_one_run_without_deviation():
 
 
 def test_a_diverged_rollout_has_no_reduction():
-    groups = {"lost": {0: rolled(np.inf, 0.5), 1: rolled(0.4, 0.5)}, "none": {0: rolled(0.4, 1.0), 1: rolled(0.4, 0.0)}}
+    groups = {
+        "diverged": {0: rolled(np.inf, 0.5), 1: rolled(0.4, 0.5)},
+        "none": {0: rolled(0.4, 1.0), 1: rolled(0.4, 0.0)},
+    }
     frame = reductions_of(groups, "none")
     assert frame.loc[0, "u_reduction"] == -np.inf
     assert np.isnan(frame.loc[0, "u_reduction_std"])
     assert np.isnan(frame.loc[0, "p_reduction"])  # a reference without error
-    assert reductions_of(groups, "lost").loc[0, ["u_reduction", "all_reduction"]].isna().all()
+    assert reductions_of(groups, "diverged").loc[0, ["u_reduction", "all_reduction"]].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_a_diverged_rollout_has_no_reduction():
     [
         ("exchange=none", 0),
         ("exchange=none sea", 0),
-        ("sea exchange=sea", 1),  # the whole of a label, although another holds it too
+        ("sea exchange=sea", 1),  # equals one label, although another one contains it
         ("order=sequential", 2),
         ("dmd", 3),
     ],
@@ -131,21 +134,20 @@ def test_a_reference_is_named_by_words_of_its_label(text, label):
         (LABELS[:1], "sea", "there is no other configuration to compare with sea exchange=none"),
     ],
 )
-def test_a_reference_that_is_not_one_configuration(labels, text, line):
+def test_a_reference_that_is_not_one_configuration_is_refused(labels, text, line):
     with pytest.raises(UserError) as caught:
         find_label(labels, text)
     assert str(caught.value) == f"--reference {text}: {line}"
 
 
 def classified(wrong: int) -> ClassResult:
-    """Of four samples, so many wrong."""
+    """A result of four samples with the given number of wrong predictions."""
     scores = np.tile([1.0, 0.0], (4, 1))
     scores[:wrong] = [0.0, 1.0]
     return ClassResult(scores, np.zeros(4, int), np.arange(4), ("a", "b"), 0)
 
 
-def test_other_kinds_have_all_of_their_loss():
-    """Of classes the share of wrong ones."""
+def test_the_error_of_a_classifier_is_its_share_of_wrong_predictions():
     evidence = Evidence(ClassResult, {"elm": [classified(2), classified(0)], "mlp": [classified(4), classified(2)]})
     frame = reductions(
         evidence, ["elm", "mlp"], metric_of(ClassResult, "test/accuracy"), "mlp", {"elm": [0, 1], "mlp": [1, 0]}
@@ -154,7 +156,7 @@ def test_other_kinds_have_all_of_their_loss():
     assert frame.iloc[0, 1:].tolist() == pytest.approx([0.5, np.sqrt(0.5)])  # 1 - 2 / 2 and 1 - 0 / 4
 
 
-def test_errors_that_do_not_compare():
+def test_runs_without_common_losses_are_refused():
     seeds = {"a": [0], "b": [0]}
     with pytest.raises(UserError, match=r"^--reference a: the runs were not tested on the same samples$"):
         reductions(None, ["a", "b"], metric_of(ForecastResult, "test/mase"), "a", seeds)
@@ -163,13 +165,15 @@ def test_errors_that_do_not_compare():
     noise, kid = (metric_of(DenoisingResult, key) for key in ("test/noise_mae", "test/kid"))
     evidence = Evidence(DenoisingResult, {"a": [one], "b": [replace(one, noise_error=five / 4)]})
     assert reductions(evidence, ["b", "a"], noise, "a", seeds).frame.loc[0, "all_reduction"] == 0.75
-    with pytest.raises(UserError, match=r"^--reference a: test/kid gives no loss of single samples that runs share$"):
+    with pytest.raises(
+        UserError, match=r"^--reference a: test/kid has no losses of single samples that the runs share$"
+    ):
         reductions(evidence, ["b", "a"], kid, "a", seeds)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes a finished run of fields."""
+    """Returns a function that writes a finished run on fields."""
 
     def write(name: str, exchange: str, outcome: FieldResult, seed: int = 0):
         path = tmp_path / name
@@ -190,7 +194,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def study(folder):
-    """The exchange against none, two seeds each."""
+    """Runs with `exchange=sea` and `exchange=none`, two seeds each."""
     return [
         folder("s0", "sea", rolled(0.2, 0.9), seed=0),
         folder("s1", "sea", rolled(0.6, 1.0), seed=1),
@@ -199,8 +203,8 @@ def study(folder):
     ]
 
 
-def test_the_table_of_a_comparison(study):
-    """Of runs that come in another order than their seeds."""
+def test_the_tables_of_a_comparison_with_a_reference(study):
+    """The order of the runs differs from the order of their seeds."""
     text = compare(study, reference="exchange=none").markdown()
     assert text.splitlines()[5:] == [
         "| VRMSE by field | u | p |",
@@ -218,14 +222,15 @@ def test_the_table_of_a_comparison(study):
     assert outcome["u_reduction"].tolist() == pytest.approx([(-1 - 1 / 3) / 2])
 
 
-def test_from_the_command_line(study, tmp_path, capsys):
+def test_the_command_prints_and_writes_the_reductions(study, tmp_path, capsys):
     words = [*study, "--reference", "exchange=none"]
     compare_verb.main([*words, "--out", str(tmp_path / "t.csv")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [f"wrote {tmp_path / name}" for name in ("t.csv", "t_fields.csv", "t_reduction.csv")]
-    at = lines.index("error lower than sea exchange=none")
+    title = lines.index("error lower than sea exchange=none")
     cells = [
-        [cell.strip() for cell in line.split(mark)[1:-1]] for line, mark in ((lines[at + 2], "┃"), (lines[at + 4], "│"))
+        [cell.strip() for cell in line.split(mark)[1:-1]]
+        for line, mark in ((lines[title + 2], "┃"), (lines[title + 4], "│"))
     ]
     assert cells == [
         ["run", "u", "p", "all"],
@@ -241,8 +246,8 @@ def test_from_the_command_line(study, tmp_path, capsys):
         compare_verb.main([*study, "--reference", "exchange=pool"])
 
 
-def test_forecasts_by_the_errors_of_their_windows(finished, tmp_path):
-    """Half and all of the error, two seeds of one and three of the other."""
+def test_reductions_of_forecasts_use_the_errors_of_their_windows(finished, tmp_path):
+    """One model has half of the other's error or less, with two seeds; the other has three seeds."""
     result = ForecastResult.load(finished.path / "predictions.npz")
     paths = []
     for individual, seed, size in ((True, 0, 0.5), (True, 1, 0.3), (False, 0, 1.0), (False, 1, 1.0), (False, 2, 1.0)):

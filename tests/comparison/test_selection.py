@@ -1,4 +1,4 @@
-"""Which runs the folders of a comparison stand for."""
+"""The runs that are found in the folders of a comparison."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_unfinished_runs_of_a_folder_are_left_out_and_named(sweep, folder, tmp_p
         compare([tmp_path / "outputs"])
 
 
-def test_a_folder_without_runs(tmp_path):
+def test_a_folder_without_runs_is_refused(tmp_path):
     (tmp_path / "empty" / "deep").mkdir(parents=True)
     with pytest.raises(UserError) as caught:
         compare([tmp_path / "empty"])

@@ -1,4 +1,4 @@
-"""One p-value for several seeds: the test of their mean losses, not the mean of their p-values."""
+"""The p-value of several seeds is that of a test of their mean losses, not the mean of their p-values."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ WINDOWS, HORIZON = 60, 2
 
 @pytest.fixture
 def seeds(folder):
-    """Two seeds of one configuration, whose own p-values are far from that of their mean."""
+    """Returns a function that writes two seeds with p-values far from that of their mean losses."""
 
     def write(pvalues=(0.9, 0.02), **settings):
         paths = []
@@ -42,18 +42,18 @@ def test_the_losses_are_averaged_and_tested(seeds):
     assert expected != pytest.approx(np.mean([0.9, 0.02]))
 
 
-def test_one_seed_keeps_its_own(seeds):
+def test_a_single_seed_keeps_its_p_value(seeds):
     assert compare(seeds()[1:]).table["dm_pvalue"].tolist() == [0.02]
 
 
-def test_by_crps_its_losses_are_tested(seeds):
+def test_a_comparison_by_crps_tests_the_crps(seeds):
     paths = seeds(spread=0.8)
     mean = np.mean([window_crps(one) for one in results(paths)], axis=0)
     expected = diebold_mariano(mean, naive_window_crps(results(paths)[0]), HORIZON)[1]
     assert compare(paths, "test/crps_skill").table["crps_dm_pvalue"].tolist() == [expected]
 
 
-def test_there_is_none_where_the_seeds_share_no_samples(seeds):
+def test_seeds_without_common_samples_have_no_p_value(seeds):
     paths = seeds()
     second = results(paths)[1]
     dataclasses.replace(second, origin=second.origin + np.timedelta64(1, "h")).save(paths[1] / "predictions.npz")
@@ -64,7 +64,7 @@ def test_there_is_none_where_the_seeds_share_no_samples(seeds):
     assert compare(paths).table["dm_pvalue"].isna().all()
 
 
-def test_other_rows_on_other_samples_change_nothing(seeds, folder):
+def test_the_p_value_of_a_row_does_not_depend_on_other_rows(seeds, folder):
     paths = seeds()
     other = folder("other", "b", start=5)
     table = compare([*paths, other]).table.set_index("label")
@@ -76,7 +76,7 @@ def test_other_rows_on_other_samples_change_nothing(seeds, folder):
     "metric", ["fit/seconds", "model/parameters", "test/mse/A", "test/skill/A", "test/coverage_80"]
 )
 def test_only_the_metric_that_was_tested_has_a_p_value(metric, folder):
-    """The tests are of the losses that the skill of the whole follows from."""
+    """The tests use the losses from which the skill over all series is computed."""
     scores = {"test/skill": 0.1, "test/dm_pvalue": 0.5, "test/mse/A": 1.0, "test/skill/A": 0.2, "test/coverage_80": 0.7}
     runs = [folder(name, name, metrics=dict(scores), error=error) for name, error in (("a", 0.5), ("b", 2.0))]
     comparison = compare(runs, metric)
@@ -86,7 +86,7 @@ def test_only_the_metric_that_was_tested_has_a_p_value(metric, folder):
     assert [heading for heading in compare(runs).texts if heading.endswith(" p")] == ["DM p", "MCS p"]
 
 
-def test_of_classes_the_exact_test_for_one_run_and_the_paired_t_test_for_several():
+def test_classifiers_use_the_exact_test_for_one_run_and_the_paired_t_test_for_several():
     scores = np.tile([1.0, 0.0], (8, 1))
     result = ClassResult(scores, np.array([0, 0, 0, 0, 0, 1, 1, 1]), np.arange(8), ("a", "b"), 1)
     wrong, constant = np.array([0.0] * 5 + [1.0] * 3), np.array([1.0] * 5 + [0.0] * 3)
@@ -96,7 +96,7 @@ def test_of_classes_the_exact_test_for_one_run_and_the_paired_t_test_for_several
 
 @pytest.fixture
 def classified(folder):
-    """Writes a run that classifies 40 samples, and is wrong on those of its seed."""
+    """Returns a function that writes a run on 40 samples; its seed decides which predictions are wrong."""
 
     def write(name: str, model: str, seed=0, wrong=lambda seed: [seed, seed + 10]):
         path, label = folder(name, model, seed), np.arange(40) % 3

@@ -74,7 +74,7 @@ def printed_lines(capsys) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_report(tmp_path, capsys):
+def test_report_prints_the_scores_and_a_verdict(tmp_path, capsys):
     report(write_run(tmp_path, METRICS, simulated=False))
     lines = printed_lines(capsys)
     assert lines[0] == "naive on crypto: test"
@@ -83,7 +83,7 @@ def test_report(tmp_path, capsys):
     assert lines[-1] == "skill +0.2500: no significant difference from the baseline (p = 0.5000)"
 
 
-def test_simulated_data_are_never_silent(tmp_path, capsys):
+def test_the_output_says_that_data_are_simulated(tmp_path, capsys):
     run = write_run(tmp_path, METRICS, simulated=True)
     report(run)
     lines = printed_lines(capsys)
@@ -92,7 +92,7 @@ def test_simulated_data_are_never_silent(tmp_path, capsys):
     assert brief(run) == f"naive on crypto (simulated), seed 4: skill +0.2500, mase 1.5; run: {tmp_path}"
 
 
-def test_an_in_sample_score_says_so(tmp_path, capsys):
+def test_an_in_sample_score_is_described_as_in_sample(tmp_path, capsys):
     scores = {"insample/mse": 0.0123456, "insample/mse_autoregressive": 0.5, "insample/mse_naive": 1.25}
     report(write_run(tmp_path, {**METRICS, **scores}, simulated=False))
     out = capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_the_score_on_unseen_windows_follows_the_in_sample_score(tmp_path, capsy
     assert "unseen data: on the 1,000 windows before that window the skill is -8.5000 (MASE 19, naive 2)\n" in out
 
 
-def test_quantiles_have_a_skill_of_their_own(tmp_path, capsys):
+def test_quantiles_have_their_own_skill(tmp_path, capsys):
     scores = {"test/crps": 0.4, "baseline/crps": 0.5, "test/crps_skill": 0.2, "test/crps_dm_pvalue": 0.01}
     run = write_run(
         tmp_path, {**METRICS, **scores, "test/coverage_80": 0.79, "baseline/coverage_80": 0.9}, simulated=False
@@ -137,7 +137,7 @@ def test_a_frame_for_a_terminal(capsys):
     assert [cell.strip() for cell in lines[4].split("│")[1:-1]] == ["2024-01", "[/]"]
 
 
-def test_of_many_series_the_first_are_printed(tmp_path, capsys):
+def test_only_the_first_of_many_series_are_printed(tmp_path, capsys):
     many = {f"test/{metric}/s{number}": 1.0 for number in range(3000) for metric in ("mse", "mae")}
     report(write_run(tmp_path, METRICS | many, simulated=False))
     lines = printed_lines(capsys)
@@ -147,7 +147,7 @@ def test_of_many_series_the_first_are_printed(tmp_path, capsys):
     assert any("series: the first 30 of 3,001; metrics.json holds all" in line for line in lines)
 
 
-def test_of_many_rows_the_first_are_printed(capsys):
+def test_only_the_first_of_many_rows_are_printed(capsys):
     frame = pd.DataFrame({"class": [str(number) for number in range(1000)]})
     print_table(short_table(frame, "classes", "classes.csv"), console())
     lines = printed_lines(capsys)
@@ -184,14 +184,14 @@ def test_verdicts_of_other_tasks(kind, key, words):
     assert verdicts(scores, kind.metrics) == [f"skill +0.2500: {words}"]
 
 
-def test_names_of_parts_change_nothing(tmp_path, capsys):
-    """A series may be called like a metric, a field like a distance, and with slashes."""
+def test_names_of_series_change_no_format(tmp_path, capsys):
+    """A series may have the name of a metric, and slashes in its name."""
     report(write_run(tmp_path, {key.replace("BTC", "f1_macro/kid_skill"): value for key, value in METRICS.items()}))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed_lines(capsys) if line.startswith("│")]
     assert rows == [["mase", "1.500", "2.000", "+0.2500"], ["mae/f1_macro/kid_skill", "100.0", "400.0", "+0.7500"]]
 
 
-def test_readouts_have_a_table_of_their_own(capsys):
+def test_readouts_have_their_own_table(capsys):
     scores = {
         "test/accuracy": 0.5,
         "baseline/accuracy": 0.25,

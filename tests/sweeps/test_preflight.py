@@ -1,4 +1,4 @@
-"""A sweep is checked before it starts: a mistake is one line and leaves no folder. Sweeps from Python."""
+"""A sweep is checked before it starts: a mistake is one line and leaves no folder. Also sweeps from Python."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Multiruns: the plan, a job that fails, the table at the end, and a resume of the missing jobs."""
+"""Multiruns: the plan, failing jobs, the table at the end, and resuming the missing jobs."""
 
 import json
 
@@ -11,7 +11,7 @@ from adlx.cli import resume as resume_verb
 from adlx.cli import train as train_verb
 from adlx.errors import RunFailed, UserError
 from adlx.runs.jobs import entries
-from adlx.runs.train import start as honest_start
+from adlx.runs.train import start as real_start
 from adlx.sweeps.hooks import Once, log
 from adlx.sweeps.multirun import summarize
 from adlx.sweeps.resume import resume_sweep
@@ -19,7 +19,7 @@ from adlx.sweeps.resume import resume_sweep
 
 @pytest.fixture
 def sweep(small_words, tmp_path, monkeypatch):
-    """Four jobs, of which `model.season=99` fails, since the context is 12."""
+    """A sweep of four jobs. The two with `model.season=99` fail, since the context is 12."""
     monkeypatch.chdir(tmp_path)
     words = [word for word in small_words if not word.startswith("model=")]
     grid = ["model=seasonal_naive", "model.season=3,99", "seed=0,1"]
@@ -65,7 +65,7 @@ def test_a_failing_job_does_not_stop_the_others(sweep, tmp_path, capsys):
         *(f"job {number} ({' '.join(jobs[number]['overrides'])}) failed: {LINE}" for number in (2, 3)),
         f"multirun: {sweep}",
     ]
-    assert "data.split=[0.6,0.2,0.2]" in lines[-2]  # brackets are no markup
+    assert "data.split=[0.6,0.2,0.2]" in lines[-2]  # rich does not read the brackets as markup
 
 
 def test_a_resume_runs_only_the_missing_jobs(sweep, tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_a_resume_runs_only_the_missing_jobs(sweep, tmp_path, monkeypatch):
 
     def start(composition, created):
         started.append(composition.overrides[1:3])
-        return honest_start(composition, created)
+        return real_start(composition, created)
 
     monkeypatch.setattr("adlx.sweeps.resume.start", start)
     resume_verb.main([str(sweep)])
@@ -134,7 +134,7 @@ def test_a_missing_config_folder_of_a_sweep_is_named(tmp_path):
     (tmp_path / "multirun.json").write_text(json.dumps(plan))
     line = user_error_of(resume_sweep, tmp_path, [], str)
     assert line.startswith("unknown data=mine")
-    assert line.endswith(f"; its config folder {gone} is not there: add --config-dir with its new path")
+    assert line.endswith(f"; its config folder {gone} does not exist: add --config-dir with its new path")
 
 
 def test_a_sweep_without_planned_jobs_is_not_resumed(tmp_path):
@@ -142,18 +142,18 @@ def test_a_sweep_without_planned_jobs_is_not_resumed(tmp_path):
     with pytest.raises(UserError) as caught:
         resume_sweep(tmp_path, [], str)
     assert str(caught.value) == (
-        f"{tmp_path}: the jobs of this sweeper are not known beforehand; resume its runs one by one"
+        f"{tmp_path}: this sweeper does not plan its jobs in advance; resume its runs one by one"
     )
 
 
 @pytest.fixture
-def listening(caplog):
+def log_lines(caplog):
     caplog.set_level("INFO", logger="adlx")
     return caplog
 
 
-def test_equal_log_lines_of_jobs_are_shown_once(listening, sweep):
-    lines = [record.getMessage() for record in listening.get_records("setup")]
+def test_equal_log_lines_of_jobs_are_shown_once(log_lines, sweep):
+    lines = [record.getMessage() for record in log_lines.get_records("setup")]
     assert sum(line.startswith("data: ") for line in lines) == 1
     assert sum(line.startswith("job ") and "skill" in line for line in lines) == 2
     assert not [entry for entry in log.filters if isinstance(entry, Once)]

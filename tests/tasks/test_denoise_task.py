@@ -224,7 +224,10 @@ def test_checkpoints_do_not_contain_inception(trained, monkeypatch, tmp_path):
     assert not [name for name in state if "foreign" in name or "features" in name]
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(SCORES)}
     message = user_error_of(adlx.compare, [trained.path, run.path])
-    assert message == "test/kid by different features does not compare: Inception-v3; small CNN trained on 10 classes"
+    assert (
+        message
+        == "test/kid cannot be compared between different features: Inception-v3; small CNN trained on 10 classes"
+    )
 
 
 @pytest.mark.parametrize(

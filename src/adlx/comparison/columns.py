@@ -1,4 +1,4 @@
-"""The numbers that a comparison shows next to its metric."""
+"""The further columns of a comparison: other scores, p-values, sizes and costs."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -16,13 +16,13 @@ from adlx.runs.folder import RunFolder
 
 BASELINE = Metric("comparison/baseline", "baseline", None)
 CONFIDENCE = Metric("comparison/mcs_pvalue", "MCS p", None, "pvalue")
-"""Of the model confidence set."""
+"""The p-value of the model confidence set."""
 
 
 def further_columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
-    """The further columns in order: baseline, other scores, significance, size of the models, cost of the training.
+    """The further columns in their order: baseline, other scores, p-values, size of the models, cost of the training.
 
-    Each is declared for at least one of the runs; its `name` is that of a column of the table.
+    At least one of the runs declares each of them. The table has a column with the `name` of each.
     """
     kinds = list(dict.fromkeys(result_kind(run) for run in runs))
     declared = [one for kind in kinds for one in kind.metrics]
@@ -37,8 +37,8 @@ def further_columns(runs: Sequence[RunFolder], metric: Metric) -> list[Metric]:
 def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, further: Sequence[Metric]) -> pd.DataFrame:
     """A row for each group, best first: `label`, `n` runs, `mean`, `std`, `baseline`, and means of `further`.
 
-    A p-value is not a mean: it tests the losses averaged over the seeds. A number that no run has is NaN, and so is
-    `mcs_pvalue`, which `compare` fills in.
+    A p-value is not a mean: it is of the test of the losses averaged over the seeds. A number that no run has is NaN.
+    `mcs_pvalue` is also NaN, until `compare` sets it.
     """
     rows = []
     for label, runs in groups.items():
@@ -60,7 +60,7 @@ def tabulate(groups: dict[str, list[RunFolder]], metric: Metric, further: Sequen
 def missing_scores(
     groups: dict[str, list[RunFolder]], metric: Metric, further: Sequence[Metric]
 ) -> frozenset[tuple[str, str]]:
-    """Label and column of each score that no run of a configuration has; NaN elsewhere is a score that a run has."""
+    """Label and column of each score that no run of a configuration has. Any other NaN in the table is a score."""
     keys = {one.name: one.key for one in further if one.format != "pvalue"} | {BASELINE.name: metric.baseline}
     return frozenset(
         (label, name)
@@ -71,16 +71,16 @@ def missing_scores(
 
 
 def is_shown(
-    column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder], absent: Collection[tuple[str, str]]
+    column: Metric, table: pd.DataFrame, metric: Metric, runs: Iterable[RunFolder], missing: Collection[tuple[str, str]]
 ) -> bool:
-    """Whether a column is informative for these runs; `absent` is what `missing_scores` returns."""
-    if column is BASELINE and metric.is_skill:  # which is 0 by definition
+    """Whether a column is informative for these runs; `missing` is the result of `missing_scores`."""
+    if column is BASELINE and metric.is_skill:  # the skill of the baseline is 0 by definition
         return False
     if column.where_differ and not any(_differ(run.metrics, *column.where_differ) for run in runs):
         return False
     if column.format == "pvalue":
         return bool(np.isfinite(table[column.name]).any())
-    return any((label, column.name) not in absent for label in table["label"])
+    return any((label, column.name) not in missing for label in table["label"])
 
 
 def _differ(scores: dict[str, float], first: str, second: str) -> bool:
@@ -88,14 +88,14 @@ def _differ(scores: dict[str, float], first: str, second: str) -> bool:
 
 
 def _test_keys(metric: Metric) -> list[str]:
-    """Of the tests against the baseline: each has a column of its own, whose heading names the test."""
+    """The keys of the tests against the baseline. Each has its own column, and the heading names the test."""
     return [key for key in (metric.pvalue, metric.pvalue_of_means) if key is not None]
 
 
 def _pvalue(label: str, runs: list[RunFolder], metric: Metric) -> dict[str, float]:
     """The p-value of several seeds together, under the key of the test.
 
-    Empty if the test samples of the seeds are not the same, or cannot be read.
+    Empty if the seeds have different test samples, or their predictions cannot be read.
     """
     try:
         evidence = Evidence.of({label: runs})

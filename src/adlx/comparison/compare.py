@@ -29,17 +29,17 @@ log = logging.getLogger("adlx")
 def compare(
     paths: Sequence[str | Path], metric: str | None = None, against: str | None = None, reference: str | None = None
 ) -> Comparison:
-    """Compares runs; those that differ in nothing but the seed are one row.
+    """Compares runs. Runs that differ only in the seed are one row.
 
     Args:
         paths: run folders, multirun folders, or folders of runs, see `adlx.comparison.selection.select`.
-        metric: key of `metrics.json` to sort by; the first headline that all runs have where None.
+        metric: key of `metrics.json` to sort by; None: the first headline that all runs have.
         against: key of the config or of `metrics.json` with a number, to draw the metric against.
         reference: words of the label of one configuration, to say how much lower the errors of the others are.
 
     Raises:
-        UserError: a folder that is no run, an unfinished run, a metric that a run lacks, a reference that is not one
-            configuration, or one of runs whose errors do not compare.
+        UserError: a folder is no run, a run is unfinished or lacks the metric, the reference is not exactly one
+            configuration, or the errors of the runs cannot be compared.
     """
     selection = select(paths)
     runs = selection.runs
@@ -50,7 +50,7 @@ def compare(
     try:
         evidence = Evidence.of(groups)
     except UserError as error:
-        log.warning(f"{error}; without it the comparison has no tests of significance and no figures")
+        log.warning(f"{error}; so the comparison has no tests of significance and no figures")
         evidence = None
     further = further_columns(runs, chosen)
     table = tabulate(groups, chosen, further)
@@ -62,10 +62,10 @@ def compare(
         seeds = {label: [run.config["seed"] for run in group] for label, group in groups.items()}
         details["reduction"] = reductions(evidence, labels, chosen, base, seeds)
     curve = None if against is None else trace(runs, chosen.key, against)
-    absent = missing_scores(groups, chosen, further)
-    visible = tuple(column for column in further if is_shown(column, table, chosen, runs, absent))
+    missing = missing_scores(groups, chosen, further)
+    visible = tuple(column for column in further if is_shown(column, table, chosen, runs, missing))
     unfinished = tuple(run.path for run in selection.unfinished)
-    return Comparison(chosen, _where(runs), table, visible, evidence, details, curve, unfinished, absent)
+    return Comparison(chosen, data_names(runs), table, visible, evidence, details, curve, unfinished, missing)
 
 
 def common_headline(runs: list[RunFolder]) -> Metric:
@@ -100,9 +100,9 @@ def check_comparable(runs: list[RunFolder], metric: Metric) -> None:
     if metric.requires_equal is None:
         return
     path = metric.requires_equal.split(".")
-    notes = {str(reduce(lambda note, name: (note or {}).get(name), path, run.info)) for run in runs}
-    if len(notes) > 1:
-        raise UserError(f"{metric.key} by different {path[-1]} does not compare: {'; '.join(sorted(notes))}")
+    values = {str(reduce(lambda note, name: (note or {}).get(name), path, run.info)) for run in runs}
+    if len(values) > 1:
+        raise UserError(f"{metric.key} cannot be compared between different {path[-1]}: {'; '.join(sorted(values))}")
 
 
 def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
@@ -117,8 +117,8 @@ def trace(runs: Sequence[RunFolder], metric: str, against: str) -> pd.DataFrame:
         for run in group:
             values_at.setdefault(_number_at(run, against), []).append(run.metrics[metric])
         for x, values in sorted(values_at.items()):
-            spread = deviation(np.array(values))
-            rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": spread})
+            std = deviation(np.array(values))
+            rows.append({"label": label, "x": x, "n": len(values), "mean": float(np.mean(values)), "std": std})
     return pd.DataFrame(rows).rename_axis(against, axis=1)
 
 
@@ -130,6 +130,7 @@ def _number_at(run: RunFolder, key: str) -> float:
     return float(value)
 
 
-def _where(runs: Sequence[RunFolder]) -> str:
+def data_names(runs: Sequence[RunFolder]) -> str:
+    """The data sets of the runs, with `(simulated)` if any are simulated."""
     data = ", ".join(sorted({run.info["choices"]["data"] for run in runs}))
     return f"{data} (simulated)" if any(run.info["data"].get("simulated") for run in runs) else data

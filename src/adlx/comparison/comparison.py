@@ -14,7 +14,7 @@ from adlx.metrics.html import notebook_html
 from adlx.metrics.tables import DataTable, text_frame
 
 MCS_SIZE = 0.10
-"""p-value of the model confidence set from which a configuration may be the best."""
+"""A configuration may be the best if its p-value in the model confidence set is at least this."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Comparison:
 
     Args:
         metric: the metric by which the rows are sorted.
-        where: names the data, and says `simulated` where any are.
-        table: a row a configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `mcs_pvalue` (of the
-            model confidence set, NaN if the runs do not share their test samples), and means of further metrics.
+        where: the names of the data, with `simulated` if any are.
+        table: a row for each configuration, best first: `label`, `n` seeds, `mean`, `std`, `baseline`, `mcs_pvalue`
+            (NaN if the runs have different test samples), and means of further metrics.
         columns: the further columns of the table that are shown, in order; `Metric.name` is the name of the column.
-        evidence: the test predictions of each configuration's runs, where they are of the same samples.
-        detail_tables: further tables by name: a row a configuration, mean over seeds, and deviation where there is a
-            column `NAME_std`; `reduction` comes from `adlx.comparison.reduction.reductions`.
-        curve: the metric against another number, see `adlx.comparison.compare.trace`.
-        unfinished: runs that a given folder holds and that are left out, since they have not finished.
+        evidence: the test predictions of each configuration's runs; None if they are not of the same samples.
+        detail_tables: further tables by name, with a row for each configuration: means over seeds, and deviations in
+            columns `NAME_std`. `reduction` comes from `adlx.comparison.reduction.reductions`.
+        curve: the metric as a function of another number, see `adlx.comparison.compare.trace`.
+        unfinished: runs in the given folders that are left out, since they have not finished.
         missing: label and column of each number that no run of a configuration has.
     """
 
@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def texts(self) -> pd.DataFrame:
-        """The table as a person reads it, under headings."""
+        """The table as text, with its headings."""
         table = self.table
         headings = ["run", "seeds", self.metric.label]
         texts = [self.labels, [str(count) for count in table["n"]]]
@@ -83,7 +83,7 @@ class Comparison:
 
     @property
     def confidence_note(self) -> str | None:
-        """How many configurations may be the best; None if that was not tested."""
+        """A sentence on how many configurations may be the best; None if there was no test."""
         pvalues = self.table[CONFIDENCE.name].to_numpy(dtype=float)
         if np.isfinite(pvalues).sum() < 2:
             return None
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences that belong under the table."""
+        """Sentences that are shown under the table."""
         count = len(self.unfinished)
         left_out = (
             f"left out: {count} run{'s' if count > 1 else ''} not finished, such as {self.unfinished[0]}"
@@ -107,11 +107,10 @@ class Comparison:
     def write(self, out: str | Path) -> list[Path]:
         """Writes tables (`.md`; `.csv`, and a further file for each of `details`) or figures (`.png`).
 
-        Further figures have names such as `NAME_panels.png`; there is a `NAME_against.png` if the
-        metric is drawn against something.
+        Further figures have names such as `NAME_panels.png`. `NAME_against.png` shows `curve`, if there is one.
 
         Raises:
-            UserError: the suffix is another.
+            UserError: the file has another suffix.
         """
         out = Path(out)
         check_suffix(out)
@@ -128,7 +127,7 @@ class Comparison:
         return list(frames)
 
     def _draw(self, out: Path) -> list[Path]:
-        from adlx.figures.comparison import against, comparison  # matplotlib takes 0.3 s to import
+        from adlx.figures.comparison import against, comparison  # importing matplotlib needs 0.3 s
 
         figures = {out: comparison(self.table, self.metric.key, self.title)}
         drawn = self.evidence.figures(self.labels, self.where, self.title) if self.evidence else {}

@@ -23,8 +23,8 @@ class Evidence:
     """Test predictions of the same samples.
 
     Args:
-        kind: of the results.
-        results: of each configuration's runs, by label.
+        kind: the class of the results.
+        results: the results of each configuration's runs, by label.
     """
 
     kind: type[Result]
@@ -46,9 +46,9 @@ class Evidence:
         return None if results is None else cls(kind, results)
 
     def baseline_pvalue(self, metric: Metric) -> dict[str, float]:
-        """The p-value of the one configuration against its baseline, under the key of the test; empty without losses.
+        """The p-value of a single configuration against its baseline, under the key of the test; empty without losses.
 
-        It tests the losses averaged over seeds: an average of the p-values of the seeds would be no p-value.
+        It tests the losses averaged over seeds, since a mean of p-values is not a valid p-value.
         """
         losses = list(self.losses(metric).values())
         first = next(iter(self.results.values()))[0]
@@ -59,7 +59,7 @@ class Evidence:
         return {key or metric.pvalue: first.baseline_pvalue(losses[0], baseline)}
 
     def losses(self, metric: Metric) -> dict[str, np.ndarray]:
-        """(N,) loss of each sample by configuration, the mean over its seeds; empty if there are no finite ones."""
+        """(N,) loss of each sample, mean over seeds, by configuration; empty if a run lacks finite losses."""
         if metric.loss is None:
             return {}
         losses: dict[str, np.ndarray] = {}
@@ -77,7 +77,7 @@ class Evidence:
         return confidence_set(losses, block=first.block) if losses else {}
 
     def tables(self, labels: Sequence[str], metric: Metric) -> dict[str, DataTable]:
-        """Further tables by name, a row a configuration, in the order of `labels`."""
+        """Further tables by name. Each has a row for each configuration, in the order of `labels`."""
         return self.kind.comparison_tables(self.results, labels, metric)
 
     def figures(self, labels: Sequence[str], where: str, title: str) -> "dict[str, Figure]":
@@ -85,8 +85,8 @@ class Evidence:
 
         Args:
             labels: the configurations, best first.
-            where: names the data.
-            title: of the comparison.
+            where: the names of the data.
+            title: the title of the comparison.
         """
         if not self.kind.comparison_figures:
             return {}

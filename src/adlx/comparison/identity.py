@@ -9,20 +9,20 @@ from adlx.runs.folder import RunFolder
 from adlx.runs.settings import flatten
 
 NEUTRAL = ("seed", "output_dir", "allow", "logger")
-"""Parts of a config in which runs of one configuration may differ: they do not change what is trained."""
+"""Parts of a config that do not change the trained model, so runs of one configuration may differ in them."""
 
 SPAN = ("path", "start", "end")
-"""Settings that select data. Two files may hold equal data, so the identity has the data themselves instead."""
+"""Settings that select data. Two files may hold equal data, so the identity contains facts about the data instead."""
 
 OTHER_RUN = ("run", "sha256")
-"""Settings that name another run, whose weights this one uses. The identity has the configuration of that run."""
+"""Settings that name another run whose weights this run uses. The identity contains the configuration of that run."""
 
 
 def settings(run: RunFolder, ignored: str | None = None) -> dict[str, Any]:
     """The settings of a run that name no file, folder or seed, by dotted key.
 
     Args:
-        run: whose config is read.
+        run: a run folder.
         ignored: key of a setting to leave out.
     """
     tree = {name: node for name, node in run.config.items() if name not in NEUTRAL}
@@ -32,14 +32,14 @@ def settings(run: RunFolder, ignored: str | None = None) -> dict[str, Any]:
 
 
 def identities(runs: Sequence[RunFolder], ignored: str | None = None) -> list[str]:
-    """A text for each run; runs with the same text differ in nothing but the seed.
+    """A text for each run; runs with the same text differ only in the seed.
 
     Args:
         runs: to identify.
         ignored: key of a setting in which runs of one identity may differ.
     """
     bases = [_base_identities(run) for run in runs]
-    if any(None in of_run for of_run in bases):  # where one base is gone, no two bases can be compared
+    if any(None in of_run for of_run in bases):  # if the folder of one base is gone, no bases can be compared
         bases = [[]] * len(runs)
     return [
         json.dumps(
@@ -54,7 +54,7 @@ def identities(runs: Sequence[RunFolder], ignored: str | None = None) -> list[st
 def data_identity(run: RunFolder, ignored: str | None = None) -> str:
     """The data that a run was trained and tested on: source, fingerprint of the training part, sizes of all parts.
 
-    Where a setting of the data is ignored, the training part may differ: then only the names of choice and file count.
+    If a setting of the data is ignored, the training parts may differ, so the identity is the choice and the path only.
     """
     choice = run.info["choices"]["data"]
     if ignored is not None and ignored.startswith("data."):
@@ -64,7 +64,7 @@ def data_identity(run: RunFolder, ignored: str | None = None) -> str:
 
 
 def _without_other_runs(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree without the nodes and keys that name another run; a node with a hash is a model out of such a run."""
+    """The tree without the nodes and keys that name another run. A node with a hash is a model from another run."""
     kept: dict[str, Any] = {}
     for name, node in tree.items():
         if not isinstance(node, dict):
@@ -76,7 +76,7 @@ def _without_other_runs(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _base_identities(run: RunFolder) -> list[str | None]:
-    """The identity of each run that this one uses weights of; None for one that cannot be opened."""
+    """The identity of each run whose weights this run uses; None for a run that cannot be opened."""
     bases: list[str | None] = []
     for path in base_runs(run):
         try:
@@ -87,7 +87,7 @@ def _base_identities(run: RunFolder) -> list[str | None]:
 
 
 def base_runs(run: RunFolder) -> list[str]:
-    """The folders of the runs that this one uses weights of: its base, and parts of its model."""
+    """The folders of the runs whose weights this run uses: its base run, and the runs of parts of its model."""
     nodes = [node for node in run.config.values() if isinstance(node, dict)]
     nodes += [inner for node in nodes for inner in node.values() if isinstance(inner, dict)]
     return [str(node["run"]) for node in nodes if node.get("run")]

@@ -11,11 +11,11 @@ from adlx.runs.folder import RunFolder
 TARGET = "_target_"
 EXPERIMENT = "experiment"
 NAMED = ("model", "data", "finetune")
-"""Groups whose choice is in the name that a label begins with."""
+"""Groups whose choice is in the first word of a label."""
 
 
 def group_runs(runs: Sequence[RunFolder], ignored: str | None = None) -> dict[str, list[RunFolder]]:
-    """Runs by the label of their configuration; those in one group differ in nothing but the seed.
+    """Runs by the label of their configuration; the runs of one label differ only in the seed.
 
     Args:
         runs: to label.
@@ -29,7 +29,7 @@ def group_runs(runs: Sequence[RunFolder], ignored: str | None = None) -> dict[st
 
 
 def labels(runs: Sequence[RunFolder], ignored: str | None = None) -> list[str]:
-    """A label for each run, all different: model, data where there are several, and the settings that differ."""
+    """A different label for each run: the model, the data if there are several, and the settings that differ."""
     described = [Described.of(run, ignored) for run in runs]
     texts = [
         " ".join([name, *_differences(own, described), *_data_words(run, runs, ignored)])
@@ -71,22 +71,22 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
     return names
 
 
-def _differences(own: Described, every: Sequence[Described]) -> list[str]:
+def _differences(own: Described, all_runs: Sequence[Described]) -> list[str]:
     """The words by which one run differs from the others: `loss=NAME`, `hidden=16`.
 
-    A setting is compared among the runs that made the same choice in its group of the config. Two models, or two
-    optimizers, have different settings by necessity: there the choice says enough.
+    A setting is compared only between runs with the same choice in its group of the config. Two models, or two
+    optimizers, have different settings anyway, so the name of the choice is enough.
     """
-    keys = list(dict.fromkeys(key for one in every for key in one.flat))
+    keys = list(dict.fromkeys(key for one in all_runs for key in one.flat))
     groups = list(
-        dict.fromkeys([*(key.split(".")[0] for key in keys), *(group for one in every for group in one.choices)])
+        dict.fromkeys([*(key.split(".")[0] for key in keys), *(group for one in all_runs for group in one.choices)])
     )
     groups = [group for group in groups if group not in NEUTRAL]
     words = []
     for group in groups:
-        peers = _peers(own, every, _above(group))
+        peers = _peers(own, all_runs, _groups_above(group))
         same = _peers(own, peers, [group])
-        if group not in NAMED and len(same) <= len(peers) / 2:  # else it is the usual choice, which needs no word
+        if group not in NAMED and len(same) <= len(peers) / 2:  # a choice that most runs made is not named
             words += _choice(own, peers, group)
         for key in keys:
             if _group_of(key, groups) == group:
@@ -94,8 +94,8 @@ def _differences(own: Described, every: Sequence[Described]) -> list[str]:
     return words
 
 
-def _above(group: str) -> list[str]:
-    """The groups whose choice decides which options of this one can be compared."""
+def _groups_above(group: str) -> list[str]:
+    """Groups that decide about this one: its options are compared only between runs with the same choice in them."""
     if group in ("model", "data"):
         return []
     parent = group.rpartition("/")[0]
@@ -103,19 +103,19 @@ def _above(group: str) -> list[str]:
     return [*above, parent] if parent else above
 
 
-def _peers(own: Described, every: Sequence[Described], groups: Sequence[str]) -> list[Described]:
+def _peers(own: Described, runs: Sequence[Described], groups: Sequence[str]) -> list[Described]:
     """The runs that made the same choice in these groups."""
-    return [other for other in every if all(other.chosen(group) == own.chosen(group) for group in groups)]
+    return [other for other in runs if all(other.chosen(group) == own.chosen(group) for group in groups)]
 
 
 def _group_of(key: str, groups: Sequence[str]) -> str:
-    """The innermost group of the config that a dotted key lies in."""
-    around = [group for group in groups if f"{key}.".startswith(f"{group.replace('/', '.')}.")]
-    return max(around, key=len)
+    """The innermost group of the config that contains a dotted key."""
+    containing = [group for group in groups if f"{key}.".startswith(f"{group.replace('/', '.')}.")]
+    return max(containing, key=len)
 
 
 def _choice(own: Described, peers: Sequence[Described], group: str) -> list[str]:
-    """The option chosen; the class where the same option configures several."""
+    """The chosen option; if the same option configures several classes, the class."""
     option, target = own.chosen(group)
     if len({peer.choices.get(group) for peer in peers}) == 1:
         option = "none" if target is None else str(target).rpartition(".")[2]
@@ -123,10 +123,10 @@ def _choice(own: Described, peers: Sequence[Described], group: str) -> list[str]
 
 
 def _difference(key: str, own: Described, peers: Sequence[Described]) -> list[str]:
-    """`[key=value]` where the setting differs from that of a peer with the same class at each level above the key."""
+    """`[key=value]` if the setting differs from that of a peer with the same classes at all levels above the key."""
     node, _, name = key.rpartition(".")
-    around = node.rpartition(".")[0] if name == TARGET else node
-    steps = around.split(".") if around else []
+    parent = node.rpartition(".")[0] if name == TARGET else node
+    steps = parent.split(".") if parent else []
     levels = [".".join([*steps[: depth + 1], TARGET]) for depth in range(len(steps))]
     same = [peer for peer in peers if all(peer.flat.get(level) == own.flat.get(level) for level in levels)]
     if all(peer.flat.get(key) == own.flat.get(key) for peer in same):
@@ -143,7 +143,7 @@ def _short(key: str) -> str:
 def _distinguish(
     texts: Sequence[str], runs: Sequence[RunFolder], describe: Callable[[RunFolder, list[RunFolder]], str]
 ) -> list[str]:
-    """The texts, with a word behind each that several configurations share and whose words differ."""
+    """The texts; if several runs have the same text, the words of `describe` are added, unless these are equal too."""
     result = list(texts)
     for text in dict.fromkeys(texts):
         positions = [position for position, other in enumerate(texts) if other == text]
@@ -156,7 +156,7 @@ def _distinguish(
 
 
 def _data_words(run: RunFolder, runs: Sequence[RunFolder], ignored: str | None) -> list[str]:
-    """Settings that select other data: `data.path=prices.csv`; the fingerprint if equal settings gave other data."""
+    """The settings that select other data, such as `data.path=prices.csv`; the fingerprint if settings are equal."""
     others = [other for other in runs if data_identity(other, ignored) != data_identity(run, ignored)]
     others = [other for other in others if other.info["choices"]["data"] == run.info["choices"]["data"]]
     path = run.config["data"].get("path")
@@ -178,7 +178,7 @@ def _data_settings(run: RunFolder) -> dict[str, Any]:
 
 
 def _tail(path: str, paths: Sequence[str]) -> str:
-    """The end of a path that no other of the paths has."""
+    """The shortest end of a path by which it differs from the other paths."""
     parts = Path(path).parts
     for count in range(1, len(parts)):
         tail = Path(*parts[-count:])
@@ -193,7 +193,7 @@ def _base_difference(run: RunFolder, alike: list[RunFolder]) -> str:
 
 
 def _all_differences(run: RunFolder, alike: list[RunFolder]) -> str:
-    """Each setting that differs, whatever the run chose."""
+    """All settings that differ, in all groups of the config."""
     own, others = settings(run), [settings(other) for other in alike]
     keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
     return " ".join(f"{key}={str(own[key]).rpartition('.')[2] if key.endswith(TARGET) else own[key]}" for key in keys)

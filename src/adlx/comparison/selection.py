@@ -1,4 +1,4 @@
-"""The runs that the folders of a comparison hold, each once."""
+"""Finds the runs in the folders of a comparison, each once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Selection:
     """Runs to compare.
 
     Args:
-        runs: finished, each once.
-        unfinished: runs that a folder of runs holds and that are left out, since they have not finished.
+        runs: finished runs, each once.
+        unfinished: runs in folders of runs that are left out, since they have not finished.
     """
 
     runs: list[RunFolder]
@@ -25,14 +25,14 @@ class Selection:
 def select(paths: Sequence[str | Path]) -> Selection:
     """Opens the runs in the given folders.
 
-    A run counts once, even if it is named twice, through a link, or also lies in another given folder.
+    A run counts once, even if it is given twice or through a link, or is also in another given folder.
 
     Args:
         paths: run folders; multirun folders, which stand for their runs; folders of runs, searched two levels deep, as
             `outputs/<model>-<data>/<run>` is.
 
     Raises:
-        UserError: a folder holds no run, or a run has not finished that is named or belongs to a named multirun.
+        UserError: a folder holds no run; or a run that is given, or is part of a given multirun, has not finished.
     """
     finished: dict[Path, RunFolder] = {}
     unfinished: dict[Path, RunFolder] = {}
@@ -63,7 +63,7 @@ def open_runs(path: Path) -> list[RunFolder]:
 
 
 def search(folder: Path, levels: int = 2) -> Iterator[Path]:
-    """The run folders inside a folder, at most so many levels deep; it does not look inside a run folder."""
+    """Yields the run folders inside a folder, down to a number of levels. It does not search inside run folders."""
     for path in sorted(folder.iterdir()):
         if is_run(path):
             yield path

@@ -1,4 +1,4 @@
-"""Tables and figures on their way into files."""
+"""Writes tables and figures to files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def check_suffix(out: Path) -> None:
     if out.suffix not in (".csv", ".md", ".png"):
-        raise UserError(f"--out {out}: the suffix says what to write, .csv, .md or .png")
+        raise UserError(f"--out {out}: the suffix must be .csv, .md or .png")
 
 
 def markdown(frames: Iterable[pd.DataFrame]) -> str:
-    """Frames of text as Markdown tables, an empty line between them."""
+    """Frames of text as Markdown tables, with an empty line between them."""
     tables = []
     for frame in frames:
         lines = (list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist())
@@ -39,7 +39,7 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 
 def write_figures(figures: "Mapping[Path, Figure]") -> None:
-    from adlx.figures.style import save  # matplotlib takes 0.3 s to import
+    from adlx.figures.style import save  # importing matplotlib needs 0.3 s
 
     for path, figure in figures.items():
         save(figure, path)

@@ -7,11 +7,11 @@ from rich.table import Table
 from adlx.comparison.comparison import Comparison
 from adlx.reporting.terminal import text_table
 
-MOST_COLUMNS = 8
+MOST_COLUMNS = 8  # besides the first one, which holds the labels
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """The comparison itself, then its details, of many columns those that fit on a line."""
+    """The table of the comparison, then its detail tables; of many columns, only as many as fit on a line."""
     table = text_table(comparison.texts, comparison.title)
     table.caption = "\n".join(comparison.notes) or None
     texts = [details.texts for details in comparison.detail_tables.values()]
@@ -19,7 +19,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 
 def few_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame, or of many columns an even choice that still fits on a line; the files hold them all."""
+    """The frame with at most `MOST_COLUMNS` evenly spaced columns, which fit on a line; the files hold all."""
     count = frame.shape[1] - 1
     positions = np.linspace(1, count, min(count, MOST_COLUMNS)).round().astype(int)
     columns = frame.iloc[:, [0, *positions]]

@@ -1,4 +1,4 @@
-"""Prints an evaluation, a prediction or a sweep."""
+"""Prints the outcome of a command: an evaluation, a prediction or a sweep."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def report_evaluation(evaluation: Evaluation) -> None:
 
 
 def report_prediction(prediction: Prediction) -> None:
-    """Prints a product in a few lines; the last line is `predict: <folder>`."""
+    """Prints the product of a run in a few lines; the last line is `predict: <folder>`."""
     out = console()
     out.print(prediction.summary)
     if prediction.simulated:

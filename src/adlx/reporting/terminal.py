@@ -24,17 +24,17 @@ MOST_PARTS, MOST_ROWS = 30, 60
 
 
 PIPE_WIDTH = 1000
-"""Characters in a line of a table that goes to a file or a pipe: cells stay on one line."""
+"""The width in characters of a table that is written to a file or a pipe, so that no cell is wrapped."""
 
 
 def console() -> Console:
-    """Prints to stdout; text is printed as it is."""
+    """A console that prints text to stdout as it is, without markup."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
 
 def print_table(table: Table, out: Console) -> None:
-    """Prints a table. If it is wider than the terminal, lines are long, but no name or number is cut off."""
+    """Prints a table. If it is wider than the terminal, its lines are longer, but no name or number is cut off."""
     width = out.width
     needed = Measurement.get(out, out.options.update(max_width=sys.maxsize), table).minimum
     out.width = max(width, needed)
@@ -43,7 +43,7 @@ def print_table(table: Table, out: Console) -> None:
 
 
 def blank_table(title: str, headings: Sequence[str]) -> Table:
-    """A table without rows; its first column is of text, the others are of numbers, which do not wrap."""
+    """A table without rows. The first column is for text, the others for numbers, which are not wrapped."""
     table = Table(title=title, title_justify="left")
     for position, heading in enumerate(headings):
         table.add_column(heading, justify="right" if position else "left", no_wrap=position > 0)
@@ -51,7 +51,7 @@ def blank_table(title: str, headings: Sequence[str]) -> Table:
 
 
 def text_table(texts: pd.DataFrame, title: str) -> Table:
-    """A frame of text for a terminal."""
+    """A frame of text as a table for a terminal."""
     table = blank_table(title, list(texts.columns))
     for row in texts.itertuples(index=False, name=None):
         table.add_row(*row)
@@ -59,7 +59,7 @@ def text_table(texts: pd.DataFrame, title: str) -> Table:
 
 
 def short_table(texts: pd.DataFrame, title: str, file: str) -> Table:
-    """The first rows of a frame of text, with the name of the file that holds them all."""
+    """The first rows of a frame of text, with the name of the file that holds all rows."""
     table = text_table(texts.head(MOST_ROWS), title)
     if len(texts) > MOST_ROWS:
         table.caption = f"the first {MOST_ROWS} of {len(texts):,} rows; {file} holds all"
@@ -67,7 +67,7 @@ def short_table(texts: pd.DataFrame, title: str, file: str) -> Table:
 
 
 def results_table(scores: dict[str, float], kind: type[Result], title: str) -> Table:
-    """A row for each metric that is declared to have one, see `score_rows`; of many series or classes, the first."""
+    """A row for each metric of the table, see `score_rows`; of many series or classes, only the first ones."""
     shown, notes = first_parts(scores, kind, MOST_PARTS)
     table = text_table(score_texts(shown, kind), title)
     table.caption = "; ".join([*notes, "metrics.json holds all"]) if notes else None
@@ -75,7 +75,7 @@ def results_table(scores: dict[str, float], kind: type[Result], title: str) -> T
 
 
 def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> list[Table]:
-    """For each kind of parts that has a table of its own, a row for each part; none if there is but one part."""
+    """A table for each kind of part in `tables_by`, with a row for each part; no table for a single part."""
     tables = []
     for parts in kind.tables_by:
         metrics = [metric for metric in (*kind.metrics, *TRAINING) if metric.parts == parts]
@@ -95,7 +95,7 @@ def part_tables(scores: dict[str, float], kind: type[Result], title: str) -> lis
 
 
 def brief(run: RunFolder) -> str:
-    """One line for a job of a sweep."""
+    """One line about the run of a job of a sweep: title, seed, headline scores, folder."""
     scores = run.metrics
     headlines = [metric for metric in result_kind(run).metrics if metric.headline and metric.key in scores]
     words = ", ".join(f"{metric.name} {metric.format_value(scores[metric.key])}" for metric in headlines)
@@ -107,10 +107,10 @@ def print_scores(scores: dict[str, float], kind: type[Result], notes: dict[str, 
 
     Args:
         scores: the content of `metrics.json`.
-        kind: of the result that has these scores.
-        notes: the content of `run.json`, which says how the scores were computed.
-        title: names model and data.
-        out: where it is printed.
+        kind: the class of the result that has these scores.
+        notes: the content of `run.json`, which shows how the scores were computed.
+        title: the names of model and data.
+        out: the console.
     """
     print_table(results_table(scores, kind, f"{title}: test"), out)
     for table in part_tables(scores, kind, title):
@@ -130,12 +130,12 @@ def report(run: RunFolder) -> None:
 
 
 def verdicts(scores: dict[str, float], metrics: Sequence[Metric]) -> list[str]:
-    """A sentence for each skill of the whole that is a headline."""
+    """A sentence for each skill that is a headline."""
     lines = []
     for skill in metrics:
-        of = next((metric for metric in metrics if metric.skill == skill.key and metric.key in scores), None)
-        if skill.headline and skill.key in scores and of is not None:
-            lines.append(f"{skill.label} {skill.format_value(scores[skill.key])}: {verdict(scores, of)}")
+        compared = next((metric for metric in metrics if metric.skill == skill.key and metric.key in scores), None)
+        if skill.headline and skill.key in scores and compared is not None:
+            lines.append(f"{skill.label} {skill.format_value(scores[skill.key])}: {verdict(scores, compared)}")
     return lines
 
 
@@ -149,8 +149,8 @@ def verdict(scores: dict[str, float], metric: Metric) -> str:
     if math.isnan(pvalue):
         return "too few test samples to test the difference from the baseline"
     text = format_value(pvalue, "pvalue")
-    shown = f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+    p_text = f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
     if pvalue >= SIGNIFICANT:
-        return f"no significant difference from the baseline ({shown})"
-    side = "better" if metric.skill and scores[metric.skill] > 0 else "worse"
-    return f"{side} than the baseline ({shown})"
+        return f"no significant difference from the baseline ({p_text})"
+    direction = "better" if metric.skill and scores[metric.skill] > 0 else "worse"
+    return f"{direction} than the baseline ({p_text})"

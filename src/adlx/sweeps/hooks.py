@@ -16,7 +16,7 @@ log = logging.getLogger("adlx")
 
 
 class Once(logging.Filter):
-    """Drops a log line that was logged before: jobs on the same data log the same lines."""
+    """Drops a log line that was logged before, since jobs on the same data log the same lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class SweepHooks(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         log.addFilter(self.once)
         words = [str(word).removeprefix("++") for word in config.hydra.overrides.task]
-        basic = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
-        jobs = [[as_typed(word) for word in job] for job in grid_jobs(words)] if basic else []
+        is_grid = "basic_sweeper" in str(config.hydra.sweeper.get("_target_", ""))
+        jobs = [[as_typed(word) for word in job] for job in grid_jobs(words)] if is_grid else []
         folders = [str(folder) for folder in user_folders(file_folders(config.hydra))]
         plan = {"words": words, "jobs": jobs, "config_folders": folders}
         write_json(Path(config.hydra.sweep.dir) / "multirun.json", plan)

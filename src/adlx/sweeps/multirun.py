@@ -1,7 +1,7 @@
-"""Multirun: Hydra makes the jobs, each job is a run, and at the end a table compares the runs.
+"""Multirun: Hydra plans the jobs, each job trains a run, and at the end a table compares the runs.
 
-The sweep's folder `output_dir/multirun/<date>_<time>_<id>` holds `multirun.json` (the planned jobs), `jobs/N.json`
-(the run folder of job N and its error, if it failed), `summary.csv` and `summary.png`.
+The folder of a sweep, `output_dir/multirun/<date>_<time>_<id>`, holds `multirun.json` (the planned jobs), `jobs/N.json`
+(the run folder of job N, and its error if it failed), `summary.csv` and `summary.png`.
 """
 
 import logging
@@ -35,7 +35,7 @@ from adlx.sweeps.preflight import check_jobs
 log = logging.getLogger("adlx")
 
 Job = Callable[[Callable[[RunFolder], None]], RunFolder]
-"""A function that does one job. Its argument is a function to call with the new run folder."""
+"""A function that does one job and returns its run. It calls its argument with the new run folder."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Sweep:
     """The runs of a multirun and their comparison.
 
     Args:
-        path: its folder, absolute.
-        runs: the runs that have a folder, finished or not, in the order of their jobs.
+        path: the absolute path of the sweep's folder.
+        runs: all runs that have a folder, finished or not, in the order of their jobs.
         comparison: the comparison of the finished runs; None if no run has finished.
-        failed: the entries of the jobs that failed, by number.
+        failed: the records of the failed jobs, by job number.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class Sweep:
         return pd.DataFrame() if self.comparison is None else self.comparison.table
 
     def failure_lines(self) -> list[str]:
-        """One line for each job that failed: its words and the reason."""
+        """One line for each failed job: its words and the error."""
         items = self.failed.items()
         return [f"job {number} ({' '.join(job['overrides'])}) failed: {job['error']}" for number, job in items]
 
@@ -77,13 +77,13 @@ class Sweep:
 
 
 def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief) -> Sweep:
-    """Runs every job that the words of `adlx train -m WORDS...` describe; prints nothing, logs a line for each job.
+    """Runs all jobs of `adlx train -m WORDS...`. It prints nothing, and logs a line for each job.
 
     A job that fails does not stop the others; it is in `Sweep.failed`.
 
     Args:
         words: as the user types them; `-m` may be left out.
-        describe: returns one line on a finished run.
+        describe: returns one line about a finished run.
 
     Raises:
         UserError: the config of a job is wrong, or no job can start; nothing was written.
@@ -91,7 +91,7 @@ def run_sweep(words: Sequence[str], describe: Callable[[RunFolder], str] = brief
     words = [word for word in words if word not in MULTIRUN_FLAGS]
     overrides, folders = split_config_dirs(words)
     output = next((unquote(value) for _, key, value in map(split, overrides) if key == "output_dir"), "outputs")
-    if not any(word.startswith("hydra/sweeper=") for word in overrides):  # the jobs of other sweepers are not known yet
+    if not any(word.startswith("hydra/sweeper=") for word in overrides):  # other sweepers choose their jobs later
         with readable_errors(overrides):
             ready = for_hydra(overrides, folders, multirun=True)
             jobs = grid_jobs([word for word in ready if word[:1] != "-"])
@@ -126,7 +126,7 @@ def run_job(folder: Path, number: int, words: Sequence[str], job: Job, describe:
         number: the number of the job.
         words: the overrides of the job.
         job: the function that does the job.
-        describe: returns one line on a finished run.
+        describe: returns one line about a finished run.
     """
     run: RunFolder | None = None
 

@@ -17,11 +17,11 @@ log = logging.getLogger("adlx")
 def check_jobs(jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> list[Composition]:
     """Composes and checks the config of every job, then loads data and builds models until one job can start.
 
-    An error in a config refuses the whole sweep. An error of data or model refuses it only if no job can start.
+    An error in any config refuses the whole sweep. An error of data or model refuses it only if no job can start.
 
     Args:
         jobs: the overrides of each job.
-        folders: the user's folders of config files.
+        folders: the user's own folders of config files.
 
     Raises:
         UserError: the config of a job is wrong, or no job can start.
@@ -68,7 +68,7 @@ def one_line(errors: dict[int, str], jobs: Sequence[Sequence[str]]) -> str:
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Silences the logger, since each job logs the same lines again."""
+    """Disables the logger of adlx, since each job would log the same lines again."""
     before, log.disabled = log.disabled, True
     try:
         yield

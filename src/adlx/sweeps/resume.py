@@ -20,15 +20,15 @@ log = logging.getLogger("adlx")
 
 
 def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFolder], str]) -> int:
-    """Resumes unfinished jobs of a sweep and starts those never started. Returns how many jobs the sweep has.
+    """Resumes the unfinished jobs of a sweep and starts the missing ones. Returns the number of jobs of the sweep.
 
     Args:
         folder: the folder of the sweep.
-        words: `allow=[my_pkg]`, since the stored plan gives no trust; `--config-dir DIR`, if that folder has moved.
-        describe: returns one line on a finished run.
+        words: `allow=[my_pkg]`, since the stored plan gives no trust, and `--config-dir DIR`, if that folder has moved.
+        describe: returns one line about a finished run.
 
     Raises:
-        UserError: the sweeper does not plan its jobs beforehand, or a job names a package that is not trusted.
+        UserError: the sweeper does not plan its jobs in advance, or a job names a package that is not trusted.
     """
     words, folders = split_config_dirs(words)
     if bad := [word for word in words if not word.startswith("allow=")]:
@@ -38,7 +38,7 @@ def resume_sweep(folder: Path, words: Sequence[str], describe: Callable[[RunFold
     trust(apply({}, words)[1])
     plan = json.loads((folder / "multirun.json").read_text(encoding="utf-8"))
     if not plan["jobs"]:
-        raise UserError(f"{folder}: the jobs of this sweeper are not known beforehand; resume its runs one by one")
+        raise UserError(f"{folder}: this sweeper does not plan its jobs in advance; resume its runs one by one")
     stored = [Path(path) for path in plan.get("config_folders", ())]
     folders += [path for path in stored if path.is_dir() and path not in folders]
     missing = [path for path in stored if not path.is_dir()]
@@ -65,7 +65,7 @@ def _compose(job: Sequence[str], folders: Sequence[Path], missing: Sequence[Path
     try:
         return compose([*config_dir_words(folders), *job])
     except UserError as error:
-        hint = f"; its config folder {missing[0]} is not there: add --config-dir with its new path" if missing else ""
+        hint = f"; its config folder {missing[0]} does not exist: add --config-dir with its new path" if missing else ""
         raise UserError(f"{error}{hint}") from None
 
 
