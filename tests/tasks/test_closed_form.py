@@ -279,7 +279,7 @@ def test_errors_are_one_line(train, tmp_path):
             "finetune=full",
             first,
         ): "finetune: ELM is solved in closed form and starts from no other run: leave finetune out",
-        ("model.field=9",): "model.field=9: from 1 to 4, or null for the whole input",
+        ("model.field=9",): "model.field=9: must be from 1 to 4, or null for the whole input",
     }
     for words, message in cases.items():
         with pytest.raises(UserError, match=f"^{re.escape(message)}$"):

@@ -218,7 +218,7 @@ class ClosedForm(Classify):
             alphas[f"model/alpha/{name}"] = float(self.alphas[row])
         chosen = model.readouts[int(model.chosen)]
         facts = super().facts()
-        facts["model/parameters"] += model.fixed_weights
+        facts["model/parameters"] += model.num_fixed_weights
         facts["model/nonzeros"] = counts[f"model/nonzeros/{chosen}"]
         return {**facts, **alphas, **(counts if len(counts) > 1 else {})}
 

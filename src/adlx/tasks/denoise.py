@@ -20,7 +20,7 @@ from adlx.metrics.kid import kid
 from adlx.metrics.neighbours import nearest
 from adlx.models.diffusion.denoiser import Denoiser
 from adlx.models.diffusion.features import Features
-from adlx.models.diffusion.process import image_of, noisy, rates
+from adlx.models.diffusion.process import add_noise, image_of, rates
 from adlx.models.diffusion.samplers import DDIM, SamplerName, make_sampler
 from adlx.ranges import PositiveInt, ShareBelowOne
 from adlx.specs import ImageSpec, SampleBatches
@@ -137,7 +137,7 @@ class Denoise(Averaged, Task):
             noise = torch.randn(images.shape, generator=generator).to(images)
             time = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
         signal, rate = rates(time)
-        return noise, time, signal, rate, noisy(images, noise, signal, rate)
+        return noise, time, signal, rate, add_noise(images, noise, signal, rate)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         noise, _, _, rate, image = self.diffused(self.standardized(batch[0]))

@@ -1,4 +1,4 @@
-"""The perceptron: its sizes, and that it is affine layers and ReLU on standardised inputs."""
+"""The perceptron: numbers of parameters, affine layers with ReLU on standardized inputs, dropout."""
 
 from itertools import pairwise
 
@@ -32,8 +32,8 @@ def test_number_of_parameters():
     assert count(make(CodeSpec((2, 2), 8, 3, CLASSES), widths=[2])) == (2 * 2 * 3 * 2 + 2) + (2 * 7 + 7)
 
 
-def test_it_is_affine_layers_with_relu_between_them():
-    """On standardised codes; of images, pixels come before channels."""
+def test_it_equals_affine_layers_with_relu_between_them():
+    """With standardized codes, and with images, whose pixels come before channels."""
     codes = torch.randint(0, 9, (50, 2, 3), generator=torch.Generator().manual_seed(1))
     model = make(CodeSpec((2, 3), 9, None, CLASSES), widths=[5, 4], input="standardize")
     model.fit_inputs(codes, None)
@@ -53,7 +53,7 @@ def test_it_is_affine_layers_with_relu_between_them():
     torch.testing.assert_close(model(images.float() / 255), plain(x), rtol=1e-5, atol=1e-5)
 
 
-def test_dropout_acts_after_each_hidden_layer_in_training_alone():
+def test_dropout_acts_after_each_hidden_layer_only_in_training():
     codes = torch.randint(0, 256, (20, 12, 12), generator=torch.Generator().manual_seed(1))
     plain, model = make(widths=[30, 20]).eval(), make(widths=[30, 20], dropout=0.5)
     assert [type(layer).__name__ for layer in model.layers] == ["Linear", "ReLU", "Dropout"] * 2 + ["Linear"]
@@ -67,7 +67,7 @@ def test_dropout_acts_after_each_hidden_layer_in_training_alone():
     assert (model.train()(codes) - plain(codes)).abs().max() > 1e-3
 
 
-def test_a_constant_pixel_gives_no_number_that_is_not_finite():
+def test_a_constant_pixel_gives_finite_inputs():
     images = torch.full((10, 1, 2, 2), 77, dtype=torch.uint8)
     images[:, 0, 0, 1] = torch.arange(10, dtype=torch.uint8)
     model = make(ImageSpec(1, (2, 2), CLASSES), widths=[3])
@@ -81,18 +81,18 @@ def test_a_constant_pixel_gives_no_number_that_is_not_finite():
 @pytest.mark.parametrize(
     ("spec", "arguments", "message"),
     [
-        (CODES, {"widths": []}, r"^model\.widths=\[\]: a list of widths, each at least 1$"),
-        (CODES, {"widths": [5, 0]}, r"^model\.widths=\[5, 0\]: a list of widths, each at least 1$"),
+        (CODES, {"widths": []}, r"^model\.widths=\[\]: must be a list of widths, each at least 1$"),
+        (CODES, {"widths": [5, 0]}, r"^model\.widths=\[5, 0\]: must be a list of widths, each at least 1$"),
         (
             CODES,
             {"input": "embedding"},
-            r"^model\.input=embedding needs the codebook, and data\.path holds codes alone",
+            r"^model\.input=embedding needs the codebook, and data\.path has codes only",
         ),
         (ImageSpec(1, (4, 4), CLASSES), {"input": "onehot"}, r"^model\.input=onehot is for code maps \(data=codes\)"),
-        (ImageSpec(1, (4, 4), ("a",)), {}, r"^a classifier needs samples of two classes at least; the data have 1$"),
-        (ImageSpec(1, (4, 4)), {}, r"^a classifier needs samples of two classes at least; the data have 0$"),
+        (ImageSpec(1, (4, 4), ("a",)), {}, r"^a classifier needs samples of at least two classes; the data have 1$"),
+        (ImageSpec(1, (4, 4)), {}, r"^a classifier needs samples of at least two classes; the data have 0$"),
     ],
 )
-def test_contradictions_are_named(spec, arguments, message):
+def test_contradictory_arguments_are_refused(spec, arguments, message):
     with pytest.raises(ValueError, match=message):
         make(spec, **arguments)

@@ -11,12 +11,12 @@ from adlx.specs import ImageSpec
 
 
 class Reconstruction(NamedTuple):
-    """What comes out of an autoencoder.
+    """The output of an autoencoder.
 
     Args:
         image: (B, C, H, W).
-        codes: (B, h, w) whole numbers, the code of each cell.
-        penalty: what the model adds to the loss of the image.
+        codes: (B, h, w) integers, the code of each cell.
+        penalty: a scalar that is added to the loss of the image.
     """
 
     image: Tensor
@@ -25,9 +25,9 @@ class Reconstruction(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-    """A map from images over a map of codes back to images.
+    """A map from images to maps of codes, and from these to images.
 
-    A subclass takes the `ImageSpec` first and its own arguments, plain numbers and strings, after it.
+    The first argument of a subclass is the `ImageSpec`; its other arguments are plain numbers and strings.
     """
 
     def __init__(self, spec: ImageSpec) -> None:
@@ -36,11 +36,11 @@ class Autoencoder(nn.Module):
 
     @property
     def codebook(self) -> Tensor:
-        """(codes, dimension) the vector of each code."""
+        """The vector of each code, (codes, dimension)."""
         raise NotImplementedError
 
     def share_codebook(self) -> None:
-        """Lets the processes of a run, now that they know each other, keep one codebook together."""
+        """Makes the processes of a distributed run use one common codebook; called after the process group exists."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to codes (B, h, w)."""
@@ -51,5 +51,5 @@ class Autoencoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Reconstruction:
-        """There and back, images standardised to mean 0 and deviation 1."""
+        """Encodes and decodes images (B, C, H, W) that are standardized to mean 0 and standard deviation 1."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
-"""The interface of every classifier, and how it sees what it classifies.
+"""The interface of every classifier, and the conversion of samples to its input.
 
-Shapes: B batch, P positions (pixels or cells of a code map), D numbers a position, C codes, K classes.
+Shapes: B batch, P positions (pixels or cells of a code map), D numbers of a position, C codes, K classes.
 """
 
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ Input = Literal["auto", "standardize", "onehot", "embedding"]
 class Classifier(nn.Module):
     """A map from images or code maps to a score for each class.
 
-    A subclass takes the spec first and its own arguments, plain numbers and strings, after it.
+    The first argument of a subclass is the spec; its other arguments are plain numbers and strings.
 
     Args:
         spec: of images or code maps, from the data.
-        input: how a sample becomes numbers, see `Inputs`.
+        input: how samples are converted to numbers, see `Inputs`.
     """
 
     def __init__(self, spec: ImageSpec | CodeSpec, input: Input = "auto") -> None:
         super().__init__()
         if len(spec.classes) < 2:
-            raise ValueError(f"a classifier needs samples of two classes at least; the data have {len(spec.classes)}")
+            raise ValueError(f"a classifier needs samples of at least two classes; the data have {len(spec.classes)}")
         self.spec = spec
         self.inputs = Inputs(spec, input)
 
     def fit_inputs(self, samples: SampleBatches, codebook: Tensor | None) -> None:
-        """Takes statistics of the training part, before training.
+        """Fits the statistics of the input on the training part, before training.
 
         Args:
-            samples: (N, ...) as they are stored, bytes or codes.
-            codebook: (C, E) the vectors of the codes, if they are known.
+            samples: (N, ...) as stored: bytes or codes.
+            codebook: (C, E), the vectors of the codes, if they are known.
         """
         self.inputs.fit(samples, codebook)
 
@@ -47,12 +47,12 @@ class Classifier(nn.Module):
 
 
 class Inputs(nn.Module):
-    """From a sample to numbers (B, P, D).
+    """Converts samples to numbers (B, P, D).
 
-    `standardize` takes each pixel or code as a number, less its mean and divided by its deviation over the training
-    part. Codes are names, not amounts, so there are two more ways for them: `onehot`, and `embedding`, the vector of
-    the codebook that a code names, standardised in each of its dimensions. `auto` is `embedding` where the codebook
-    is known, else `onehot`; of images, `standardize`.
+    `standardize` subtracts the mean of the training part from each pixel or code and divides by its standard deviation.
+    Codes are categories, not amounts, so they have two more kinds of input: `onehot`, and `embedding`, the vector of a
+    code in the codebook, with each dimension standardized. `auto` means `standardize` for images; for codes it means
+    `embedding` if the codebook is known, otherwise `onehot`.
     """
 
     mean: Tensor
@@ -70,7 +70,9 @@ class Inputs(nn.Module):
             if kind == "auto":
                 kind = "onehot" if spec.dimension is None else "embedding"
             if kind == "embedding" and spec.dimension is None:
-                raise ValueError("model.input=embedding needs the codebook, and data.path holds codes alone: onehot")
+                raise ValueError(
+                    "model.input=embedding needs the codebook, and data.path has codes only: set model.input=onehot"
+                )
             self.grid, codes = spec.grid, spec.codebook
             self.width = {"standardize": 1, "onehot": codes, "embedding": spec.dimension or 0}[kind]
         self.kind, self.codes = kind, codes
@@ -78,7 +80,7 @@ class Inputs(nn.Module):
         shape = {"standardize": (positions, self.width), "embedding": (self.width,), "onehot": (0,)}[kind]
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
-        # Where it is not looked into, it still says which codes these are.
+        # It is stored also if the input does not use it, because it identifies the codes.
         dimension = spec.dimension if isinstance(spec, CodeSpec) else None
         self.register_buffer("codebook", torch.zeros(codes if dimension else 0, dimension or 0))
 
@@ -87,17 +89,17 @@ class Inputs(nn.Module):
         return self.grid[0] * self.grid[1]
 
     @property
-    def energy(self) -> float:
-        """Mean of the squared numbers of a position, summed over D: how much goes into a weighted sum."""
+    def mean_squared_norm(self) -> float:
+        """Mean squared norm of the D numbers of a position, which the scale of random weights depends on."""
         return 1.0 if self.kind == "onehot" else float(self.width)
 
     @property
-    def discrete(self) -> bool:
-        """Whether a position takes one of C vectors (`vectors`) alone."""
+    def is_discrete(self) -> bool:
+        """Whether each position has one of C vectors (`vectors`)."""
         return self.kind in ("onehot", "embedding")
 
     def fit(self, samples: SampleBatches, codebook: Tensor | None) -> None:
-        """Takes mean and deviation over the training samples (N, ...), as they are stored; constants are left as 1."""
+        """Fits mean and standard deviation of the training samples (N, ...) as stored; a constant gets deviation 1."""
         if codebook is not None and len(self.codebook):
             self.codebook.copy_(codebook)
         if self.kind == "embedding":
@@ -110,16 +112,16 @@ class Inputs(nn.Module):
             variance = (share * (codebook - mean).square()).sum(dim=0)
         elif self.kind == "standardize":
             mean, variance = mean_and_variance(samples)
-            if self.codes == 0:  # bytes, which models see from 0 to 1
+            if self.codes == 0:  # stored as bytes; models get values from 0 to 1
                 mean, variance = mean / 255, variance / 255**2
         else:
             return
-        varies = variance > 1e-12 * (variance + mean.square())  # else it is rounding
+        varies = variance > 1e-12 * (variance + mean.square())  # a smaller variance is a rounding error
         self.mean.copy_(mean.view_as(self.mean))
         self.std.copy_(torch.where(varies, variance.sqrt(), 1.0).view_as(self.std))
 
     def vectors(self) -> Tensor:
-        """(C, D) what a position becomes for each code."""
+        """The D numbers of a position for each code, (C, D)."""
         if self.kind == "onehot":
             return torch.eye(self.codes, device=self.mean.device, dtype=self.mean.dtype)
         return (self.codebook - self.mean) / self.std
@@ -136,7 +138,7 @@ class Inputs(nn.Module):
 
 
 def mean_and_variance(samples: SampleBatches, chunk: int = 4096) -> tuple[Tensor, Tensor]:
-    """Mean and variance over the first axis of (N, ...), flat, with positions before channels; float64, by chunks."""
+    """Mean and variance over the first axis of (N, ...), flattened with positions before channels, in float64."""
     count = len(samples)
 
     def rows() -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron, trained by gradient descent: what an extreme learning machine is compared with."""
+"""A multilayer perceptron, trained by gradient descent, for comparison with the extreme learning machine."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ class MLP(Classifier):
     Args:
         spec: of images or code maps, from the data.
         widths: of the hidden layers, in order.
-        dropout: after each hidden layer.
-        input: how a sample becomes numbers, see `Inputs`.
+        dropout: probability, after each hidden layer.
+        input: how samples are converted to numbers, see `Inputs`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class MLP(Classifier):
     ) -> None:
         super().__init__(spec, input)
         if not widths or min(widths) < 1:
-            raise ValueError(f"model.widths={list(widths)}: a list of widths, each at least 1")
+            raise ValueError(f"model.widths={list(widths)}: must be a list of widths, each at least 1")
         layers: list[nn.Module] = []
         before = self.inputs.positions * self.inputs.width
         for width in widths:

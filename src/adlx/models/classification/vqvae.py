@@ -1,13 +1,13 @@
 """Vector-quantised variational autoencoder.
 
-van den Oord, Vinyals, Kavukcuoglu (2017), "Neural Discrete Representation Learning": an encoder gives a vector z for
-each cell, equation 2 puts the nearest vector e of a codebook in its place, and the decoder goes on from there,
+van den Oord, Vinyals, Kavukcuoglu (2017), "Neural Discrete Representation Learning": an encoder computes a vector z
+for each cell, equation 2 replaces it by the nearest vector e of a codebook, and a decoder computes the image,
 
     z_q = e_k,   k = argmin_j ||z - e_j||,      loss = ||x - decoder(z_q)||^2 + c ||z - sg(z_q)||^2
 
-(equation 3; the gradient passes z_q as if it were z). The codebook is not trained by gradient but follows the vectors
-it is nearest to by moving averages (appendix A.1); a code that nothing is near to any more is put on one of them.
-Two convolutions of stride 2 and residual blocks make the encoder (section 4.1), and their mirror image the decoder.
+(equation 3; the gradient of z is that of z_q, a straight-through estimate). Gradients do not train the codebook: each
+code is a moving average of the vectors z nearest to it (appendix A.1). A code that is hardly used is replaced by one of
+the vectors z. The encoder has two convolutions of stride 2 and residual blocks (section 4.1); the decoder mirrors it.
 
 Shapes: B batch, C channels, H x W pixels, h = H / 4, w = W / 4 cells, D dimension of a code.
 """
@@ -28,14 +28,14 @@ class VQVAE(Autoencoder):
     """The autoencoder.
 
     Args:
-        spec: of the images, from the data; height and width in multiples of 4.
+        spec: of the images, from the data; height and width are multiples of 4.
         hidden: channels inside encoder and decoder.
-        blocks: residual blocks of each.
+        blocks: residual blocks of the encoder, and of the decoder.
         codes: size of the codebook.
         dimension: D.
         decay: of the moving averages.
         commitment: c.
-        revive_below: codes that fewer vectors of a batch than this are near to, by the moving average, are replaced.
+        revive_below: a code is replaced if fewer vectors of a batch than this are nearest to it, by the moving average.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class VQVAE(Autoencoder):
         super().__init__(spec)
         height, width = spec.size
         if height % 4 or width % 4:
-            raise ValueError(f"model=vqvae halves images twice: {height} x {width} pixels are no multiples of 4")
+            raise ValueError(f"model=vqvae halves images twice: {height} x {width} pixels are not multiples of 4")
         self.encoder = nn.Sequential(
             nn.Conv2d(spec.channels, hidden // 2, kernel_size=4, stride=2, padding=1),
             nn.ReLU(),
@@ -100,7 +100,7 @@ class VQVAE(Autoencoder):
 
     def forward(self, images: Tensor) -> Reconstruction:
         cells = self.encoder(images)  # (B, D, h, w)
-        with torch.autocast(images.device.type, enabled=False):  # distances and averages need all digits
+        with torch.autocast(images.device.type, enabled=False):  # distances and averages need full precision
             quantized, codes, penalty = self.quantizer(cells.float())
         return Reconstruction(self.decoder(quantized.to(cells.dtype)), codes, penalty.sum())
 

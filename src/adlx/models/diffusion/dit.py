@@ -1,14 +1,15 @@
-"""Vision transformer that finds the noise in an image: what the study put in the U-Net's place.
+"""Vision transformer that predicts the noise in an image; the study replaces the U-Net by it.
 
-Dosovitskiy et al. (2021), "An Image is Worth 16x16 Words", section 3.1: an image is cut into patches, each becomes a
-token. Peebles, Xie (2023), "Scalable Diffusion Models with Transformers", section 3.2: a block is told the noise level
-by shifts and scales of its normalised tokens and by gates on what it adds, all zero at the start (AdaLN-zero),
+Dosovitskiy et al. (2021), "An Image is Worth 16x16 Words", section 3.1: an image is divided into patches, each
+becomes a token. Peebles, Xie (2023), "Scalable Diffusion Models with Transformers", section 3.2: each block is
+conditioned on the noise level by shifts and scales of its normalized tokens and by gates on its outputs, all zero at
+the start (AdaLN-zero),
 
     h = h + gate_1 attention(norm(h) (1 + scale_1) + shift_1),   h = h + gate_2 mlp(norm(h) (1 + scale_2) + shift_2)
 
-A patch knows nothing of the pixels beside it but through attention. What a U-Net does outermost can be put around the
-blocks: convolutions before the cut (Xiao et al. 2021, "Early Convolutions Help Transformers See Better") and after the
-patches are joined, with a long skip between them (Bao et al. 2023, "All are Worth Words", section 3).
+A patch gets information about pixels outside of it only by attention. Convolutions, as in the outer levels of a U-Net,
+can be added before the image is divided (Xiao et al. 2021, "Early Convolutions Help Transformers See Better") and after
+the patches are joined, with a long skip connection between them (Bao et al. 2023, "All are Worth Words", section 3).
 
 Shapes: B batch, C channels, H x W pixels, P patch side, T = (H / P)(W / P) tokens, D width, E noise embedding.
 """
@@ -31,14 +32,14 @@ class DiT(Denoiser):
 
     Args:
         spec: of the images, from the data.
-        patch: P; height and width are multiples of it.
+        patch: P; height and width must be multiples of it.
         width: D, a multiple of the heads.
-        blocks, heads: how many.
+        blocks, heads: their numbers.
         positions: `sinusoidal`, fixed, or `learned`.
-        conditioning: `adaln`, as above, or `input`: the noise embedding is added to every token, as the study's
-            network was told by channels beside its input.
-        convolutions: channels of two convolutions of 3 x 3 before the cut and of two after it, which see what those
-            before made of the image too; 0: none, patches are cut from the image itself.
+        conditioning: `adaln`, as above, or `input`: the noise embedding is added to every token, like the additional
+            input channels of the study's network.
+        convolutions: channels of two 3 x 3 convolutions before the image is divided and of two after the patches are
+            joined; the latter also get the output of the former. 0: none, the image itself is divided into patches.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class DiT(Denoiser):
             raise ValueError(f"model.width={width} must be a multiple of model.heads={heads} and of 4")
         self.grid = (height // patch, across // patch)
         if convolutions < 0:
-            raise ValueError(f"model.convolutions={convolutions}: how many channels they have, or 0 for none")
+            raise ValueError(
+                f"model.convolutions={convolutions}: must be a number of channels, or 0 for no convolutions"
+            )
         self.before = two_convolutions(spec.channels, convolutions, convolutions) if convolutions else None
         self.after = two_convolutions(2 * convolutions, convolutions, spec.channels) if convolutions else None
         channels = convolutions or spec.channels
@@ -79,7 +82,7 @@ class DiT(Denoiser):
         self.to_pixels = nn.Linear(width, channels * patch * patch)
         self.patch, self.channels = patch, channels
         last = self.to_pixels if self.after is None else self.after[-1]
-        for layer in filter(None, (last, self.modulation)):  # so that the first guess is no noise at all
+        for layer in filter(None, (last, self.modulation)):  # so that the first prediction is zero noise
             for weight in layer.parameters():
                 nn.init.zeros_(weight)
 
@@ -87,7 +90,7 @@ class DiT(Denoiser):
         if self.before is not None:
             image = nn.functional.silu(self.before(image))
         tokens = self.to_tokens(image).flatten(2).transpose(1, 2) + self.positions  # (B, T, D)
-        tokens = tokens.contiguous()  # or every norm would copy them
+        tokens = tokens.contiguous()  # otherwise every norm copies them
         level = self.level(sinusoids(variance, EMBEDDING).to(tokens.dtype))  # (B, D)
         if self.conditioning == "input":
             tokens = tokens + level[:, None]
@@ -102,14 +105,14 @@ class DiT(Denoiser):
         return pixels if self.after is None else self.after(torch.cat([pixels, image], dim=1))
 
 
-def two_convolutions(given: int, between: int, out: int) -> nn.Sequential:
-    """Of 3 x 3 pixels, to images of the same size."""
-    first, second = nn.Conv2d(given, between, 3, padding=1), nn.Conv2d(between, out, 3, padding=1)
+def two_convolutions(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two convolutions of 3 x 3 pixels that keep the size of the image."""
+    first, second = nn.Conv2d(inputs, hidden, 3, padding=1), nn.Conv2d(hidden, outputs, 3, padding=1)
     return nn.Sequential(first, nn.SiLU(), second)
 
 
 class DiTBlock(nn.Module):
-    """Attention and a two-layer MLP of four times the width, each with a residual."""
+    """Attention and a two-layer MLP with 4 D hidden units, each with a residual connection."""
 
     def __init__(self, width: int, heads: int, adaptive: bool) -> None:
         super().__init__()
@@ -130,7 +133,7 @@ class DiTBlock(nn.Module):
         return self.out(attention(qkv).reshape(batch, count, width))
 
     def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
-        """(B, T, D), and the embedded noise level (B, D), to (B, T, D)."""
+        """Updates tokens (B, T, D), given the embedded noise level (B, D)."""
         if self.modulation is None:
             tokens = tokens + self.attend(self.norm_attention(tokens))
             return tokens + self.mlp(self.norm_mlp(tokens))
@@ -156,8 +159,8 @@ class PlainLayerNorm(nn.Module):
 
 
 def attention(qkv: Tensor) -> Tensor:
-    """(B, T, 3, heads, D / heads), queries, keys and values, to (B, T, heads, D / heads)."""
-    if qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16:  # its gradient takes three times as long as float32's
+    """Queries, keys and values (B, T, 3, heads, D / heads) to outputs (B, T, heads, D / heads)."""
+    if qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16:  # the gradient of float32 takes a third of the time
         with torch.autocast("cpu", enabled=False):
             return attention(qkv.float()).to(qkv.dtype)
     query, key, value = (part.transpose(1, 2) for part in qkv.unbind(2))
@@ -165,8 +168,8 @@ def attention(qkv: Tensor) -> Tensor:
 
 
 def grid_sinusoids(grid: tuple[int, int], width: int) -> Tensor:
-    """(T, D) fixed positions: a quarter of the width each for sine and cosine of row and column."""
+    """Fixed positions (T, D): sine and cosine of row and column, with a quarter of the width each."""
     frequencies = 10000 ** -torch.arange(0, 1, 4 / width)
     rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
-    angles = [place.reshape(-1, 1) * frequencies for place in (rows, columns)]
+    angles = [index.reshape(-1, 1) * frequencies for index in (rows, columns)]
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)[:, :width]

@@ -1,7 +1,7 @@
-"""A small convolutional network whose features images are compared by, where distances of pixels would say little.
+"""A small convolutional network whose features are used to compare images; distances of pixels are not suitable.
 
 Bińkowski, Sutherland, Arbel, Gretton (2018), "Demystifying MMD GANs", compare sets of images by the features of an
-Inception network; this one takes its place where that is not at hand.
+Inception network; this network replaces it where it is not available.
 
 Shapes: B batch, C channels, H x W pixels, D = 256 features, K classes.
 """
@@ -13,10 +13,10 @@ WIDTHS = (32, 48, 64)
 
 
 class Features(nn.Module):
-    """Three strided convolutions, averaged over a grid of 2 x 2 places.
+    """Three strided convolutions; the output is averaged over a grid of 2 x 2 cells.
 
-    With weights as they were drawn it answers to edges and textures; trained with a linear layer on top, to what tells
-    classes apart.
+    With random weights the features depend on edges and textures; after training with a linear layer on top, they
+    depend on what distinguishes the classes.
 
     Args:
         channels: C.
@@ -34,13 +34,14 @@ class Features(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def fit_scale(self, images: Tensor) -> None:
-        """Makes the features of these images (B, C, H, W) of size 1, root mean square over all of them together.
+        """Scales the features so that their root mean square over these images (B, C, H, W) is 1.
 
-        Not one by one: a feature that hardly varies among real images would come to rule over all distances.
+        All features have one scale: with a scale of its own, a feature that hardly varies among real images would
+        dominate all distances.
         """
         self.scale.fill_(1)
         self.scale.copy_(self(images).square().mean().sqrt().clamp(min=1e-6))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) from 0 to 1 to (B, D)."""
+        """Images (B, C, H, W) from 0 to 1 to features (B, D)."""
         return self.layers(2 * images.to(self.scale) - 1) / self.scale

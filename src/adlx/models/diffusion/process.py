@@ -1,11 +1,11 @@
-"""Continuous-time diffusion: the noise schedule, and how noisy image, noise and image follow from each other.
+"""Continuous-time diffusion: the noise schedule, and the equations between noisy image, noise and image.
 
 Song, Meng, Ermon (2021), "Denoising Diffusion Implicit Models". A noisy image is
 
     x_t = s(t) x_0 + n(t) e,     e ~ N(0, 1),     s^2 + n^2 = 1
 
 (equation 4, with s^2 their alpha). The schedule is that of the Keras example of that name (Béres 2022): an angle that
-grows evenly.
+grows linearly in time.
 
 Shapes: B batch, C channels, H x W pixels; rates are (B, 1, 1, 1) or scalars.
 """
@@ -25,16 +25,16 @@ def rates(time: Tensor) -> tuple[Tensor, Tensor]:
     return angle.cos(), angle.sin()
 
 
-def noisy(image: Tensor, noise: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
-    """x_t of x_0 and e."""
+def add_noise(image: Tensor, noise: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
+    """The noisy image x_t from the image x_0 and the noise e."""
     return signal_rate * image + noise_rate * noise
 
 
 def image_of(noisy_image: Tensor, noise: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
-    """x_0 of x_t and e."""
+    """The image x_0 from the noisy image x_t and the noise e."""
     return (noisy_image - noise_rate * noise) / signal_rate
 
 
 def noise_of(noisy_image: Tensor, image: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
-    """e of x_t and x_0."""
+    """The noise e from the noisy image x_t and the image x_0."""
     return (noisy_image - signal_rate * image) / noise_rate

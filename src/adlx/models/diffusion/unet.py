@@ -1,8 +1,9 @@
-"""Residual U-Net that finds the noise in an image.
+"""Residual U-Net that predicts the noise in an image.
 
 Ronneberger, Fischer, Brox (2015), "U-Net", in the form of the Keras example "Denoising Diffusion Implicit Models"
 (Béres 2022): on the way down, residual blocks and average pooling; on the way up, bilinear upsampling and residual
-blocks that see what the way down had at that size. The embedded noise level enters as channels beside the image.
+blocks whose input includes the output of the way down at the same size. The embedded noise level is given as additional
+channels of the image.
 
 Shapes: B batch, C channels, H x W pixels, E noise embedding.
 """
@@ -25,7 +26,7 @@ class UNet(Denoiser):
 
     Args:
         spec: of the images, from the data.
-        widths: channels at each size, the largest image first; the last is that of the smallest.
+        widths: channels at each size, from the largest images to the smallest.
         depth: residual blocks at each size, down and up.
     """
 
@@ -33,18 +34,18 @@ class UNet(Denoiser):
         super().__init__(spec)
         if not widths:
             raise ValueError("model.widths=[]: must have at least one number of channels")
-        shrinks = 2 ** (len(widths) - 1)
-        if any(side % shrinks for side in spec.size):
+        factor = 2 ** (len(widths) - 1)
+        if any(side % factor for side in spec.size):
             height, across = spec.size
             raise ValueError(
-                f"model.widths={list(widths)} halves images {len(widths) - 1} times: {height} x {across} pixels are no "
-                f"multiples of {shrinks}"
+                f"model.widths={list(widths)} halves images {len(widths) - 1} times: {height} x {across} pixels are "
+                f"not multiples of {factor}"
             )
         *outer, inner = widths
         self.stem = nn.Conv2d(spec.channels, widths[0], kernel_size=1)
         before = widths[0] + EMBEDDING
         self.depth = depth
-        self.down = nn.ModuleList()  # depth blocks a size, one after the other, and so on the way up
+        self.down = nn.ModuleList()  # `depth` blocks for each size, also on the way up
         for width in outer:
             self.down += blocks(before, width, depth)
             before = width
@@ -76,11 +77,11 @@ class UNet(Denoiser):
 
 
 def blocks(before: int, width: int, depth: int, skip: int = 0) -> list[nn.Module]:
-    return [UNetResidual((width if at else before) + skip, width) for at in range(depth)]
+    return [UNetResidual((width if index else before) + skip, width) for index in range(depth)]
 
 
 class UNetResidual(nn.Module):
-    """x + conv(silu(conv(norm(x)))), with a 1 x 1 convolution on x where the width changes."""
+    """x + conv(silu(conv(norm(x)))), with a 1 x 1 convolution of x if the width changes."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
