@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunFailed", "UserError", "compare", "evaluate", "find_runs", "open_run", "predict", "train"]
 
-# A thread that waits for another one sleeps instead of spinning: on a machine with other work, spinning threads keep
-# each other from the cores. OpenMP reads this when torch is first imported.
+# A waiting thread sleeps instead of spinning. On a busy machine, spinning threads would use the cores that other
+# threads need. OpenMP reads this variable when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:

@@ -73,7 +73,7 @@ class Run(RunFolder):
         return result_kind(self).load(self.path / "predictions.npz").frame()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the scores, or the status of a run without scores."""
+        """The scores in a notebook; for a run without scores, its status."""
         lines = [f"run: {self.path}"]
         try:
             kind = result_kind(self)

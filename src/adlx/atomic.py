@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writes files so that an interrupted write leaves no incomplete file."""
 
 import os
 import uuid
@@ -12,10 +12,10 @@ from adlx.errors import WriteFailed
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a file to write that takes the place of `path` only once it is complete and on the disk.
+    """Opens a file for writing that replaces `path` only when it is complete and on the disk.
 
-    The temporary file lies in the same folder, because a rename is atomic only within one file system. A kill at any
-    instant, or an exception inside the block, leaves what was at `path` before.
+    The temporary file is in the same folder, because a rename is atomic only within one file system. After a kill at
+    any time, or an exception inside the block, `path` is unchanged.
 
     Raises:
         WriteFailed: the file cannot be written, such as on a full disk.

@@ -22,12 +22,12 @@ def cache_folder() -> Path:
 
 @contextmanager
 def locked(path: Path, doing: str, seconds: float) -> Iterator[bool]:
-    """Holds a file of the cache for this process alone; in a folder that cannot be used, holds nothing.
+    """Locks a file of the cache for this process. If its folder cannot be used, there is no lock.
 
     Args:
         path: the file, whose folder is made if it is not there.
-        doing: what another process that holds it does, after "another process that".
-        seconds: how long to wait for it.
+        doing: what a process does while it holds the lock, as a verb phrase such as `downloads prices`, for messages.
+        seconds: how long to wait for another process.
 
     Yields:
         Whether the folder can be used.

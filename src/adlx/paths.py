@@ -1,4 +1,4 @@
-"""How an argument of a class says that it is a path."""
+"""The annotation of arguments that are paths."""
 
 from typing import Annotated
 

@@ -17,12 +17,12 @@ ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
 Probability = Annotated[float, Gt(0), Lt(1)]
 
 LARGEST = 2**20
-"""A layer of more units does not fit into the memory of a machine."""
+"""The largest size of a layer; a larger one would not fit into memory."""
 
 Size = Annotated[int, Ge(1), Le(LARGEST)]
 """Units, channels, features, codes, cells or time steps of a model."""
 SizeOrZero = Annotated[int, Ge(0), Le(LARGEST)]
 SizeFromTwo = Annotated[int, Ge(2), Le(LARGEST)]
 Count = Annotated[int, Ge(1), Le(1024)]
-"""What a model repeats: layers, blocks, heads."""
+"""The number of repeated parts of a model: layers, blocks, heads."""
 CountOrZero = Annotated[int, Ge(0), Le(1024)]

@@ -13,7 +13,7 @@ class Spec:
     """Base of all specs: frozen dataclasses of plain values.
 
     Attributes:
-        words: what data with such a spec are, in a message.
+        words: the name of such data in messages, such as `images`.
     """
 
     words: ClassVar[str]
@@ -30,10 +30,10 @@ class SeriesSpec(Spec):
 
     Args:
         series: names of the series, in column order; their number is the width of every tensor.
-        context: time steps a model sees.
-        horizon: time steps it forecasts.
-        outputs: values a model may give for each series and step: 1, a point; more, the point and what shapes the
-            spread around it.
+        context: number of time steps in the input of a model.
+        horizon: number of time steps that it forecasts.
+        outputs: values that a model may give for each series and step. 1: the point forecast. More: the point forecast
+            and the numbers that determine its quantiles.
     """
 
     words = "series"
@@ -51,7 +51,7 @@ class ImageSpec(Spec):
     Args:
         channels: 1 grey, 3 colour.
         size: height and width in pixels.
-        classes: names of what is shown, in the order of the labels; empty where nothing is labelled.
+        classes: names of the classes, in the order of the labels; empty if there are no labels.
     """
 
     words = "images"
@@ -63,13 +63,13 @@ class ImageSpec(Spec):
 
 @dataclass(frozen=True)
 class CodeSpec(Spec):
-    """Shape of a set of code maps: whole numbers on a grid, each naming a vector of a codebook.
+    """Shape of a set of code maps: grids of whole numbers, each the index of a vector in a codebook.
 
     Args:
         grid: height and width of a map.
-        codebook: how many codes there are.
-        dimension: of the vectors; None: the codes came without them.
-        classes: names of what is shown, in the order of the labels.
+        codebook: the number of codes.
+        dimension: the dimension of the vectors; None: the vectors are not known.
+        classes: names of the classes, in the order of the labels.
     """
 
     words = "code maps"
@@ -88,8 +88,8 @@ class FieldSpec(Spec):
         fields: their names, in the order of the last axis, such as u, v, p.
         groups: indices of the fields that belong together, such as ((0, 1), (2,)) for a velocity and a pressure.
         cells: number of points at which the fields are given.
-        grid: numbers of rows and columns if the cells form a grid, in the order row by row; None: they form none.
-        coordinates: x and y of each cell where there is no grid.
+        grid: numbers of rows and columns if the cells form a grid, ordered row by row; None: they form no grid.
+        coordinates: x and y of each cell if there is no grid.
         parameters: names of the numbers that a trajectory has, such as its Reynolds number.
     """
 
@@ -104,13 +104,13 @@ class FieldSpec(Spec):
 
 
 def describe_spec(kind: type | UnionType) -> str:
-    """What a spec, or one of several, is the shape of: `images or code maps`."""
+    """The data that a spec class, or a union of them, describes, in words: `images or code maps`."""
     kinds: tuple[Any, ...] = get_args(kind) or (kind,)
     return " or ".join(spec.words for spec in kinds)
 
 
 class SampleBatches(Protocol):
-    """Samples (N, ...) that statistics are computed of: a tensor, or stored samples that are read batch by batch."""
+    """Samples (N, ...) for statistics: a tensor, or stored samples that are read batch by batch."""
 
     def __len__(self) -> int: ...
 

@@ -196,8 +196,11 @@ def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("seed=1,2", "seed=1,2: one value here; several are for adlx train -m"),
-        ("model.hidden=choice(1,2)", "model.hidden=choice(1,2): one value here; several are for adlx train -m"),
+        ("seed=1,2", "seed=1,2: one value is needed; only adlx train -m accepts several"),
+        (
+            "model.hidden=choice(1,2)",
+            "model.hidden=choice(1,2): one value is needed; only adlx train -m accepts several",
+        ),
         ("modle.hidden=1", "unknown key modle.hidden; did you mean model.hidden?"),
         ("x=1", "unknown key x"),
         ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),

@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         verb: the word after `adlx`.
         description: what the verb does.
-        accepted: the words `KEY=VALUE` that the verb accepts, such as `data.KEY=VALUE`, and what they do.
+        accepted: the settings that the verb accepts, such as `data.KEY=VALUE`, each with its meaning.
         epilog: the end of the help; by default the examples in `configs/help/`.
     """
 

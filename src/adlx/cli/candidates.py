@@ -19,7 +19,7 @@ TRAINER = "pytorch_lightning.Trainer"
 """The class of the node `trainer`, whose config has no `_target_`."""
 
 PRODUCT = "predict."
-"""The beginning of the options of a product."""
+"""The beginning of the keys that are options of a product."""
 
 
 def complete(line: str, verbs: Sequence[str]) -> list[str]:
@@ -57,14 +57,15 @@ class Command:
         with suppress(UserError):
             self.words, folders = split_config_dirs(words)
         self.pending = self.flags.get(words[-1]) if words else None  # a flag whose value is at the cursor
-        plain = [word for at, word in enumerate(self.words) if not self._belongs_to_flag(at)]
+        plain = [word for number, word in enumerate(self.words) if not self._belongs_to_flag(number)]
         self.settings = dict(word.split("=", 1) for word in plain if "=" in word)
         self.runs = [word for word in plain if "=" not in word]
         self.folders = [*config_folders(), *folders, *(f for run in self.runs for f in config_folders_of(run))]
 
-    def _belongs_to_flag(self, at: int) -> bool:
-        before = self.flags.get(self.words[at - 1]) if at else None
-        return self.words[at].startswith("-") or (before is not None and before.nargs is None)
+    def _belongs_to_flag(self, number: int) -> bool:
+        """Whether a word is a flag or the value of a flag."""
+        before = self.flags.get(self.words[number - 1]) if number else None
+        return self.words[number].startswith("-") or (before is not None and before.nargs is None)
 
     def offers(self, current: str) -> Iterator[str]:
         """Yields the words that can stand at the cursor: flags, settings, values, runs."""
@@ -105,7 +106,7 @@ class Command:
             yield resolved_choices({**stored, **one}, self.folders)
 
     def _options_of(self, node: str) -> Iterator[dict[str, str]]:
-        """Yields the choices; if they have none for `node`, once for each of its options."""
+        """Yields the choices. If they do not choose an option of `node`, yields them once for each of its options."""
         for choices in self._choices():
             if node in choices or node not in NODES:
                 yield choices
@@ -122,7 +123,7 @@ class Command:
                 yield current + head + dot
 
     def _all_keys(self, typed: str) -> Iterator[str]:
-        """Yields at least all settings that start with `typed`."""
+        """Yields all settings that start with `typed`, and maybe others."""
         yield from (prefix for prefix in self.parser.prefixes if prefix.endswith("="))
         for node in NODES:
             if node.startswith(typed):

@@ -7,8 +7,8 @@ from adlx.cli.arguments import Parser, settings
 def parser() -> Parser:
     parser = Parser(
         "compare",
-        "Shows runs side by side, best first: mean and deviation over seeds, the baseline, the significance of the "
-        "difference from it, and the model confidence set if the runs share their test samples.",
+        "Compares runs in a table, best first: mean and deviation over seeds, the baseline, the significance of the "
+        "difference from it, and the model confidence set if the runs have the same test samples.",
         settings("allow=[PACKAGE]"),
     )
     parser.add_argument(
@@ -18,7 +18,9 @@ def parser() -> Parser:
         help="run folders, multirun folders, or folders of runs such as outputs",
     )
     parser.add_argument("--metric", metavar="KEY", help="key of metrics.json to sort by")
-    parser.add_argument("--against", metavar="KEY", help="draw the metric against this number of config or metrics")
+    parser.add_argument(
+        "--against", metavar="KEY", help="draw the metric against this number from the config or metrics.json"
+    )
     parser.add_argument(
         "--reference", metavar="TEXT", help="show how much lower errors are than those of the run with this label"
     )

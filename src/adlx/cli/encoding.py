@@ -1,4 +1,4 @@
-"""Output to terminals, pipes and files whose encoding lacks characters that are printed, such as ASCII."""
+"""Lets commands print to terminals, pipes and files whose encoding lacks characters, such as ASCII."""
 
 import codecs
 import io
@@ -30,10 +30,10 @@ HORIZONTAL, VERTICAL = "─━═╌╍┄┅┈┉╴╶╸╺╼╾", "│┃�
 
 
 def print_any_character() -> None:
-    """Lets stdout and stderr replace what their encoding cannot hold, instead of raising UnicodeEncodeError.
+    """Lets stdout and stderr replace characters that their encoding lacks, instead of raising UnicodeEncodeError.
 
-    Signs become similar ASCII signs, lines of tables become `-`, `|` and `+`. A letter becomes an escape sequence, such
-    as `\\xe9`, so that two names never look equal. This also prints file names that are not valid UTF-8.
+    Signs become similar ASCII signs, and lines of tables become `-`, `|` and `+`. A letter becomes an escape sequence,
+    such as `\\xe9`, so that different names never look equal. This also prints file names that are not valid UTF-8.
     """
     codecs.register_error(HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):

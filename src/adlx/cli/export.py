@@ -14,7 +14,9 @@ def parser() -> Parser:
     parser.add_run()
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--merged", action="store_true", help="a run folder whose weights include the updates")
-    form.add_argument("--peft", action="store_true", help="adapter_model.safetensors and adapter_config.json")
+    form.add_argument(
+        "--peft", action="store_true", help="the adapter: adapter_model.safetensors and adapter_config.json"
+    )
     parser.add_argument("--base", metavar="RUN", help="the folder of the base run, if it has moved")
     parser.add_argument("--out", metavar="FOLDER", help="where to write; by default a new folder in the run's exports/")
     return parser

@@ -1,4 +1,4 @@
-"""Delays two imports of Lightning that adlx does not need: they take half of the start-up time of a command.
+"""Delays two imports of Lightning that adlx does not need, and that are half of the start-up time of a command.
 
 Lightning imports all of torchmetrics for two names (`Metric`, `MetricCollection`), and torch's compiler for one name
 (`OptimizedModule`, the class of compiled models). In the process of a command, these two packages run their `__init__`

@@ -1,4 +1,4 @@
-"""`adlx list [GROUP]`: the choices that there are, from the config files themselves."""
+"""`adlx list [GROUP]` lists the choices, read from the config files."""
 
 from adlx.cli.arguments import Parser
 from adlx.config.catalog import GROUPS, config_folders, description, options

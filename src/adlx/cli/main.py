@@ -1,4 +1,4 @@
-"""The `adlx` command: picks the verb, and turns an error into its message and an exit code."""
+"""The `adlx` command: runs the verb, and turns an error into a one-line message and an exit code."""
 
 import importlib
 import os
@@ -15,10 +15,10 @@ VERBS = {
     "resume": "continue a run that was stopped",
     "eval": "score a run on its own test data or on other data",
     "predict": "make the product of a run: a forecast, classes, images, ...",
-    "compare": "show runs side by side",
-    "export": "write a model without adlx's base run, or its adapter for HF PEFT",
+    "compare": "compare runs in a table",
+    "export": "write a fine-tuned model as a whole model, or its adapter for HF PEFT",
     "list": "list models, data sets, experiments and other choices",
-    "completion": "print a script by which your shell completes commands",
+    "completion": "print a script that lets your shell complete commands",
 }
 
 HELP = """usage: adlx VERB ...
@@ -34,7 +34,7 @@ traceback.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits: 0 done, 1 failed, 2 a mistake of the user, 130 or 143 stopped by a signal."""
+    """Runs a command and exits: 0 for success, 1 for failure, 2 for a user's mistake, 130 or 143 for a signal."""
     protect_output()
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
@@ -83,6 +83,6 @@ def _report(error: BaseException) -> int:
     if code is None:
         print(f"adlx: {type(error).__name__}: {text} (ADLX_DEBUG=1 shows where)", file=sys.stderr)
         return 1
-    if code in (1, 2):  # else a signal stopped the run, which its last line says
+    if code in (1, 2):  # else a signal stopped the run, and its last line says so
         print(f"adlx: {text}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""The output of a command: a reader that goes away, as in `adlx train ... | head -1`, does not stop the command."""
+"""The output of a command. If its reader ends early, as in `adlx train ... | head -1`, the command continues."""
 
 import io
 import logging
@@ -7,7 +7,7 @@ import sys
 
 
 class Output(io.TextIOWrapper):
-    """Writes like stdout or stderr; once the reader has gone, the rest of the output is dropped."""
+    """A stdout or stderr that drops the rest of the output once its reader has closed the pipe."""
 
     @classmethod
     def like(cls, stream: io.TextIOWrapper) -> "Output":
@@ -50,7 +50,7 @@ class Lines(logging.StreamHandler):
 
 
 def protect_output() -> None:
-    """Makes stdout and stderr of this process an `Output`."""
+    """Replaces stdout and stderr of this process by an `Output`."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, Output):

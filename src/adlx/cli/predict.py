@@ -37,7 +37,7 @@ def product_options(target: str) -> dict[str, str]:
 
 
 def _products() -> Iterator[str]:
-    """Yields the lines of the help on the product of each task and its options."""
+    """Yields the help lines about the product of each task and its options."""
     for name, path in options("task").items():
         defaults = product_options(read_config_file(path, config_folders()).target)
         words = " ".join(f"{key}={default}" for key, default in defaults.items())

@@ -10,9 +10,9 @@ MARKS = ("run.json", "multirun.json")
 
 
 def folders_starting_with(text: str) -> list[str]:
-    """Runs and multiruns whose path starts with `text`; if there are none, all folders whose path does.
+    """Runs and multiruns whose path starts with `text`; if there are none, all folders whose path starts with it.
 
-    `outputs` and the folder that has been typed so far are searched for runs, to any depth of `output_dir`'s layout.
+    Runs are searched in `outputs` only; from other folders, the folders inside them are returned.
     """
     runs = [str(path) for path in sorted(_runs_below(Path("outputs")))]
     if matching := [run for run in runs if run.startswith(text)]:

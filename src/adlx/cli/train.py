@@ -26,7 +26,7 @@ def parser() -> Parser:
         "settings", nargs="*", metavar="KEY=VALUE", help="settings, as above; a model and data are needed"
     )
     parser.add_argument(
-        "-m", "--multirun", action="store_true", help="one run for each combination of values with commas between them"
+        "-m", "--multirun", action="store_true", help="train one run for each combination of comma-separated values"
     )
     parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the config instead of training")
     parser.add_config_dir()
@@ -74,7 +74,7 @@ def main(words: list[str]) -> None:
         try:
             run = start(composition(cfg), tested=report)
             print(f"run: {run.path}")
-        except Exception as error:  # Hydra would print a line of its own
+        except Exception as error:  # Hydra would print its own message
             errors.append(error)
 
     run_hydra(words, job)

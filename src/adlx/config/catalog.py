@@ -1,4 +1,4 @@
-"""The choices a user can make, read from the config files themselves; imports nothing heavy."""
+"""The choices of the user, read from the config files. This module imports no slow packages."""
 
 from functools import cache
 from importlib.metadata import entry_points
@@ -7,13 +7,13 @@ from itertools import takewhile
 from pathlib import Path
 
 NODES = ("model", "data", "task", "loss", "optimizer", "finetune", "trainer", "callbacks", "logger")
-"""The nodes of a config that hold settings of their own."""
+"""The nodes of a config; each holds settings."""
 
 ROOT_KEYS = (*NODES, "seed", "output_dir", "allow")
 """All keys at the root of a config."""
 
 GROUPS = (*NODES, "optimizer/schedule", "experiment")
-"""What a user chooses from."""
+"""The groups of config files; the user chooses one option of each."""
 
 ENTRY_POINTS = "adlx.configs"
 """Entry points by which an installed package adds config files: `name = "package.folder"`."""
@@ -38,12 +38,12 @@ def extensions() -> dict[str, Path]:
 
 
 def config_folders() -> list[Path]:
-    """Where config files are looked for: adlx's own folder, then those of installed packages."""
+    """The folders of config files: adlx's own folder, then those of installed packages."""
     return [config_folder(), *extensions().values()]
 
 
 def options(group: str, folders: list[Path] | None = None) -> dict[str, Path]:
-    """The choices of a group, by name; the first folder that has one is where it comes from."""
+    """The files of a group's options, by name. If several folders have an option, the first one wins."""
     paths: dict[str, Path] = {}
     for folder in config_folders() if folders is None else folders:
         for path in sorted((folder / group).glob("*.yaml")):
@@ -57,11 +57,11 @@ def description(path: Path) -> str:
 
 
 def products(path: Path) -> str:
-    """What `adlx predict` makes of a task, after `predict:` in the comments at the head of its config file."""
+    """The product of a task: the text after `predict:` in the comments at the top of its config file."""
     return next((text.removeprefix("predict:").strip() for text in _head(path) if text.startswith("predict:")), "")
 
 
 def _head(path: Path) -> list[str]:
-    """The comment lines that a file begins with."""
+    """The comment lines at the top of a file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line.lstrip("# ").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]

@@ -1,7 +1,7 @@
-"""Every node of a config against what it configures, before anything heavy runs.
+"""Checks each node of a config against the class that it configures, before anything slow runs.
 
-Hydra merges a misspelt YAML key silently; here each node's keys are held against the signature of its `_target_` and
-each value against its annotation. Out come the classes with typed arguments.
+Hydra accepts a misspelled key in a YAML file silently. Here, the keys of a node are compared with the signature of its
+`_target_`, and each value with its annotation. The result is a `CheckedConfig`: classes with typed arguments.
 """
 
 import inspect
@@ -21,23 +21,23 @@ from adlx.config.values import describe, is_finite, typed
 from adlx.errors import UserError
 
 MODEL_RUN = {"run", "sha256", "model"}
-"""Keys of a part whose run was read."""
+"""The keys of a part after its run was read."""
 
 LARGEST_SEED = 2**32 - 1
-"""NumPy accepts no larger one."""
+"""NumPy accepts no larger seed."""
 
 
 class UnknownKey(UserError):
-    """A key that is like no key of its own node; the key meant may be one of another node."""
+    """A key that is not similar to any key of its node. The user may mean a key of another node."""
 
 
 def check(config: dict[str, Any], groups: Mapping[str, Group], origin: Origin) -> CheckedConfig:
     """Checks every node.
 
     Args:
-        config: a composed config, plain.
-        groups: what each node may be.
-        origin: says where a key was set.
+        config: a composed config of plain values.
+        groups: the requirements for each node.
+        origin: returns where a key was set, for messages.
 
     Raises:
         UserError: one line that names the key, the nearest valid one and where it was set.
@@ -81,14 +81,14 @@ def _checked_nodes(config: dict[str, Any], groups: Mapping[str, Group], origin: 
 
 
 def check_node(node: Any, group: Group, where: str, origin: Origin) -> Node:
-    """One node: its class, and its arguments with their types."""
+    """Checks one node and returns its class with typed arguments."""
     if not isinstance(node, dict):
         raise UserError(f"{where} {origin(where)} is {node!r}: {_node_words(where)}")
     target = group.fixed or resolve(node.get("_target_"), group.kind, where)
     accepted = parameters(target)
     hidden = {*group.given, *group.forbidden}
     hints = {name: annotation for name, (annotation, _) in accepted.items() if name not in hidden}
-    # Lightning's Trainer accepts some nested nodes as plain values, too; other classes do not have these arguments.
+    # Lightning's Trainer also accepts plain values for some nested nodes; other classes do not have these arguments.
     hints |= group.extra | {name: Any if name in accepted else None for name in group.nested}
     values = {key: value for key, value in node.items() if key != "_target_"}
     arguments = {key: _argument(key, value, hints, group, where, origin, values) for key, value in values.items()}
@@ -121,7 +121,7 @@ def _argument(
 
 
 def _node_words(where: str) -> str:
-    """What a node must be, and how it is chosen or left out."""
+    """The part of a message that says what a node must be, and how to choose it or leave it out."""
     path = where.replace(".", "/")
     if path in CHOICES:
         return f"it must be keys with values; write {path}=NAME for one of {', '.join(options(path))}"
@@ -139,7 +139,7 @@ def _typed(value: Any, annotation: Any, path: str, origin: Origin) -> Any:
 
 
 def _part(value: Any, kind: type, group: Group, path: str, origin: Origin) -> Any:
-    """The model of another run: its folder, or what was read from it."""
+    """The model of another run, given by its folder or by the config that was read from it."""
     if value is None or isinstance(value, str):
         return Part(kind, value or "")
     if isinstance(value, dict) and value.keys() == MODEL_RUN:

@@ -1,4 +1,4 @@
-"""From the words of a command to a checked config: Hydra composes, `check` refuses, plain dicts come out."""
+"""Composes the words of a command into a config of plain values; `check` then checks it."""
 
 import shlex
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ from adlx.errors import UserError
 
 @dataclass
 class Config:
-    """The schema of the root: a key that is not here is a mistake, wherever it was written."""
+    """The schema of the root. Any other key is a mistake, on the command line and in a file."""
 
     model: dict[str, Any] = MISSING
     data: dict[str, Any] = MISSING
@@ -63,14 +63,14 @@ ConfigStore.instance().store(name="schema", node=Config)
 
 @dataclass(frozen=True)
 class Composition:
-    """A config and where it came from.
+    """A config and its origin.
 
     Args:
         config: plain dicts, lists, numbers and strings; interpolations resolved.
         choices: the option chosen in each group, such as `{"model": "NAME"}`.
         overrides: the words of the command line.
-        folders: where config files were looked for.
-        missing: required keys that nothing sets, see `require_values`.
+        folders: the folders of config files that were searched.
+        missing: required keys without a value, see `require_values`.
     """
 
     config: dict[str, Any]
@@ -81,12 +81,12 @@ class Composition:
 
     @property
     def command(self) -> str:
-        """What a user would type to run this again."""
+        """The command that runs this config again."""
         return shlex.join(["adlx", "train", *config_dir_words(self.user_folders), *self.overrides])
 
     @property
     def user_folders(self) -> list[Path]:
-        """Folders of config files that neither adlx nor an installed package brings: the user's `--config-dir`."""
+        """The folders of config files that the user named with `--config-dir`."""
         return user_folders(self.folders)
 
     @property
@@ -94,13 +94,13 @@ class Composition:
         return f"{self.choices['model']}-{self.choices['data']}"
 
     def require_values(self) -> None:
-        """Raises UserError for a required key that nothing sets, once the choices are known to fit together."""
+        """Raises UserError for a required key without a value. Call this after the check that the choices fit."""
         for key in self.missing:
             raise UserError(f"{key} is required: add {key}=VALUE")
 
     def origin(self, key: str) -> str:
         """Where `key` (dotted) was set, for messages: `on the command line (...)` or `in model/NAME.yaml`."""
-        for word in reversed(self.overrides):  # the last one counts
+        for word in reversed(self.overrides):  # the last word wins
             _, name, value = split(word)
             if name == key or name.startswith(f"{key}.") or (key.startswith(f"{name}.") and value.startswith("{")):
                 return f"on the command line ({word})"
@@ -110,21 +110,21 @@ class Composition:
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:
-    """The word by which Hydra looks into further config folders too; no word where there are none."""
+    """The word that makes Hydra search further config folders; no word if there are none."""
     entries = [quote(f"file://{folder}") for folder in folders]
     return [f"hydra.searchpath=[{','.join(entries)}]"] if folders else []
 
 
 def for_hydra(words: Sequence[str], folders: Sequence[Path] = (), multirun: bool = False) -> list[str]:
-    """The words of a user as Hydra must read them, see `words.settings`.
+    """The words of a user in the form that Hydra needs, see `words.settings`.
 
     Args:
         words: without `--config-dir`.
-        folders: of the user's own config files.
+        folders: the user's own folders of config files.
         multirun: commas separate the values of several runs.
 
     Raises:
-        UserError: a word that is no setting, or several values without `-m`.
+        UserError: a word is no setting, or has several values without `-m`.
     """
     refuse_flags(words, folders)
     for word in words:
@@ -164,12 +164,12 @@ def _choices(words: Sequence[str]) -> list[str]:
 
 
 def _paths_of_choices(choices: list[str], folders: Sequence[Path]) -> set[str]:
-    """The keys that are paths in any config that these choices make."""
+    """The keys that are paths in at least one of the configs that these choices make."""
     return {"output_dir"}.union(*(path_keys(config) for config in _configs_of_choices(choices, folders)))
 
 
 def _configs_of_choices(choices: list[str], folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The configs that choices make, without any setting; none where a choice is wrong: `compose` reports that."""
+    """The configs that choices make, without settings. Empty if a choice is wrong, which `compose` reports later."""
     with suppress(HydraException, OmegaConfBaseException):
         return [_plain(_composed(job, folders), resolve=False) for job in grid_jobs(choices)]
     return []
@@ -183,29 +183,29 @@ def _composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
 
 
 def compose(words: Sequence[str], complete: bool = True) -> Composition:
-    """Composes the config that `adlx train WORDS...` would run, `--config-dir DIR` included.
+    """Composes the config of `adlx train WORDS...`; the words may contain `--config-dir DIR`.
 
     Args:
         words: of the command line.
-        complete: refuse a config that lacks a required key; False: the caller does, by `require_values`.
+        complete: whether to refuse a config that lacks a required key; if not, call `require_values` later.
 
     Raises:
-        UserError: an unknown choice or key, a value that cannot be read, a missing mandatory one.
+        UserError: a choice or key is unknown, or a value is missing or cannot be read.
     """
     others, folders = split_config_dirs(words)
     with readable_errors(others, folders):
-        made = composition(_composed(for_hydra(others, folders), folders), others)
+        composed = composition(_composed(for_hydra(others, folders), folders), others)
     if complete:
-        made.require_values()
-    return made
+        composed.require_values()
+    return composed
 
 
 def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composition:
-    """Plain data of a composed Hydra config, which may lack required keys.
+    """The composition of a Hydra config, which may lack required keys.
 
     Args:
-        cfg: with its `hydra` node, or while Hydra runs a job.
-        words: as the user typed them; None: a job's, as Hydra wrote them.
+        cfg: a config with its `hydra` node; while Hydra runs a job, the node is not needed.
+        words: the words as the user typed them; None: the words of the job that Hydra runs.
     """
     hydra = cfg.hydra if "hydra" in cfg else HydraConfig.get()
     choices = {str(key): str(choice) for key, choice in hydra.runtime.choices.items() if choice}
@@ -229,40 +229,40 @@ def composition(cfg: DictConfig, words: Sequence[str] | None = None) -> Composit
     if words is None:
         words = [as_typed(word) for word in hydra.overrides.task]
     typed = [word.removeprefix("++") for word in words if not split(word)[1].startswith("hydra.")]
-    made = Composition(tree, chosen, typed, file_folders(hydra), tuple(missing))
+    result = Composition(tree, chosen, typed, file_folders(hydra), tuple(missing))
     for key in cfg:
         if key not in ROOT_KEYS and key != "hydra":
-            raise UserError(_unknown_key(str(key), made))
-    return made
+            raise UserError(_unknown_key(str(key), result))
+    return result
 
 
-def _unknown_key(root: str, made: Composition) -> str:
-    words = (word for word in made.overrides if split(word)[1].split(".")[0] == root)
+def _unknown_key(root: str, composed: Composition) -> str:
+    words = (word for word in composed.overrides if split(word)[1].split(".")[0] == root)
     word = next(words, None)
     key = root if word is None else split(word)[1]
     where = f" on the command line ({word})" if word else ""
-    return f"unknown key {key}{where}{did_you_mean(key, made.config)}"
+    return f"unknown key {key}{where}{did_you_mean(key, composed.config)}"
 
 
 def file_folders(hydra: Any) -> list[Path]:
-    """The absolute folders in which Hydra looked for config files; `hydra` is its own node of a composed config."""
+    """The absolute folders in which Hydra searched for config files; `hydra` is that node of a composed config."""
     return [Path(source.path).absolute() for source in hydra.runtime.config_sources if source.schema == "file"]
 
 
 def user_folders(folders: Sequence[Path]) -> list[Path]:
-    """Those that neither adlx nor an installed package brings."""
+    """The folders that belong neither to adlx nor to an installed package."""
     return [folder for folder in folders if folder not in config_folders()]
 
 
 def apply(
     config: dict[str, Any], words: Sequence[str], folders: Sequence[Path] = ()
 ) -> tuple[dict[str, Any], list[str]]:
-    """A stored config with `k=v` words applied: keys of its nodes, or another choice of data by `data=NAME`.
+    """Applies words to a stored config: settings of its nodes, or another choice, such as `data=NAME`.
 
     Args:
-        config: plain.
-        words: overrides.
-        folders: of config files, in addition to those of adlx and of installed packages.
+        config: a config of plain values; it is not changed.
+        words: overrides, as on the command line.
+        folders: folders of config files, in addition to those of adlx and of installed packages.
 
     Returns:
         the new config, and the packages that the words allow.
@@ -291,7 +291,7 @@ def apply(
 def _refuse_several(override: Override) -> None:
     if override.is_sweep_override():
         word = str(override.input_line).removeprefix("++")
-        raise UserError(f"{word}: one value here; several are for adlx train -m")
+        raise UserError(f"{word}: one value is needed; only adlx train -m accepts several")
 
 
 def _plain(tree: DictConfig, resolve: bool) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def _plain(tree: DictConfig, resolve: bool) -> dict[str, Any]:
 
 
 def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
-    """The composed node of one choice, by itself."""
+    """The node of one choice, composed without the rest of the config."""
     GlobalHydra.instance().clear()
     overrides = [f"+{group}={name}", *search_path([*extensions().values(), *folders])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):

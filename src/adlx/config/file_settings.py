@@ -1,6 +1,6 @@
-"""The settings that a config file lists, with their values and comments, read line by line: Hydra would be slow.
+"""Reads the settings of a config file with their values and comments, line by line, since Hydra would be slow.
 
-Help and completion show them. What cannot be read in this way (such as `{a: 1}` on one line) is left out.
+Help and completion show them. Lines that cannot be read in this way, such as `x: {a: 1}`, are left out.
 """
 
 import re
@@ -20,10 +20,10 @@ class Setting:
     """One key of a config file.
 
     Args:
-        value: as written; empty where the key holds further keys.
+        value: as written; empty if the key has further keys below it.
         comment: the text after `#` on the same line.
         target: the dotted path of the class that has this argument; empty if unknown.
-        name: of the argument.
+        name: the name of the argument.
     """
 
     value: str
@@ -52,7 +52,7 @@ def read_config_file(path: Path, folders: Sequence[Path]) -> ConfigFile:
 
     Args:
         path: a YAML file in the folder of its group.
-        folders: all folders of config files, in which included files are looked for.
+        folders: all folders of config files, in which included files are searched.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -78,16 +78,16 @@ def read_config_file(path: Path, folders: Sequence[Path]) -> ConfigFile:
 
 
 def listed_values(setting: Setting) -> list[str]:
-    """The values that the comment of a setting lists, such as `# post, pre`; empty where the comment is prose.
+    """The values that the comment of a setting lists, such as `# post, pre`; empty if the comment lists none.
 
-    The list may end in prose. It counts where the file's own value is in it, or is `null`, `auto` or `???`. A number
-    may be followed by its meaning, as in `# 1 grey, 3 colour`.
+    Text may follow the list. The list is valid only if it contains the value of the file, or this value is `null`,
+    `auto` or `???`. The meaning of a number may follow it, as in `# 1 grey, 3 colour`.
     """
     if setting.value in ("true", "false"):
         return ["true", "false"]
     text = re.sub(r"\([^)]*\)", "", setting.comment)
     text = re.sub(r"^(one of|either):? ", "", text.strip())
-    if "," in text.partition(";")[0]:  # then what follows the semicolon is prose
+    if "," in text.partition(";")[0]:  # then text follows the semicolon
         text = text.partition(";")[0]
     values: list[str] = []
     for item in re.split(r"[,;|]| or ", text):

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's exceptions as one line each."""
+"""Turns exceptions of Hydra and OmegaConf into one-line errors."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
-"""What adlx needs of Hydra beyond its public interface, in one place.
+"""The private names of Hydra that adlx uses. No other file uses any.
 
-A test holds it against the installed version: where an upgrade removes it, it says so.
+A test checks that the installed version of Hydra still has them.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def grid_jobs(words: Sequence[str]) -> list[list[str]]:
 
 
 def flags_error(words: Sequence[str]) -> str | None:
-    """What Hydra's command line has to say against these words, such as a missing value of `--cfg`."""
+    """The error of Hydra's command line for these words, such as a missing value of `--cfg`; None if there is none."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:

@@ -1,6 +1,6 @@
-"""A checked config: classes instead of their names, typed arguments instead of plain ones.
+"""A checked config: classes instead of their names, and typed arguments instead of plain values.
 
-Everything that is built later is built from here; no stage looks a class up by its name again.
+A run builds all its objects from it, so no later step needs the name of a class.
 """
 
 from collections.abc import Callable
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Origin = Callable[[str], str]
-"""From a dotted key to where it was set, for messages."""
+"""A function from a dotted key to the place where it was set, for messages."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """What a node of the config may be.
+    """The requirements for a node of the config.
 
     Args:
-        kind: what its class must derive from.
-        given: arguments that the run passes, and a config may not set.
-        offered: arguments that the run passes where the config does not set them.
-        forbidden: arguments that a config may not set, since another group does.
-        extra: annotations of keys that are no arguments of the class.
-        ranges: annotations with the range of an argument, see `adlx.ranges`, for classes of other packages.
-        nested: keys that are nodes themselves, where they are not plain values.
-        fixed: the class, where the config does not choose one.
+        kind: the base class that its class must derive from.
+        given: arguments that the run passes, and that a config must not set.
+        offered: arguments that the run passes if the config does not set them.
+        forbidden: arguments that a config must not set, since another group sets them.
+        extra: annotations of keys that are not arguments of the class.
+        ranges: annotations with ranges, see `adlx.ranges`, of arguments of classes from other packages.
+        nested: keys that may be nodes themselves.
+        fixed: the class, if the config does not choose one.
     """
 
     kind: type
@@ -53,11 +53,11 @@ class Node:
     accepts: frozenset[str] = frozenset()
 
     def build(self, *args: Any, **given: Any) -> Any:
-        """Calls the class with its arguments, after `args` and `given`, which win over them."""
+        """Calls the class with `args`, the arguments of the config, and `given`, which overrides them."""
         return self.target(*args, **{**self.arguments, **given})
 
     def build_with(self, **offered: Any) -> Any:
-        """As `build`, with those of `offered` that the class accepts and the config does not set."""
+        """Like `build`, also with the `offered` arguments that the class accepts and the config does not set."""
         chosen = {key: value for key, value in offered.items() if key in self.accepts and key not in self.arguments}
         return self.build(**chosen)
 
@@ -71,10 +71,10 @@ class Part:
     """An argument of a model that is itself the model of another run, such as the autoencoder of a forecaster.
 
     Args:
-        kind: what that model must derive from.
+        kind: the base class that the model must derive from.
         run: the folder of the run.
-        sha256: of its checkpoint; None: the run has not been read yet.
-        model: what the model is built from; None likewise.
+        sha256: the hash of its checkpoint; None: the run has not been read yet.
+        model: the node of the model; None: the run has not been read yet.
     """
 
     kind: type
@@ -90,7 +90,7 @@ class CheckedConfig:
     Args:
         plain: dicts, lists, numbers and strings, as `config.yaml` has them.
         model, data, task, loss, optimizer, trainer: one node each.
-        finetune: None: from scratch.
+        finetune: None: training from scratch.
         callbacks, logger: nodes by name.
     """
 

@@ -13,7 +13,7 @@ def file_that_sets(key: str, choices: Mapping[str, str], folders: Sequence[Path]
     Args:
         key: dotted, such as `data.context`.
         choices: the option chosen in each group.
-        folders: of config files, the first one with a file wins.
+        folders: folders of config files; the first one that has a file wins.
     """
     parts = key.split(".")
     groups = [("/".join(parts[:depth]), ".".join(parts[depth:])) for depth in range(len(parts) - 1, 0, -1)]

@@ -1,4 +1,4 @@
-"""Which keys of a config are paths, by the annotations of the classes that the config names."""
+"""Finds the keys of a config that are paths, from the annotations of the classes that the config names."""
 
 import copy
 import inspect
@@ -14,14 +14,14 @@ from adlx.paths import PathText
 
 
 def is_path(annotation: Any) -> bool:
-    """Whether an annotation is of a path, or of a path among other kinds of value (`PathText | None`)."""
+    """Whether an annotation means a path, or a union with a path, such as `PathText | None`."""
     if annotation == PathText or (inspect.isclass(annotation) and issubclass(annotation, Path)):
         return True
     return any(is_path(argument) for argument in get_args(annotation))
 
 
 def path_keys(config: Mapping[str, Any]) -> set[str]:
-    """The dotted keys of a plain config that are paths. A class that is not trusted is not imported: it has none."""
+    """The dotted keys of a plain config that are paths. A class that is not trusted is not imported, and adds none."""
     return {"output_dir", *(key for node in NODES for key in _path_keys(config.get(node), node))}
 
 
@@ -60,5 +60,5 @@ def absolute(path: str) -> str:
     """A path as it is stored: absolute, with the home folder instead of `~`."""
     try:
         return str(Path(path).expanduser().absolute())
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # `~name` of a user that does not exist
         return str(Path(path).absolute())

@@ -1,6 +1,6 @@
-"""The values that an argument of a class accepts, read from the source of its annotation. Nothing is imported.
+"""Reads the values that an argument of a class accepts from the source of its annotation, without importing it.
 
-Completion uses this: to import a class would import torch, which takes seconds.
+Completion uses this, since importing a class would import torch, which needs seconds.
 """
 
 import ast
@@ -28,7 +28,7 @@ class Argument:
         annotation: None if there is none.
         default: as a config writes it; None if the argument is required.
         keyword_only: whether it comes after `*`.
-        module: in which names of the annotation have their meaning.
+        module: the module that defines the names in the annotation.
     """
 
     annotation: ast.expr | None
@@ -38,12 +38,12 @@ class Argument:
 
 
 def values_of(target: str, name: str, method: str = "__init__") -> list[str]:
-    """The values, as a config writes them, that an argument of a class accepts; empty unless they can be listed.
+    """The values that an argument of a class accepts, as a config writes them; empty if they cannot be listed.
 
     Args:
         target: the dotted path of the class.
-        name: of the argument.
-        method: that has the argument.
+        name: the name of the argument.
+        method: the method that has the argument.
     """
     argument = arguments_of(target, method).get(name)
     if argument is None or argument.annotation is None:
@@ -53,7 +53,7 @@ def values_of(target: str, name: str, method: str = "__init__") -> list[str]:
 
 
 def arguments_of(target: str, method: str = "__init__") -> dict[str, Argument]:
-    """The arguments of a method, those that it passes on by `**kwargs` included; empty if the source is not found."""
+    """The arguments of a method, including those that its `**kwargs` pass on; empty if there is no source."""
     module_name, _, name = target.rpartition(".")
     definition = _definition(module_name, name)
     return {} if definition is None else _arguments(*definition, method)
@@ -217,7 +217,7 @@ def _module(name: str) -> Module | None:
         spec = find_spec(top)
     except (ImportError, ValueError):
         return None
-    # As `python -m` does, a package that is not installed is looked for in the working folder.
+    # Like `python -m`, search a package that is not installed in the working folder.
     root = Path(top).absolute() if spec is None else (spec.submodule_search_locations or [spec.origin or ""])[0]
     base = Path(root).joinpath(*rest)
     inner = base / "__init__.py"

@@ -1,4 +1,4 @@
-"""The shape of a config that a run stored: people edit `config.yaml` by hand, and other versions of adlx write it."""
+"""Checks a stored config, since people edit `config.yaml` by hand, and other versions of adlx write it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _PLAIN = str | int | float | bool | None
 
 
 def check_stored_config(config: Any, where: str) -> dict[str, Any]:
-    """Checks that a stored config has all nodes and only plain values; `check` then checks what each node says.
+    """Checks that a stored config has all nodes and only plain values; `check` then checks each node.
 
     Args:
         config: as it was read.

@@ -1,4 +1,4 @@
-"""From a config's `_target_` to an object, and nothing that a stranger's config should be able to reach."""
+"""Imports the class that a `_target_` names, and refuses all that a config from somebody else must not name."""
 
 import importlib
 import importlib.util
@@ -26,14 +26,14 @@ _TRUSTED = {
 def trust(packages: Sequence[str], store: bool = True) -> None:
     """Lets configs of this process name classes of `packages` (the user's `allow=[my_pkg]`).
 
-    A package that is not installed is looked for in the working folder, as `python -m` does.
+    Like `python -m`, this searches a package that is not installed in the working folder.
 
     Args:
-        packages: names.
-        store: remember it on this machine, which is right where the user typed `allow=` in this command.
+        packages: names of packages.
+        store: remember the trust on this machine; only for packages that the user typed after `allow=`.
 
     Raises:
-        UserError: what is no name of a package.
+        UserError: a word is not the name of a package.
     """
     for package in packages:
         if not package.replace("_", "a").replace(".", "a").isalnum():
@@ -46,7 +46,7 @@ def trust(packages: Sequence[str], store: bool = True) -> None:
 
 
 def is_trusted(path: str) -> bool:
-    """Whether configs may name what this dotted path leads to."""
+    """Whether a config may name this dotted path."""
 
     def is_inside(package: str) -> bool:
         return path == package or path.startswith(package + ".")
@@ -57,7 +57,7 @@ def is_trusted(path: str) -> bool:
 
 
 def refusal(package: str) -> str:
-    """Why a package is not trusted, and what to type if it should be."""
+    """The message that a package is not trusted, and what to type to trust it."""
     here, known = ", ".join(package_folders(package)), ", ".join(stored_trust().get(package, []))
     elsewhere = f" (it is trusted in {known}, and this one is in {here})" if known and here else ""
     return f"{package} is not trusted here{elsewhere}; if it is yours, add 'allow=[{package}]' to the command once"
@@ -68,12 +68,12 @@ def resolve(target: object, kind: type, where: str) -> type:
 
     Args:
         target: a dotted path such as `package.module.Class`.
-        kind: what the class must derive from.
-        where: the config node that asks, for the message.
+        kind: the base class that the class must derive from.
+        where: the config node with this `_target_`, for the message.
 
     Raises:
-        UserError: the path lies outside the trusted packages (nothing is imported then), names nothing,
-            leads through an import to something defined elsewhere, or is not a subclass of `kind`.
+        UserError: the path is outside the trusted packages (then nothing is imported), does not exist, is defined in
+            another package and only imported here, or is not a subclass of `kind`.
     """
     if not isinstance(target, str) or "." not in target:
         raise UserError(f"{where}._target_ is {target!r}: give the dotted path of a class")
@@ -84,7 +84,7 @@ def resolve(target: object, kind: type, where: str) -> type:
         named = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{where}._target_={target} cannot be found: {error}") from None
-    # A trusted module's own imports are not trusted: adlx.x.os.system is a path that starts well.
+    # The imports of a trusted module are not trusted: adlx.x.os.system starts with a trusted name.
     if not inspect.isclass(named) or not is_trusted(named.__module__):
         raise UserError(f"{where}._target_={target} is refused: it is no class of a trusted package")
     if not issubclass(named, kind):
@@ -98,7 +98,7 @@ def dotted(target: type) -> str:
 
 
 def parameters(target: type) -> dict[str, tuple[Any, Any]]:
-    """The arguments of a class, with annotation and default; those that it passes on by `**kwargs` are its bases'."""
+    """The arguments of a class with annotation and default, including those of bases if it has `**kwargs`."""
     arguments: dict[str, tuple[Any, Any]] = {}
     for cls in target.__mro__:
         init = cls.__dict__.get("__init__")

@@ -1,7 +1,7 @@
-"""The packages of the user's own that configs may name: `allow=[my_pkg]` is typed once on a machine, and stored there.
+"""Stores which packages of the user configs may name: the user types `allow=[my_pkg]` once on a machine.
 
-A run folder never gives trust: neither the `allow` of its `config.yaml` nor that of a sweep's plan counts. What is
-stored is the name of the package and the folder that holds it, so that no other package of this name is trusted.
+A run folder never gives trust: the `allow` in its `config.yaml`, or in the plan of a sweep, does not count. The name of
+the package is stored with its folder, so that no other package of the same name is trusted.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adlx.atomic import replacing
 
-log = logging.getLogger("adlx.trust")  # a logger of its own, which stays on where a command mutes "adlx"
+log = logging.getLogger("adlx.trust")  # its own logger, which is not disabled when a command disables "adlx"
 
 
 def trust_file() -> Path:
@@ -24,7 +24,7 @@ def trust_file() -> Path:
 
 
 def stored_trust() -> dict[str, list[str]]:
-    """The folders from which each package is trusted on this machine, by its name; empty where nothing is stored."""
+    """The folders from which each package is trusted on this machine, by name; empty if nothing is stored."""
     try:
         content = json.loads(trust_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def stored_trust() -> dict[str, list[str]]:
 
 
 def store_trust(package: str) -> None:
-    """Stores that a package is trusted from where it is imported now, and says so; does nothing if that is stored."""
+    """Stores that a package is trusted in its present folder, and logs it; does nothing if that is stored already."""
     trusted, here = stored_trust(), package_folders(package)
     known = trusted.get(package, [])
     if not here or set(here) <= set(known):
@@ -55,7 +55,7 @@ def store_trust(package: str) -> None:
 def is_trust_stored(package: str) -> bool:
     """Whether a package is trusted on this machine, and would be imported from a folder that was trusted.
 
-    A package that cannot be imported from here is looked for in the folder that was trusted.
+    If the package cannot be imported otherwise, its trusted folder is added to the import path.
     """
     folders = stored_trust().get(package, [])
     if folders and not package_folders(package):
@@ -65,7 +65,7 @@ def is_trust_stored(package: str) -> bool:
 
 
 def package_folders(package: str) -> list[str]:
-    """The folders that hold a package: several for a namespace package, none where it is not found. Imports nothing."""
+    """The folders that contain a package: several for a namespace package, none if there is no such package."""
     name = package.split(".")[0]
     try:
         spec = importlib.util.find_spec(name)

@@ -1,4 +1,4 @@
-"""Plain values against annotations, and annotations in words."""
+"""Checks plain values against annotations, and describes annotations in words."""
 
 import json
 import math
@@ -16,7 +16,7 @@ _BOUNDS = {Ge: ("at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), L
 
 
 def typed(value: Any, annotation: Any) -> Any:
-    """A plain value as its annotation has it. Read as JSON: a list is a tuple and 1 is a float, but "1" is not.
+    """Converts a plain value to the type of its annotation: a list can be a tuple, and 1 a float, but "1" is no number.
 
     Raises:
         ValueError: the type is wrong, a number is out of range (see `adlx.ranges`), NaN or infinite.
@@ -24,7 +24,7 @@ def typed(value: Any, annotation: Any) -> Any:
     try:
         adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
-        return value  # an annotation that says nothing of plain values
+        return value  # the annotation does not describe plain values
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError:
@@ -32,7 +32,7 @@ def typed(value: Any, annotation: Any) -> Any:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether a plain value can be read as an annotation has it, see `typed`."""
+    """Whether a plain value can be converted to the type of an annotation, see `typed`."""
     try:
         typed(value, annotation)
     except ValueError:
@@ -70,7 +70,7 @@ def describe(annotation: Any) -> str:
 
 
 def _range(marks: Sequence[Any]) -> str:
-    """`(at least 0, below 1)`; `(0 to 1)` where both limits belong to the range."""
+    """`(at least 0, below 1)`; `(0 to 1)` if both limits belong to the range."""
     limits = {type(mark): getattr(mark, _BOUNDS[type(mark)][1]) for mark in marks if type(mark) in _BOUNDS}
     if limits.keys() == {Ge, Le}:
         return f"({limits[Ge]} to {limits[Le]})"
@@ -78,7 +78,7 @@ def _range(marks: Sequence[Any]) -> str:
 
 
 def _alternatives(arguments: tuple[Any, ...]) -> list[Any]:
-    """The members of a union, with all choices of its `Literal`s in one; text stands for a number of equal digits."""
+    """The members of a union, with all its `Literal`s merged into one. Choices with the same text are one choice."""
     literals = [argument for argument in arguments if get_origin(argument) is Literal]
     if len(literals) < 2:
         return list(arguments)

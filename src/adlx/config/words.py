@@ -1,7 +1,7 @@
-"""The words of a command, written so that Hydra reads what the user means.
+"""Rewrites the words of a command so that Hydra reads what the user means.
 
-A path is read as typed. `model.dropout=0.1` may set an argument that no YAML lists: `check` knows all of them, Hydra
-does not.
+A path is read as typed. `model.dropout=0.1` may set an argument that no YAML lists: Hydra does not know it, but `check`
+does.
 """
 
 import re
@@ -15,7 +15,7 @@ from adlx.config.catalog import GROUPS, options
 from adlx.errors import UserError
 
 _SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)$")
-"""Values that Hydra reads as several: with `-m` they stay so, for paths too."""
+"""Values that Hydra expands to several values. With `-m` this also applies to paths."""
 
 _PART = re.compile(
     r"""(?:^|,)\s*("(?:\\.|[^"\\])*"(?=\s*(?:,|$))|'(?:\\.|[^'\\])*'(?=\s*(?:,|$))|[^,]*)"""  # quoted, or not
@@ -23,7 +23,7 @@ _PART = re.compile(
 
 
 def split(word: str) -> tuple[str, str, str]:
-    """`++`, key and value of a word."""
+    """The prefix (`+`, `++` or nothing), the key and the value of a word."""
     key, _, value = word.partition("=")
     bare = key.lstrip("+")
     return key[: len(key) - len(bare)], bare, value
@@ -35,34 +35,34 @@ def is_choice(key: str) -> bool:
 
 
 def is_setting(word: str) -> bool:
-    """Whether a word sets a key of the config: no flag, no choice, no deletion (`~key`), nothing of Hydra's own."""
+    """Whether a word sets a key of the config. Flags, choices, deletions (`~key`) and keys of Hydra do not."""
     key = split(word)[1]
     return "=" in word and word[:1] not in "-~" and not is_choice(key) and key.split(".")[0] != "hydra"
 
 
 def check_word(word: str) -> None:
-    """Raises UserError for a word without a key, and for a choice that is no name."""
+    """Raises UserError for a word without a key, and for a choice whose value is not a name."""
     key = split(word)[1]
     if not key or key != key.strip():
         raise UserError(f"{word}: cannot be read; write key=value without spaces around =")
     if "=" in word and key in GROUPS:
         try:
             names = OverridesParser.create().parse_override(word).value()
-        except HydraException:  # it says so itself when it composes
+        except HydraException:  # Hydra reports this when it composes the config
             return
         if isinstance(names, int | float | None):
             raise UserError(f"{word}: must be one of {', '.join(options(key))}")
 
 
 def quote(text: str) -> str:
-    """Text as Hydra reads it back unchanged."""
+    """Quotes text so that Hydra reads it unchanged."""
     body = re.sub(r"(\\*)'", r"\1\1\\'", text)
     trailing = len(body) - len(body.rstrip("\\"))
     return f"'{body}{trailing * chr(92)}'"
 
 
 def unquote(text: str) -> str:
-    """What a quoted text says; other text is as typed."""
+    """Removes the quotes of a quoted text; other text stays as it is."""
     mark = text[:1]
     if len(text) < 2 or mark not in "'\"" or text[-1] != mark or re.search(rf"(?<!\\){mark}", text[1:-1]):
         return text
@@ -79,7 +79,7 @@ def settings(words: Sequence[str], paths: Collection[str], multirun: bool = Fals
         multirun: commas separate the values of several runs.
 
     Raises:
-        UserError: a path that cannot be read.
+        UserError: a path cannot be read.
     """
     ready = []
     for word in words:
@@ -94,7 +94,7 @@ def settings(words: Sequence[str], paths: Collection[str], multirun: bool = Fals
 
 
 def refuse_sweeps(words: Sequence[str], paths: Collection[str]) -> None:
-    """Raises UserError where a word gives several values, which only `-m` allows; a path may contain commas."""
+    """Raises UserError for a word with several values, which need `-m`. A path may contain commas."""
     for word in words:
         key = split(word)[1]
         if "=" in word and key not in paths and not key.startswith("hydra"):
@@ -116,7 +116,7 @@ def _path(word: str, value: str, multirun: bool) -> str:
 
 
 def _parts(value: str) -> Iterator[str]:
-    """The values between commas; a comma inside quotes separates nothing."""
+    """Yields the values between commas; a comma inside quotes does not separate values."""
     for match in _PART.finditer(value):
         yield match[1].rstrip()
 
@@ -124,7 +124,7 @@ def _parts(value: str) -> Iterator[str]:
 def _refuse_sweep(word: str) -> None:
     try:
         several = OverridesParser.create().parse_override(word).is_sweep_override()
-    except HydraException:  # says so itself when it composes
+    except HydraException:  # Hydra reports this when it composes the config
         return
     if several:
         _, key, value = split(word)
@@ -133,14 +133,14 @@ def _refuse_sweep(word: str) -> None:
 
 
 def as_typed(word: str) -> str:
-    """A word of Hydra's as a user would type it: without quotes where they change nothing."""
+    """A word from Hydra as a user would type it: without quotes, unless these change the value."""
     _, key, value = split(word)
     plain = f"{key}={unquote(value)}"
     return word.removeprefix("++") if needs_reading(plain) or unquote(value).isdecimal() else plain
 
 
 def needs_reading(word: str) -> bool:
-    """Whether Hydra would read the value of a word as anything but the text that was typed."""
+    """Whether Hydra would read the value of a word as something other than the typed text."""
     if not is_setting(word):
         return False
     value = split(word)[2]
