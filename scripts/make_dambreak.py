@@ -12,8 +12,8 @@ from adlx.data.fields.sources.well import write_well
 GRAIN = np.array([128, 128, 1024, 256])  # values of u, v, p, alpha to 1; finer ones hardly compress
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-found = solve(BUNDLED_SETTINGS)
-values = np.stack([found.frames.read(i, 0, BUNDLED_SETTINGS.steps) for i in range(len(found))])
+flows = solve(BUNDLED_SETTINGS)
+values = np.stack([flows.frames.read(i, 0, BUNDLED_SETTINGS.steps) for i in range(len(flows))])
 rounded = InMemory((np.round(values * GRAIN) / GRAIN).astype(np.float32))
-write_well(BUNDLED, replace(found, frames=rounded), "dambreak", boundaries=("WALL", "WALL"), packed=True)
+write_well(BUNDLED, replace(flows, frames=rounded), "dambreak", boundaries=("WALL", "WALL"), packed=True)
 print(f"{BUNDLED.stat().st_size / 1e6:.2f} MB, largest error of rounding {np.abs(rounded.values - values).max():.4f}")

@@ -185,7 +185,7 @@ class Rollout(Task):
         if length < 1:
             raise UserError(f"a rollout of {length} steps: set predict.steps to at least 1")
         batches = []
-        for fields, parameters, _, _ in data.whole(part):
+        for fields, parameters, _, _ in data.whole_trajectories(part):
             rollout = self.rollout(fields[:, :known].to(self.device), length, parameters.to(self.device))
             batches.append(rollout.cpu())
         values = torch.cat(batches).float().numpy()

@@ -8,7 +8,7 @@ import torch
 from user_errors import user_error_of
 from waves import COLUMNS, ROWS, waves, write_waves
 
-from adlx.data.fields.fields import Fields, draw
+from adlx.data.fields.fields import Fields, draw_parts
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well, write_well
 from adlx.data.fields.well import Well
@@ -89,7 +89,7 @@ def test_whole_trajectories_are_tested_from_their_first_step(path, horizon, step
         ((fields, _, _, where),) = loader
         assert fields.shape == (1, steps, CELLS, 3)
         assert where.tolist() == [[data.indices[part].item(), 0]]
-    assert next(iter(data.whole("test")))[0].shape[1] == 20
+    assert next(iter(data.whole_trajectories("test")))[0].shape[1] == 20
 
 
 def test_each_pass_has_an_order_of_its_own_drawn_from_seed_and_epoch(path):
@@ -136,7 +136,7 @@ def test_trajectories_are_split_by_a_seed_of_their_own():
 
 @pytest.mark.parametrize(("count", "held"), [(3, (1, 1, 1)), (16, (12, 2, 2)), (40, (30, 5, 5))])
 def test_every_part_has_a_trajectory(count, held):
-    parts = draw(count, (0.75, 0.125, 0.125), seed=0)
+    parts = draw_parts(count, (0.75, 0.125, 0.125), seed=0)
     assert tuple(np.bincount(parts, minlength=3)) == held
 
 

@@ -1,4 +1,4 @@
-"""Flow past a cylinder, simulated."""
+"""Simulated flow past a cylinder."""
 
 from typing import Any, Literal
 
@@ -14,9 +14,9 @@ class Cylinder(Fields):
     """Vortex streets behind a cylinder. Arguments in addition to those of `Fields`:
 
     Args:
-        source: `lattice_boltzmann` solves on a grid; `openfoam`, which must be installed, on a mesh around it.
-        trajectories: number of flows. Each has its own Reynolds number and phase; on a grid also its own position of
-            the cylinder. All flows on a mesh share the mesh, and so the position.
+        source: `lattice_boltzmann` solves on a grid, `openfoam`, which must be installed, on a mesh around it.
+        trajectories: number of flows. Each has its own Reynolds number and phase, and on a grid its own position of the
+            cylinder. On a mesh all flows have the same position, because they share the mesh.
         reynolds: the lowest and the highest Reynolds number, from 60 to 500.
         size: rows and columns of cells; the rows cover 8 diameters. A mesh covers the same area. Its cells have this
             width in and near the wake, and are smaller at the cylinder and larger elsewhere. The number of cells

@@ -13,10 +13,10 @@ class Dambreak(Fields):
     """Collapsing columns of water. Arguments in addition to those of `Fields`:
 
     Args:
-        source: `bundled`, 16 collapses that are part of adlx, or fewer of them, or fewer steps; `openfoam`, which must
-            be installed, solves any.
+        source: `bundled` reads the 16 collapses that are part of adlx, or fewer of them, or fewer steps; `openfoam`,
+            which must be installed, solves collapses with any settings.
         trajectories: number of collapses. Each column has its own width and height.
-        size: cells along either side of the box.
+        size: cells along each side of the box.
         steps: time steps of each collapse.
         simulation_seed: seed of the columns.
     """

@@ -20,22 +20,21 @@ from adlx.errors import UserError
 from adlx.specs import FieldSpec
 
 
-class TooFew(UserError):
+class TooFewTrajectories(UserError):
     """There are not enough trajectories for all parts."""
 
 
 class Fields(DataModule):
-    """Windows of fields.
+    """Windows of trajectories of fields.
 
     Args:
-        batch_size: windows a batch.
-        window: time steps a training window holds; None: as many as the model needs, see `use_windows`.
-        stride: steps from the start of one training window to the next; None: what the model needs.
-        horizon: time steps of a trajectory that are tested, from its first; None: all.
-        split: shares of the trajectories for training, validation and test, where the source does not say which are
-            which.
-        split_seed: of that draw. It is not the run's seed, so runs of several seeds are tested on the same ones.
-        repeat: passes over the training windows an epoch.
+        batch_size: windows in a batch.
+        window: time steps in a training window; None: as many as the model needs, see `use_windows`.
+        stride: steps from the start of one training window to the next; None: as the model needs, see `use_windows`.
+        horizon: number of time steps that are tested, from the first step of a trajectory; None: all.
+        split: shares of the trajectories for training, validation and test, if the source has no parts of its own.
+        split_seed: seed of the split. It is not the run's seed, so runs of all seeds are tested on the same data.
+        repeat: passes over the training windows in one epoch.
     """
 
     expected_spec: FieldSpec | None = None
@@ -64,7 +63,7 @@ class Fields(DataModule):
         self.indices: dict[str, np.ndarray] = {}
 
     def load(self) -> Trajectories:
-        """Fetches the trajectories from their source; the one method a subclass must write."""
+        """Fetches the trajectories from their source; a subclass must write this method."""
         raise NotImplementedError
 
     @property
@@ -80,28 +79,28 @@ class Fields(DataModule):
         return FieldSpec(data.fields, data.groups, len(data.coordinates), data.grid, coordinates, data.parameter_names)
 
     def read(self) -> None:
-        """Loads; too few trajectories to split are all to be predicted, as the test part."""
+        """Loads the trajectories; if they are too few to split, all are in the test part."""
         try:
             self.setup("predict")
-        except TooFew:
-            nothing = np.zeros(0, dtype=np.int64)
-            self.indices = {"train": nothing, "val": nothing, "test": np.arange(len(self.loaded))}
+        except TooFewTrajectories:
+            empty = np.zeros(0, dtype=np.int64)
+            self.indices = {"train": empty, "val": empty, "test": np.arange(len(self.loaded))}
 
     def setup(self, stage: str) -> None:
-        """Loads and splits, once.
+        """Loads and splits the trajectories; a second call does nothing.
 
         Raises:
-            UserError: too few trajectories, or time steps, or other fields than a trained model knows.
+            UserError: there are too few trajectories, or they do not fit the trained model.
         """
         if self.indices:
             return
         data = self.trajectories = self.trajectories or self.load()
         if self.expected_spec is not None:
-            check_known(data, self.expected_spec)
-        parts = data.parts if data.parts is not None else draw(len(data), self.split, self.split_seed)
+            check_fits_model(data, self.expected_spec)
+        parts = data.parts if data.parts is not None else draw_parts(len(data), self.split, self.split_seed)
         indices = {name: np.flatnonzero(parts == number) for number, name in enumerate(PARTS)}
         if empty := [part for part in PARTS if not len(indices[part])]:
-            raise TooFew(
+            raise TooFewTrajectories(
                 f"{data.detail}: no trajectory for the {empty[0]} part of {len(data)} (data.split={list(self.split)}): "
                 "give more, or change data.split"
             )
@@ -114,8 +113,8 @@ class Fields(DataModule):
             raise UserError(
                 f"{data.detail}: data.window={self.window} steps are too many; the longest trajectory has {longest}"
             )
-        for part in ("val", "test"):  # files are checked as they are read; `about` reads the training part
-            for _ in self.time_chunks(part):
+        for part in ("val", "test"):  # reading checks the values; `about` reads the training part
+            for _ in self.time_time_ranges(part):
                 pass
 
     def origin(self) -> str:
@@ -127,7 +126,7 @@ class Fields(DataModule):
         digest.update(np.ascontiguousarray(data.coordinates).tobytes())
         for trajectory in self.indices["train"].tolist():
             digest.update(data.parameters[trajectory].tobytes() + data.bodies(np.array([trajectory])).tobytes())
-            for first, end in chunks(int(data.lengths[trajectory])):
+            for first, end in time_ranges(int(data.lengths[trajectory])):
                 digest.update(np.ascontiguousarray(data.frames.read(trajectory, first, end)).tobytes())
         return {
             "source": data.source,
@@ -144,14 +143,14 @@ class Fields(DataModule):
         return f"{count} {'trajectory' if count == 1 else 'trajectories'}"
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation (F,) of each field over the training part, outside of bodies.
+        """Computes the mean and standard deviation (F,) of each field over the training part, outside of bodies.
 
         Chunks are merged by their means and squared deviations (Chan, Golub, LeVeque 1983, "Algorithms for computing
-        the sample variance"): a sum of squares would lose a small variation around a large mean.
+        the sample variance"): a sum of squares would lose a small deviation around a large mean.
         """
         data, count = self.loaded, 0
         mean, squares = np.zeros((2, len(data.fields)))
-        for trajectory, frames in self.time_chunks("train"):
+        for trajectory, frames in self.time_time_ranges("train"):
             fluid = frames[:, ~data.bodies(np.array([trajectory]))[0]].astype(np.float64)
             new = fluid.shape[0] * fluid.shape[1]
             if new == 0:
@@ -162,30 +161,30 @@ class Fields(DataModule):
             mean, count = mean + distance * (new / total), total
         return mean, np.sqrt(np.maximum(squares / count, 1e-12))
 
-    def time_chunks(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields numbers and frames (T, cells, F) of the trajectories of a part, in chunks of time."""
+    def time_time_ranges(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields the number and the frames (T, cells, F) of each trajectory of a part, in chunks of time."""
         for trajectory in self.indices[part].tolist():
-            for first, end in chunks(int(self.loaded.lengths[trajectory])):
+            for first, end in time_ranges(int(self.loaded.lengths[trajectory])):
                 yield trajectory, self.loaded.frames.read(trajectory, first, end)
 
     def snapshots(self) -> Iterator[np.ndarray]:
-        """(T, cells, F): each training trajectory whole."""
+        """Yields all frames (T, cells, F) of each training trajectory."""
         for trajectory in self.indices["train"].tolist():
             yield self.loaded.frames.read(trajectory, 0, int(self.loaded.lengths[trajectory]))
 
     def training_parameters(self) -> np.ndarray:
-        """(N, P) of the training trajectories."""
+        """Returns (N, P) the parameters of the training trajectories."""
         return self.loaded.parameters[self.indices["train"]]
 
     def use_windows(self, window: int | None, overlapping: bool, load_fields: bool = True) -> None:
-        """Sets what a model needs of training windows: their length and stride, where the config gives none.
+        """Sets the length and stride of training windows as the model needs them, where the config gives none.
 
         Args:
-            window: time steps of a training window; None: three quarters of the shortest training trajectory, since a
-                model that was trained on such long windows stays accurate in a rollout.
-            overlapping: whether windows begin at every twelfth part of one, or at the end of the one before.
-            load_fields: whether training batches hold fields, or only where they are, since the task keeps what it
-                makes of them.
+            window: time steps in a training window; None: three quarters of the shortest training trajectory, because
+                models trained on long windows stay accurate in a rollout.
+            overlapping: whether the stride is a twelfth of the window, so that windows overlap, or the whole window.
+            load_fields: whether training batches hold the fields. A task that stores encoded fields needs only the
+                start of each window.
         """
         self.load_fields = load_fields
         if not len(self.indices["train"]):
@@ -197,7 +196,7 @@ class Fields(DataModule):
             self.stride = max(1, self.window // 12) if overlapping else self.window
 
     def windows(self, part: str) -> np.ndarray:
-        """(W, 3) trajectory, first step and end: windows of the training part, whole trajectories of the others."""
+        """Returns (W, 3) trajectory, first step and end: training windows, or whole trajectories of another part."""
         if part == "train":
             self.use_windows(None, overlapping=True, load_fields=self.load_fields)
         rows = []
@@ -220,8 +219,8 @@ class Fields(DataModule):
     def test_dataloader(self) -> FieldLoader:
         return self.loader("test", 1)
 
-    def whole(self, part: str) -> FieldLoader:
-        """The trajectories of a part, one a batch."""
+    def whole_trajectories(self, part: str) -> FieldLoader:
+        """Loads the trajectories of a part, one per batch."""
         windows = [(trajectory, 0, int(self.loaded.lengths[trajectory])) for trajectory in self.indices[part].tolist()]
         return FieldLoader(self.loaded, np.array(windows), torch.arange(len(windows)), 1)
 
@@ -232,8 +231,15 @@ class Fields(DataModule):
         return FieldLoader(self.loaded, windows, torch.arange(len(windows)), batch_size, **order, **ranks)
 
     def write(self, path: Path, values: np.ndarray, indices: np.ndarray, name: str, start: int = 0) -> None:
-        """Writes fields (N, T, cells, F) of the trajectories at `indices`, from time step `start` on, as HDF5 in the
-        layout of The Well."""
+        """Writes predicted fields (N, T, cells, F) as HDF5 in the layout of The Well.
+
+        Args:
+            path: file to write.
+            values: the fields.
+            indices: (N,) indices of the trajectories.
+            name: name of the data set in the file.
+            start: time step of the first frame.
+        """
         data = self.loaded
         steps = values.shape[1]
         spacing = data.time[1] - data.time[0] if len(data.time) > 1 else 1.0
@@ -254,8 +260,8 @@ class Fields(DataModule):
         write_well(path, written, name)
 
 
-def draw(count: int, shares: tuple[float, float, float], seed: int) -> np.ndarray:
-    """(N,) a part for each trajectory; validation and test have one at least, where there are three."""
+def draw_parts(count: int, shares: tuple[float, float, float], seed: int) -> np.ndarray:
+    """Draws (N,) the part of each trajectory; with three or more, each part has at least one."""
     held = [max(1, round(share * count)) for share in shares[1:]]
     order = np.random.default_rng(seed).permutation(count)
     parts = np.zeros(count, dtype=np.int8)
@@ -264,19 +270,20 @@ def draw(count: int, shares: tuple[float, float, float], seed: int) -> np.ndarra
     return parts
 
 
-def chunks(length: int, most: int = 64) -> Iterator[tuple[int, int]]:
-    for first in range(0, length, most):
-        yield first, min(first + most, length)
+def time_ranges(length: int, steps: int = 64) -> Iterator[tuple[int, int]]:
+    """Yields the start and end of each chunk of a trajectory."""
+    for first in range(0, length, steps):
+        yield first, min(first + steps, length)
 
 
-def check_known(data: Trajectories, expected: FieldSpec) -> None:
-    """Raises UserError if the model was trained on other fields, other groups of fields, or other cells."""
+def check_fits_model(data: Trajectories, expected: FieldSpec) -> None:
+    """Raises UserError if the model was trained on other fields, groups of fields, parameters, or cells."""
     known = (expected.fields, expected.grid, expected.cells)
-    found = (data.fields, data.grid, len(data.coordinates))
-    if known != found or expected.parameters != data.parameter_names:
+    given = (data.fields, data.grid, len(data.coordinates))
+    if known != given or expected.parameters != data.parameter_names:
         descriptions = [
             f"{', '.join(fields)} on {' x '.join(map(str, grid)) if grid else f'{cells:,} cells'}"
-            for fields, grid, cells in (known, found)
+            for fields, grid, cells in (known, given)
         ]
         raise UserError(
             f"the run was trained on {descriptions[0]} with {', '.join(expected.parameters) or 'no parameter'}; "

@@ -1,4 +1,4 @@
-"""Any two-dimensional set of The Well, or of files in its layout."""
+"""Any two-dimensional data set of The Well, or files in its layout."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Well(Fields):
     """Arguments in addition to those of `Fields`:
 
     Args:
-        path: an HDF5 file, or a folder with `train`, `valid` and `test`, whose split is kept.
+        path: an HDF5 file; a folder with `train`, `valid` and `test`, which are the parts; or a folder of files.
     """
 
     def __init__(self, path: PathText, **windows: Any) -> None:

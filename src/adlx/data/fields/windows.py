@@ -13,19 +13,19 @@ from adlx.data.batches import BatchLoader
 from adlx.data.fields.sources.trajectories import Trajectories
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Fields (B, T, cells, F) in physical units, parameters (B, P), the inside of bodies (B, cells) bool, and where the
-windows begin (B, 2): trajectory and time step."""
+"""Fields (B, T, cells, F) in physical units, parameters (B, P), masks of bodies (B, cells) bool, and the start of each
+window (B, 2): trajectory and time step."""
 
 
 class FieldLoader(BatchLoader):
-    """Yields windows, see `Batch`.
+    """Yields batches of windows, see `Batch`.
 
     Args:
-        data: read as batches are asked for.
+        data: the trajectories; each batch reads its own windows.
         windows: (W, 3) int64: trajectory, first step, end.
-        indices: of the windows.
+        indices: indices of the windows to yield.
         batch_size, order: as in `BatchLoader`.
-        load_fields: False leaves the fields of all cells out, (B, T, 0, F).
+        load_fields: False gives fields without cells, (B, T, 0, F).
     """
 
     def __init__(

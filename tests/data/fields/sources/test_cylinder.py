@@ -188,7 +188,7 @@ def test_two_at_once_solve_it_once(kept, monkeypatch, tmp_path):
 
 
 def test_solving_leaves_the_number_of_threads_as_it_was(monkeypatch):
-    monkeypatch.setattr(cylinder, "solve_one", lambda *_: iter(np.zeros((2, 16 * 24, 3))))
+    monkeypatch.setattr(cylinder, "solve_flow", lambda *_: iter(np.zeros((2, 16 * 24, 3))))
     threads = torch.get_num_threads()
     flows = cylinder.solve(FlowSettings(3, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
     assert torch.get_num_threads() == threads
@@ -196,7 +196,7 @@ def test_solving_leaves_the_number_of_threads_as_it_was(monkeypatch):
 
 
 def test_an_unstable_flow_is_reported(monkeypatch):
-    monkeypatch.setattr(cylinder, "solve_one", lambda *_: iter(np.full((2, 16 * 24, 3), np.nan)))
+    monkeypatch.setattr(cylinder, "solve_flow", lambda *_: iter(np.full((2, 16 * 24, 3), np.nan)))
     with pytest.raises(UserError, match="resolution=8 became unstable"):
         cylinder.solve(FlowSettings(1, (100.0, 400.0), (16, 24), 2, 0.5, 8, 3))
 

@@ -84,8 +84,8 @@ def test_what_is_kept_is_not_solved_again(monkeypatch, tmp_path):
         return centres, values[: settings.steps] + trajectory
 
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(cylinder_mesh, "solve_one", solved)
-    monkeypatch.setattr(cylinder_mesh, "installed", lambda program: {})
+    monkeypatch.setattr(cylinder_mesh, "solve_flow", solved)
+    monkeypatch.setattr(cylinder_mesh, "openfoam_environment", lambda program: {})
     for _ in range(2):
         found = load_cylinder_mesh(FlowSettings(**SMALL))
         np.testing.assert_array_equal(found.frames.read(1, 0, 12), values + 1)
@@ -109,19 +109,19 @@ def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
 
 
 def test_missing_steps_are_reported(monkeypatch):
-    monkeypatch.setattr(cylinder_mesh, "run", lambda case, program, environment: None)
+    monkeypatch.setattr(cylinder_mesh, "run_program", lambda case, program, environment: None)
     monkeypatch.setattr(cylinder_mesh, "cell_centres", lambda case: ([0, 1], np.ones((4, 2))))
-    monkeypatch.setattr(cylinder_mesh, "times", lambda case, names: [case / "0", case / "33"])
+    monkeypatch.setattr(cylinder_mesh, "time_folders", lambda case, names: [case / "0", case / "33"])
     monkeypatch.setattr(
         cylinder_mesh, "read_field", lambda path, cells: np.zeros((cells, 3 if path.name == "U" else 1))
     )
     with pytest.raises(RunFailed, match="saved 1 of 12 steps"):
-        cylinder_mesh.solve_one(FlowSettings(2, (100.0, 400.0), (32, 48), 12, 0.5, 32, 3), 0, {})
+        cylinder_mesh.solve_flow(FlowSettings(2, (100.0, 400.0), (32, 48), 12, 0.5, 32, 3), 0, {})
 
 
 def is_installed() -> bool:
     try:
-        return bool(openfoam.installed("icoFoam"))
+        return bool(openfoam.openfoam_environment("icoFoam"))
     except UserError:
         return False
 

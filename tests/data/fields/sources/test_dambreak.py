@@ -11,7 +11,7 @@ from user_errors import user_error_of
 from adlx.data.fields.dambreak import Dambreak
 from adlx.data.fields.sources import dambreak, openfoam
 from adlx.data.fields.sources.dambreak import BUNDLED, BUNDLED_SETTINGS, CollapseSettings, load_bundled, load_dambreak
-from adlx.data.fields.sources.dambreak_case import filled, write_case
+from adlx.data.fields.sources.dambreak_case import water_share, write_case
 from adlx.data.fields.sources.openfoam import read_field
 from adlx.data.fields.sources.trajectories import InMemory
 from adlx.errors import RunFailed, UserError
@@ -141,10 +141,10 @@ def test_columns_differ_by_trajectory_and_by_seed_and_are_spread_evenly():
 
 
 def test_cells_at_the_edge_of_a_column_are_filled_in_part(tmp_path):
-    np.testing.assert_allclose(filled(4, (0.375, 0.55)), [[1, 0.5, 0, 0]] * 2 + [[0.2, 0.1, 0, 0], [0] * 4])
+    np.testing.assert_allclose(water_share(4, (0.375, 0.55)), [[1, 0.5, 0, 0]] * 2 + [[0.2, 0.1, 0, 0], [0] * 4])
     write_case(tmp_path, 4, (0.375, 0.55), 2, 0.1)
     kept = read_field(tmp_path / "0" / "alpha.water", 16)
-    np.testing.assert_allclose(kept.reshape(4, 4), filled(4, (0.375, 0.55)))
+    np.testing.assert_allclose(kept.reshape(4, 4), water_share(4, (0.375, 0.55)))
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def counted(bundled, monkeypatch, tmp_path):
         return bundled.frames.read(trajectory, 0, settings.steps)
 
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    monkeypatch.setattr(dambreak, "solve_one", solved)
-    monkeypatch.setattr(dambreak, "installed", lambda program: {})
+    monkeypatch.setattr(dambreak, "solve_collapse", solved)
+    monkeypatch.setattr(dambreak, "openfoam_environment", lambda program: {})
     return calls
 
 
@@ -196,16 +196,16 @@ def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
 
 
 def test_missing_steps_are_reported(monkeypatch):
-    monkeypatch.setattr(dambreak, "run", lambda case, program, environment: None)
-    monkeypatch.setattr(dambreak, "times", lambda case, names: [case / "0"])
+    monkeypatch.setattr(dambreak, "run_program", lambda case, program, environment: None)
+    monkeypatch.setattr(dambreak, "time_folders", lambda case, names: [case / "0"])
     monkeypatch.setattr(dambreak, "read_field", lambda path, cells: np.zeros((cells, 3 if path.name == "U" else 1)))
     with pytest.raises(RunFailed, match="saved 1 of 64 steps"):
-        dambreak.solve_one(BUNDLED_SETTINGS, 0, {})
+        dambreak.solve_collapse(BUNDLED_SETTINGS, 0, {})
 
 
 def is_installed() -> bool:
     try:
-        return bool(openfoam.installed("interIsoFoam"))
+        return bool(openfoam.openfoam_environment("interIsoFoam"))
     except UserError:
         return False
 

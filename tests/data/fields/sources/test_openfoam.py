@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from adlx.data.fields.sources import openfoam
-from adlx.data.fields.sources.dambreak_case import filled, write_case
-from adlx.data.fields.sources.openfoam import installed, read_case, run
+from adlx.data.fields.sources.dambreak_case import water_share, write_case
+from adlx.data.fields.sources.openfoam import openfoam_environment, read_case, run_program
 from adlx.data.fields.sources.well import read_well, write_well
 from adlx.errors import RunFailed, UserError
 
@@ -165,7 +165,7 @@ def test_without_openfoam_one_line_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", (f"{tmp_path}/openfoam*",))
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
     with pytest.raises(UserError, match="interIsoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
-        installed("interIsoFoam")
+        openfoam_environment("interIsoFoam")
     assert "\n" not in str(told.value)
 
 
@@ -189,7 +189,7 @@ def stand_in(monkeypatch, tmp_path):
 
 def test_a_program_runs_in_the_environment_that_openfoam_sets(stand_in, tmp_path):
     stand_in('echo "in $WM_PROJECT_DIR"; touch done')
-    run(tmp_path, "someFoam", installed("someFoam"))
+    run_program(tmp_path, "someFoam", openfoam_environment("someFoam"))
     assert (tmp_path / "done").is_file()
     assert (tmp_path / "log.someFoam").read_text() == f"in {tmp_path}/openfoam2312\n"
 
@@ -207,12 +207,12 @@ def test_a_program_runs_in_the_environment_that_openfoam_sets(stand_in, tmp_path
 def test_a_failing_program_is_reported_with_its_output(stand_in, tmp_path, script, said):
     stand_in(script)
     with pytest.raises(RunFailed, match=said):
-        run(tmp_path, "someFoam", installed("someFoam"))
+        run_program(tmp_path, "someFoam", openfoam_environment("someFoam"))
 
 
 def has_openfoam() -> bool:
     try:
-        return bool(installed("blockMesh"))
+        return bool(openfoam_environment("blockMesh"))
     except UserError:
         return False
 
@@ -220,9 +220,9 @@ def has_openfoam() -> bool:
 @pytest.mark.skipif(not has_openfoam(), reason="OpenFOAM's blockMesh is not installed")
 def test_a_mesh_of_openfoam_has_its_cells_row_by_row(tmp_path):
     write_case(tmp_path, 8, (0.3, 0.6), 2, 0.1)
-    run(tmp_path, "blockMesh", installed("blockMesh"))
+    run_program(tmp_path, "blockMesh", openfoam_environment("blockMesh"))
     found = read_case(tmp_path, ["U", "alpha.water"])
     middle = (np.arange(8) + 0.5) / 8
     np.testing.assert_allclose(found.coordinates, np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2))
     assert found.fields == ("u", "v", "alpha.water")
-    np.testing.assert_allclose(found.frames.read(0, 0, 1)[0, :, 2].reshape(8, 8), filled(8, (0.3, 0.6)), rtol=1e-6)
+    np.testing.assert_allclose(found.frames.read(0, 0, 1)[0, :, 2].reshape(8, 8), water_share(8, (0.3, 0.6)), rtol=1e-6)

@@ -1,10 +1,10 @@
-"""Vortex streets behind a cylinder, solved here once and kept as HDF5.
+"""Vortex streets behind a cylinder, which are solved once and stored as HDF5.
 
-A cylinder of diameter D stands across a channel 8 D high, between walls without friction, in a flow of speed U that
-enters evenly. Its Reynolds number U D / nu, where exactly it stands and how its wake began differ by trajectory. What
-is solved is 8 D high and longer at both ends than what is saved, on a lattice of 16 cells a diameter or about that
-(`lattice_boltzmann.py`), of which saved cells are means. Lengths are in D, velocities in U, pressures in rho U^2 and
-times in D / U; (0, 0) is the lower left corner of what is saved.
+A cylinder of diameter D stands in a channel 8 D high with frictionless walls. The fluid enters with uniform speed U.
+Trajectories differ in the Reynolds number U D / nu, the position of the cylinder and the phase of its wake. The solver
+(`lattice_boltzmann.py`) has a lattice of about 16 cells per diameter; a saved cell is a mean of lattice cells. The
+lattice is longer than the saved area at both ends. Lengths are in D, velocities in U, pressures in rho U^2 and times in
+D / U; (0, 0) is the lower left corner of the saved area.
 """
 
 import logging
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, side_by_side
+from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, solve_in_parallel
 from adlx.data.fields.sources.lattice_boltzmann import CylinderFlow
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.splits import check_at_least
@@ -23,14 +23,14 @@ from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
 
-_VERSION = 1  # of the solver and of what is drawn; another one makes new files
+_VERSION = 1  # of the solver and the random settings; raise it when flows change, so that they are solved again
 HEIGHT = 8.0
-AHEAD = 4.0  # where cylinders stand, on average
-_ASIDE = 0.5  # at most, in both directions
-LAYER = 1.5  # at both ends
-_SPEED = 0.1  # cells a step
-_DEVELOPED = 30.0  # time after which a wake is developed
-_PHASE = 6.0  # more than a period of shedding
+CENTRE_X = 4.0  # mean x of the cylinders
+_MAX_OFFSET = 0.5  # of a cylinder from the mean position, in x and in y
+LAYER = 1.5  # length of the damping layer at each end
+_SPEED = 0.1  # lattice cells per step
+_DEVELOPED = 30.0  # time until the wake is developed
+_PHASE = 6.0  # longer than a period of vortex shedding
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -42,9 +42,9 @@ class FlowSettings:
         trajectories: number of flows.
         reynolds: the lowest and the highest Reynolds number.
         size: rows and columns of saved cells; the rows cover 8 diameters.
-        steps: saved time steps of each flow, once its wake is developed.
+        steps: time steps of each flow that are saved after its wake is developed.
         interval: time between two saved steps; a period of vortex shedding is about 4 to 6.
-        resolution: cells of the solver's lattice along a diameter; rounded, so that a saved cell has whole ones.
+        resolution: lattice cells along a diameter; rounded, so that a saved cell has a whole number of lattice cells.
         seed: the same seed gives the same flows.
 
     Raises:
@@ -75,12 +75,12 @@ class FlowSettings:
 
     @property
     def refinement(self) -> int:
-        """Cells of the lattice along one saved cell."""
+        """Lattice cells along one side of a saved cell."""
         return max(1, round(self.resolution * HEIGHT / self.size[0]))
 
     @property
     def diameter(self) -> float:
-        """In cells of the lattice."""
+        """Diameter of the cylinder in lattice cells."""
         return self.refinement * self.size[0] / HEIGHT
 
     @property
@@ -89,22 +89,22 @@ class FlowSettings:
         return max(1, round(self.interval * self.diameter / _SPEED))
 
     def draw(self, trajectory: int) -> tuple[float, float, float, float, float]:
-        """Draws Reynolds number, x and y of the cylinder, its turn, and the time before the first saved step.
+        """Draws the Reynolds number, x and y of the cylinder, its rotation, and the time before the first saved step.
 
-        A trajectory does not depend on how many there are. Reynolds numbers follow the golden ratio, which spreads any
-        number of them evenly.
+        A trajectory does not depend on the number of trajectories. Reynolds numbers are spread evenly by the golden
+        ratio, whatever their number.
         """
         low, high = self.reynolds
         offset = np.random.default_rng(self.seed).uniform()
         rng = np.random.default_rng([self.seed, trajectory])
-        x, y = np.array([AHEAD, HEIGHT / 2]) + rng.uniform(-_ASIDE, _ASIDE, 2)
+        x, y = np.array([CENTRE_X, HEIGHT / 2]) + rng.uniform(-_MAX_OFFSET, _MAX_OFFSET, 2)
         turn = rng.choice([-1, 1]) * rng.uniform(0.7, 1.0)
         reynolds = low + (high - low) * ((offset + _GOLDEN * trajectory) % 1)
         return reynolds, x, y, turn, _DEVELOPED + rng.uniform(0, _PHASE)
 
 
 def load_cylinder(settings: FlowSettings) -> Trajectories:
-    """Loads velocity and pressure (u, v, p) of vortex streets, with the Reynolds number and position of each cylinder.
+    """Loads velocity and pressure (u, v, p) of vortex streets, and the Reynolds number and position of each cylinder.
 
     The flows are solved once and stored in the cache.
 
@@ -119,15 +119,15 @@ def load_cylinder(settings: FlowSettings) -> Trajectories:
 
 
 def solve(settings: FlowSettings) -> Trajectories:
-    """Solves every flow, as many at a time as there are processors, each on its own."""
+    """Solves all flows, as many at a time as there are processors, each in one thread."""
     count, (rows, columns) = settings.trajectories, settings.size
     values = np.empty((count, settings.steps, rows * columns, 3), np.float32)
     mask = np.empty((count, rows * columns), bool)
     threads = torch.get_num_threads()
 
-    def one(trajectory: int, stopped: threading.Event) -> None:
-        torch.set_num_threads(1)  # with more, sums would be divided otherwise, and flows differ in their last bits
-        for step, fields in enumerate(solve_one(settings, trajectory, mask[trajectory])):
+    def solve_number(trajectory: int, stopped: threading.Event) -> None:
+        torch.set_num_threads(1)  # with more threads, sums have another order, and the last bits differ
+        for step, fields in enumerate(solve_flow(settings, trajectory, mask[trajectory])):
             values[trajectory, step] = fields
             if stopped.is_set():
                 return
@@ -135,7 +135,7 @@ def solve(settings: FlowSettings) -> Trajectories:
             raise UserError(f"the flow at resolution={settings.resolution} became unstable; raise it")
 
     try:
-        side_by_side(count, one, "cylinder", "flows")
+        solve_in_parallel(count, solve_number, "cylinder", "flows")
     finally:
         torch.set_num_threads(threads)
 
@@ -158,8 +158,8 @@ def solve(settings: FlowSettings) -> Trajectories:
     )
 
 
-def solve_one(settings: FlowSettings, trajectory: int, mask: np.ndarray) -> Iterator[np.ndarray]:
-    """(cells, 3) u, v, p of each step that is saved; fills `mask` (cells) before the first."""
+def solve_flow(settings: FlowSettings, trajectory: int, mask: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields (cells, 3) u, v, p of each saved step; writes `mask` (cells) before the first step."""
     reynolds, x, y, turn, before = settings.draw(trajectory)
     (rows, columns), diameter, refinement = settings.size, settings.diameter, settings.refinement
     layer = round(LAYER * diameter)
@@ -175,7 +175,7 @@ def solve_one(settings: FlowSettings, trajectory: int, mask: np.ndarray) -> Iter
     )
 
     def blocks(fields: torch.Tensor) -> np.ndarray:
-        """(rows, refinement, columns, refinement, ...) of what is saved."""
+        """Cuts the saved area into (rows, refinement, columns, refinement, ...)."""
         inner = fields[:, layer:-layer].numpy()
         return inner.reshape(rows, refinement, columns, refinement, *inner.shape[2:])
 
@@ -183,7 +183,7 @@ def solve_one(settings: FlowSettings, trajectory: int, mask: np.ndarray) -> Iter
     middle_x, middle_y = ((np.arange(cells) + 0.5) * HEIGHT / rows for cells in (columns, rows))
     body = (middle_x - x) ** 2 + (middle_y[:, None] - y) ** 2 < 0.25
     mask[:] = body.ravel()
-    share = np.where(body, 0, 1 / np.maximum(fluid.sum((1, 3)), 1))[..., None]  # fields are 0 where no fluid is
+    share = np.where(body, 0, 1 / np.maximum(fluid.sum((1, 3)), 1))[..., None]  # fields are 0 inside the cylinder
     flow.advance(round(before * diameter / _SPEED))
     for _ in range(settings.steps):
         yield (blocks(flow.fields()[0].permute(1, 2, 0)).sum((1, 3)) * share).reshape(-1, 3)

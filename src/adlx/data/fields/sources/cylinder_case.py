@@ -1,9 +1,9 @@
-"""The files of a case of OpenFOAM's icoFoam: flow past a cylinder in a channel, on a mesh that fits it.
+"""The files of a case of OpenFOAM's icoFoam: flow past a cylinder in a channel, on a mesh around the cylinder.
 
-Four blocks of cells make a square with a round hole, eight more the rest of the channel, and cells grow away from the
-cylinder. The diameter, the speed of the fluid that enters and its density are 1. Top and bottom are walls without
-friction. As in `lattice_boltzmann.py`, the cylinder turns at the start by sin^2 of time, which starts the shedding of
-vortices without noise.
+Four blocks of cells fill a square with a round hole, eight blocks fill the rest of the channel; cells far from the
+cylinder are larger. The diameter, the inflow speed and the density are 1. Top and bottom are frictionless walls. As in
+`lattice_boltzmann.py`, the cylinder rotates at the start with a speed proportional to sin^2 of time. This starts the
+shedding of vortices without noise.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from itertools import product
 from math import ceil, log, pi, sin, sqrt
 from pathlib import Path
 
-_HALF = 1.0  # of the side of the square
-_THIN = 0.2  # cells at the cylinder, across; this and the next in cells of the square
-_FAR = {"left": 3.0, "right": 2.5, "wall": 2.5}  # the last cells there
-_STEP = 1.6  # time steps times cells around the cylinder: Courant numbers are 1 at most, once the flow has begun
-_TURN = 5.0  # time that the cylinder turns
+_HALF = 1.0  # half the side of the square
+_THIN = 0.2  # thickness of the cells at the cylinder, in cells of the square
+_FAR = {"left": 3.0, "right": 2.5, "wall": 2.5}  # length of the last cells at each end, in cells of the square
+_STEP = 1.6  # time step times the number of cells around the cylinder; keeps Courant numbers at 1 or below
+_TURN = 5.0  # time for which the cylinder rotates
 
 _CONSTANT = {
     "system/fvSchemes": """
@@ -60,13 +60,13 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Channel:
-    """Where things are, in diameters; the bottom is at y = 0.
+    """Geometry of the channel in diameters; the bottom is at y = 0.
 
     Args:
-        left, right: ends.
-        height: of the top.
+        left, right: x of the two ends.
+        height: y of the top.
         centre: x and y of the cylinder.
-        around: cells around the cylinder, a multiple of 4.
+        around: number of cells around the cylinder, a multiple of 4.
     """
 
     left: float
@@ -77,12 +77,12 @@ class Channel:
 
     @property
     def side(self) -> int:
-        """Cells along a side of the square."""
+        """Number of cells along a side of the square."""
         return self.around // 4
 
     @property
     def columns(self) -> list[tuple[int, float]]:
-        """Number of cells, and the last one in lengths of the first, left of the square, across it and right of it."""
+        """Number of cells, and ratio of the last to the first cell: left of the square, across it, right of it."""
         cell = 2 * _HALF / self.side
         count, growth = graded(self.centre[0] - _HALF - self.left, cell, _FAR["left"] * cell)
         right = graded(self.right - self.centre[0] - _HALF, cell, _FAR["right"] * cell)
@@ -90,7 +90,7 @@ class Channel:
 
     @property
     def rows(self) -> list[tuple[int, float]]:
-        """As `columns`, from the bottom up."""
+        """As `columns`: below the square, across it, above it."""
         cell = 2 * _HALF / self.side
         count, growth = graded(self.centre[1] - _HALF, cell, _FAR["wall"] * cell)
         top = graded(self.height - self.centre[1] - _HALF, cell, _FAR["wall"] * cell)
@@ -98,13 +98,13 @@ class Channel:
 
     @property
     def ring(self) -> tuple[int, float]:
-        """As `columns`, from the cylinder out."""
+        """As one entry of `columns`: from the cylinder to the square."""
         cell = 2 * _HALF / self.side
         return graded(_HALF * (1 + sqrt(2)) / 2 - 0.5, _THIN * cell, cell)
 
     @property
     def corners(self) -> list[tuple[float, float]]:
-        """16 of a grid of 4 x 4, row by row, and 4 on the circle, against the clock from the lower left."""
+        """16 corners of a grid of 4 x 4, row by row, and 4 on the circle, counter-clockwise from the lower left."""
         (x, y), half = self.centre, sqrt(1 / 8)
         grid = product((0.0, y - _HALF, y + _HALF, self.height), (self.left, x - _HALF, x + _HALF, self.right))
         circle = [(x + half * i, y + half * j) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
@@ -112,42 +112,45 @@ class Channel:
 
     @property
     def blocks(self) -> list[tuple[tuple[int, ...], tuple[int, float], tuple[int, float]]]:
-        """Corners of each, against the clock, and number and growth of cells from the first to the second and on."""
-        found = []
+        """Corners of each block, counter-clockwise, and number and ratio of cells along its first and second side."""
+        blocks = []
         for row, column in product(range(3), range(3)):
             if (row, column) != (1, 1):
                 low = 4 * row + column
-                found.append(((low, low + 1, low + 5, low + 4), self.columns[column], self.rows[row]))
+                blocks.append(((low, low + 1, low + 5, low + 4), self.columns[column], self.rows[row]))
         square = (5, 6, 10, 9)
         for i in range(4):
             j = (i + 1) % 4
-            found.append(((16 + i, square[i], square[j], 16 + j), self.ring, (self.side, 1.0)))
-        return found
+            blocks.append(((16 + i, square[i], square[j], 16 + j), self.ring, (self.side, 1.0)))
+        return blocks
 
 
 def graded(length: float, first: float, last: float) -> tuple[int, float]:
-    """Number of cells that fill a length, as nearly as whole ones do, and the last one in lengths of the first."""
-    ratio = (length - first) / (length - last)  # of each to the one before, by the sum of their geometric series
+    """Returns the number of cells that fill a length, and the length of the last cell in lengths of the first.
+
+    The number is rounded, so the first and last cells have the given lengths only approximately.
+    """
+    ratio = (length - first) / (length - last)  # of neighbouring cells, from the sum of a geometric series
     return max(1, round(1 + log(last / first) / log(ratio))), last / first
 
 
 def write_case(
     case: Path, channel: Channel, reynolds: float, turn: float, begin: float, start: float, steps: int, interval: float
 ) -> None:
-    """Besides those that are saved there is a folder of time 0.
+    """Writes all files of a case, with the fields of time 0.
 
     Args:
-        case: a folder.
-        channel: what is in it.
-        reynolds: number of the flow.
-        turn: greatest speed of the surface, positive against the clock.
-        begin: time at which the cylinder begins to turn.
-        start: time of the first step that is saved, a multiple of the interval.
-        steps: that are saved.
-        interval: time from one to the next.
+        case: folder of the case.
+        channel: geometry of the channel.
+        reynolds: Reynolds number of the flow.
+        turn: greatest speed of the surface of the rotating cylinder, positive counter-clockwise.
+        begin: time at which the rotation begins.
+        start: time of the first saved step, a multiple of the interval.
+        steps: number of saved steps.
+        interval: time between two saved steps.
     """
     turns = [(begin + _TURN * i / 50, 2 * turn * sin(pi * i / 50) ** 2) for i in range(51)]
-    places = {
+    cylinder = {
         "x": channel.centre[0],
         "y": channel.centre[1],
         "omega": " ".join(f"({time:.6f} {omega:.6f})" for time, omega in turns),
@@ -170,7 +173,7 @@ functions
 }}"""
     files["system/blockMeshDict"] = _mesh(channel)
     for name, (_, head, patches) in _FIELDS.items():
-        walls = "\n".join(f"    {patch} {{ {kind.format(**places)} }}" for patch, kind in patches.items())
+        walls = "\n".join(f"    {patch} {{ {kind.format(**cylinder)} }}" for patch, kind in patches.items())
         files[f"0/{name}"] = f"dimensions {head};\nboundaryField\n{{\n{walls}\n    sides {{ type empty; }}\n}}"
     for name, text in files.items():
         path = case / name

@@ -1,13 +1,13 @@
-"""Columns of water that collapse in a closed box of air: 16 that come with adlx, or more where OpenFOAM is installed.
+"""Columns of water that collapse in a closed box of air: 16 that are part of adlx, or more if OpenFOAM is installed.
 
-A column stands at the left wall of a square box, lets go at time 0, runs along the floor, climbs the right wall and
-falls back. Its width and height differ by trajectory. OpenFOAM's interIsoFoam solves both fluids on one mesh and
-follows the surface as the share of water in each cell (isoAdvector: Roenby, Bredmose, Jasak 2016, "A computational
-method for sharp interface advection"); the case is in `dambreak_case.py`.
+A column stands at the left wall of a square box and is released at time 0. The water runs along the floor, climbs the
+right wall and falls back. Trajectories differ in the width and height of the column. OpenFOAM's interIsoFoam solves
+both fluids on one mesh and stores the surface as the share of water in each cell (isoAdvector: Roenby, Bredmose, Jasak
+2016, "A computational method for sharp interface advection"). The files of the case are in `dambreak_case.py`.
 
 Lengths are in the side L of the box, velocities in sqrt(g L), times in sqrt(L / g), pressures in rho g L with rho of
-water; (0, 0) is the lower left corner. p is the pressure itself, with the weight of the fluid above in it, less its
-mean over the air. alpha is the share of water, from 0 to 1.
+water; (0, 0) is the lower left corner. p is the full pressure, hydrostatic part included, minus its mean over the air.
+alpha is the share of water, from 0 to 1.
 """
 
 import logging
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from adlx.data.fields.sources.dambreak_case import write_case
-from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, side_by_side
-from adlx.data.fields.sources.openfoam import installed, read_field, run, times
+from adlx.data.fields.sources.flow_cache import flow_file, load_or_solve, solve_in_parallel
+from adlx.data.fields.sources.openfoam import openfoam_environment, read_field, run_program, time_folders
 from adlx.data.fields.sources.trajectories import InMemory, Trajectories
 from adlx.data.fields.sources.well import read_well
 from adlx.data.splits import check_at_least
@@ -30,10 +30,10 @@ log = logging.getLogger("adlx")
 
 BUNDLED = Path(__file__).with_name("dambreak.hdf5")
 
-_VERSION = 1  # of the case and of what is drawn; another one makes new files
+_VERSION = 1  # of the case and the random settings; raise it when flows change, so that they are solved again
 _WIDTH = (0.2, 0.4)
 _HEIGHT = (0.3, 0.55)
-_SPREAD = np.array([0.7548776662466927, 0.5698402909980532])  # of the plane, as the golden ratio is of the line
+_SPREAD = np.array([0.7548776662466927, 0.5698402909980532])  # spreads points evenly in the plane
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class CollapseSettings:
 
     Args:
         trajectories: number of collapses.
-        size: cells along either side of the box.
-        steps: saved time steps of each collapse; the first is one interval after the column is released.
+        size: cells along each side of the box.
+        steps: saved time steps of each collapse; the first is one interval after the release.
         interval: time between two saved steps.
         seed: the same seed gives the same columns.
 
@@ -66,7 +66,7 @@ class CollapseSettings:
             raise UserError(f"interval={self.interval}: must be above 0")
 
     def draw(self, trajectory: int) -> tuple[float, float]:
-        """Width and height of a column, the same however many there are, and spread evenly."""
+        """Draws width and height of a column, evenly spread; they do not depend on the number of trajectories."""
         offset = np.random.default_rng(self.seed).uniform(size=2)
         share = (offset + _SPREAD * trajectory) % 1
         width, height = (
@@ -82,7 +82,7 @@ def check_bundled(settings: CollapseSettings) -> None:
     """Checks that the bundled set holds these collapses: its own settings, or fewer trajectories or steps.
 
     Raises:
-        UserError: it does not.
+        UserError: the bundled set does not hold them.
     """
     keys = {"seed": "data.simulation_seed", "interval": "interval"}
     for name, value in vars(settings).items():
@@ -96,8 +96,8 @@ def load_bundled(settings: CollapseSettings) -> Trajectories:
     """Reads collapses that are part of adlx: velocity, pressure and share of water (u, v, p, alpha), and the width and
     height of each column.
 
-    They are 16 collapses of 64 steps on 64 x 64 cells, of which the first ones are read. Velocities are rounded to
-    1/128, pressures to 1/1024, shares to 1/256.
+    The file has 16 collapses of 64 steps on 64 x 64 cells; the first ones are read. Velocities are rounded to 1/128,
+    pressures to 1/1024, shares to 1/256.
 
     Raises:
         UserError: the bundled set does not hold them.
@@ -117,7 +117,7 @@ def load_bundled(settings: CollapseSettings) -> Trajectories:
 
 
 def load_dambreak(settings: CollapseSettings) -> Trajectories:
-    """Loads any collapses: OpenFOAM solves each once, in half a minute, and they are stored in the cache.
+    """Loads collapses with any settings. OpenFOAM solves each once, in half a minute; they are stored in the cache.
 
     Raises:
         UserError: OpenFOAM is not installed.
@@ -133,15 +133,15 @@ def _describe(settings: CollapseSettings) -> str:
 
 
 def solve(settings: CollapseSettings) -> Trajectories:
-    """Solves every collapse, as many at a time as there are processors."""
-    environment = installed("interIsoFoam")
+    """Solves all collapses, as many at a time as there are processors."""
+    environment = openfoam_environment("interIsoFoam")
     count, size = settings.trajectories, settings.size
     values = np.empty((count, settings.steps, size * size, 4), np.float32)
 
-    def one(trajectory: int, _: threading.Event) -> None:
-        values[trajectory] = solve_one(settings, trajectory, environment)
+    def solve_number(trajectory: int, _: threading.Event) -> None:
+        values[trajectory] = solve_collapse(settings, trajectory, environment)
 
-    side_by_side(count, one, "dambreak", "collapses")
+    solve_in_parallel(count, solve_number, "dambreak", "collapses")
     middle = (np.arange(size) + 0.5) / size
     return Trajectories(
         frames=InMemory(values),
@@ -159,23 +159,23 @@ def solve(settings: CollapseSettings) -> Trajectories:
     )
 
 
-def solve_one(settings: CollapseSettings, trajectory: int, environment: dict[str, str]) -> np.ndarray:
-    """(steps, cells, 4) float64 u, v, p, alpha of one collapse."""
+def solve_collapse(settings: CollapseSettings, trajectory: int, environment: dict[str, str]) -> np.ndarray:
+    """Solves one collapse; returns u, v, p, alpha (steps, cells, 4) float64."""
     cells = settings.size**2
     with tempfile.TemporaryDirectory(prefix="adlx-dambreak-") as folder:
         case = Path(folder)
         write_case(case, settings.size, settings.draw(trajectory), settings.steps, settings.interval)
         for program in ("blockMesh", "interIsoFoam"):
-            run(case, program, environment)
+            run_program(case, program, environment)
         names = ("U", "p", "alpha.water")
-        saved = [[read_field(path / name, cells) for name in names] for path in times(case, names)]
+        saved = [[read_field(path / name, cells) for name in names] for path in time_folders(case, names)]
     velocity, p, alpha = (np.stack(parts) for parts in zip(*saved, strict=True))
-    values = np.concatenate([velocity[..., :2], p - _mean(p, 1 - alpha), alpha], -1)
+    values = np.concatenate([velocity[..., :2], p - _weighted_mean(p, 1 - alpha), alpha], -1)
     if len(values) != settings.steps or not np.isfinite(values).all():
-        raise RunFailed(f"interIsoFoam saved {len(values)} of {settings.steps} steps, or what is no number")
+        raise RunFailed(f"interIsoFoam saved {len(values)} of {settings.steps} steps, or values that are not finite")
     return values
 
 
-def _mean(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(T, 1, 1) of (T, cells, 1), where each cell counts by its share."""
+def _weighted_mean(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns (T, 1, 1) the mean of (T, cells, 1), with the shares (T, cells, 1) as weights."""
     return (values * share).sum(1, keepdims=True) / share.sum(1, keepdims=True)

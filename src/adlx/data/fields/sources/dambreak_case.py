@@ -1,8 +1,8 @@
 """The files of a case of OpenFOAM's interIsoFoam: a column of water that collapses in a closed box.
 
-The box is the unit square, gravity and the density of water are 1. Viscosities, the density of air and the surface
-tension are those of a box 0.5 m wide, whose waves are 2.2 m/s fast. Walls are without friction, as no mesh of this size
-resolves the layer at them.
+The box is the unit square; gravity and the density of water are 1. Viscosities, the density of air and the surface
+tension are those of a box 0.5 m wide, whose waves are 2.2 m/s fast. Walls have no friction, because a mesh of this size
+does not resolve the boundary layer.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 _WATER, _AIR = 9.0e-7, 1.36e-5  # kinematic viscosities: 1.0e-6 and 1.5e-5 m2/s
-_LIGHT = 1.2e-3  # density of air
+_AIR_DENSITY = 1.2e-3
 _TENSION = 2.9e-5  # 0.072 N/m
 
 _CONSTANT = {
@@ -19,7 +19,7 @@ _CONSTANT = {
     "constant/transportProperties": f"""
 phases (water air);
 water {{ transportModel Newtonian; nu {_WATER}; rho 1; }}
-air {{ transportModel Newtonian; nu {_AIR}; rho {_LIGHT}; }}
+air {{ transportModel Newtonian; nu {_AIR}; rho {_AIR_DENSITY}; }}
 sigma {_TENSION};""",
     "system/fvSchemes": """
 ddtSchemes { default Euler; }
@@ -60,7 +60,15 @@ _FIELDS = {
 
 
 def write_case(case: Path, size: int, column: tuple[float, float], steps: int, interval: float) -> None:
-    """Args: size: cells along a side; column: its width and height; interval: time from one step that is saved on."""
+    """Writes all files of a case.
+
+    Args:
+        case: folder of the case.
+        size: cells along each side of the box.
+        column: width and height of the column of water.
+        steps: number of saved steps.
+        interval: time between two saved steps.
+    """
     files = dict(_CONSTANT)
     files["system/controlDict"] = f"""
 application interIsoFoam;
@@ -76,7 +84,7 @@ boundary
     walls {{ type wall; faces ((0 4 7 3) (2 6 5 1) (1 5 4 0) (3 7 6 2)); }}
     sides {{ type empty; faces ((0 3 2 1) (4 5 6 7)); }}
 );"""
-    start = {"U": "uniform (0 0 0)", "p_rgh": "uniform 0", "alpha.water": _listed(filled(size, column))}
+    start = {"U": "uniform (0 0 0)", "p_rgh": "uniform 0", "alpha.water": _listed(water_share(size, column))}
     for name, (_, dimensions, wall) in _FIELDS.items():
         files[f"0/{name}"] = f"""
 dimensions {dimensions};
@@ -90,8 +98,8 @@ boundaryField {{ walls {{ type {wall}; }} sides {{ type empty; }} }}"""
         path.write_text(f"{head}\n{text.lstrip()}\n")
 
 
-def filled(size: int, column: tuple[float, float]) -> np.ndarray:
-    """(size, size) the share of each cell, row by row, that a column at the left wall fills."""
+def water_share(size: int, column: tuple[float, float]) -> np.ndarray:
+    """Returns (size, size) the share of water in each cell, row by row, for a column at the left wall."""
     across, up = (np.clip(length * size - np.arange(size), 0, 1) for length in column)
     return up[:, None] * across
 

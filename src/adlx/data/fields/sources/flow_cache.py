@@ -21,28 +21,29 @@ log = logging.getLogger("adlx")
 _LOCK_SECONDS = 3600  # a hundred flows on a slow machine take longer than a download
 
 
-def side_by_side(count: int, solve: Callable[[int, threading.Event], None], name: str, flows: str) -> None:
+def solve_in_parallel(count: int, solve: Callable[[int, threading.Event], None], name: str, flows: str) -> None:
     """Calls `solve` with every number below `count`, in as many threads as there are processors.
 
     Args:
-        count: how many there are.
-        solve: one of them; it ends early once the event is set: another one failed, or the user stopped the run.
+        count: number of flows.
+        solve: solves the flow with this number; it returns early when the event is set, because another flow failed or
+            the user stopped the run.
         name: first word of the progress lines.
-        flows: what the flows are called in those lines.
+        flows: word for the flows in these lines.
     """
-    began, stopped, workers = time.monotonic(), threading.Event(), min(count, available_cpus())
+    start, stopped, workers = time.monotonic(), threading.Event(), min(count, available_cpus())
     log.info("%s: solving %d %s, %d at a time, which are stored for later runs", name, count, flows, workers)
 
-    def one(number: int) -> None:
+    def solve_unless_stopped(number: int) -> None:
         if not stopped.is_set():
             solve(number, stopped)
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done, _ in enumerate(pool.map(one, range(count)), start=1):
-                left = (time.monotonic() - began) / done * (count - done)
+            for done, _ in enumerate(pool.map(solve_unless_stopped, range(count)), start=1):
+                seconds_left = (time.monotonic() - start) / done * (count - done)
                 if done < count and done % workers == 0:
-                    log.info("%s: %d of %d %s, about %.0f s left", name, done, count, flows, left)
+                    log.info("%s: %d of %d %s, about %.0f s left", name, done, count, flows, seconds_left)
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
@@ -53,7 +54,7 @@ def flow_file(name: str, version: int, settings: Any) -> Path:
 
     Args:
         name: begins the file name.
-        version: of the solver; another one makes new files.
+        version: version of the solver; another version makes new files.
         settings: the values that the flows depend on.
     """
     digest = hashlib.sha256(json.dumps([version, *vars(settings).values()]).encode()).hexdigest()[:16]
@@ -65,19 +66,19 @@ def load_or_solve(
 ) -> Trajectories:
     """Loads the flows stored at `path`; if there are none, solves and stores them.
 
-    If several processes start, one solves and the others wait. Flows in a damaged file are solved again. If the folder
-    cannot be written to, the flows are not stored.
+    If several processes start at once, one solves and the others wait. If the file is damaged, the flows are solved
+    again. If the file cannot be written, the flows are not stored.
     """
     with locked(path, "solves the same flows", _LOCK_SECONDS):
-        found = _read_stored(path, name)
-        if found is None:
-            found = solve()
+        flows = _read_stored(path, name)
+        if flows is None:
+            flows = solve()
             try:
-                write_well(path, found, name, boundaries=boundaries)
-                found = read_well(path)
+                write_well(path, flows, name, boundaries=boundaries)
+                flows = read_well(path)
             except OSError as error:
                 log.info("%s: cannot store %s (%s); continuing without the cache", name, path, error.strerror or error)
-    return found
+    return flows
 
 
 def _read_stored(path: Path, name: str) -> Trajectories | None:

@@ -1,7 +1,7 @@
-"""OpenFOAM (https://openfoam.com): where it is, its programs, and the two-dimensional cases that they leave behind.
+"""Runs programs of OpenFOAM (https://openfoam.com) and reads two-dimensional cases.
 
-A case is a folder: constant/polyMesh holds the mesh, and a folder for each time that was saved, named after it, holds
-the fields. Here they are read as text (`writeFormat ascii`), which needs no OpenFOAM.
+A case is a folder: constant/polyMesh holds the mesh, and each saved time has a folder, named after the time, which
+holds the fields. The files are read as text (`writeFormat ascii`), which needs no OpenFOAM.
 """
 
 import glob
@@ -21,13 +21,13 @@ _INSTALL_FOLDERS = ("/usr/share/openfoam", "/usr/lib/openfoam/openfoam*", "/opt/
 _COMPONENTS = {"volScalarField": 1, "volVectorField": 3}
 
 
-def installed(program: str) -> dict[str, str]:
-    """The environment in which a program of OpenFOAM runs.
+def openfoam_environment(program: str) -> dict[str, str]:
+    """Returns the environment variables with which a program of OpenFOAM runs.
 
     Raises:
-        UserError: if it is not there.
+        UserError: the program is not installed.
     """
-    folders = [folder for place in _INSTALL_FOLDERS for folder in sorted(glob.glob(place), reverse=True)]
+    folders = [folder for pattern in _INSTALL_FOLDERS for folder in sorted(glob.glob(pattern), reverse=True)]
     for folder in filter(None, (os.environ.get("WM_PROJECT_DIR"), *folders)):
         if (settings := Path(folder, "etc", "bashrc")).is_file():
             output = subprocess.run(
@@ -42,8 +42,8 @@ def installed(program: str) -> dict[str, str]:
     )
 
 
-def run(case: Path, program: str, environment: dict[str, str]) -> None:
-    """Runs a program on a case, in one process; its output goes to `log.PROGRAM` in that folder.
+def run_program(case: Path, program: str, environment: dict[str, str]) -> None:
+    """Runs a program on a case, in one process; writes its output to `log.PROGRAM` in the folder of the case.
 
     Raises:
         RunFailed: the program fails; the message holds its last line.
@@ -52,32 +52,35 @@ def run(case: Path, program: str, environment: dict[str, str]) -> None:
     with open(log, "w") as file:
         done = subprocess.run([program], cwd=case, env=environment, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode:
-        said = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [i for i, line in enumerate(said) if "FATAL" in line]
-        reason = said[errors[0] : errors[0] + 3] if errors else said[-1:]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        errors = [i for i, line in enumerate(lines) if "FATAL" in line]
+        reason = lines[errors[0] : errors[0] + 3] if errors else lines[-1:]
         raise RunFailed(f"{program} stopped with {done.returncode}: {' '.join(reason)[:300]}")
 
 
 def read_case(path: str | Path, fields: Sequence[str] = ("U", "p")) -> Trajectories:
-    """One trajectory, of every time that all the fields were saved at, on cells of any shape.
+    """Reads one trajectory on cells of any shape: all times at which all the fields were saved.
 
-    `write_well` makes a file of it, and a folder of such files, of one mesh, is a set for `data=well`.
+    `write_well` writes it to a file; a folder of such files on one mesh is a data set for `data=well`.
 
     Args:
-        path: of a case whose mesh is one cell thick along x, y or z.
-        fields: names of scalar and vector fields at cells. U becomes u and v, another vector A A_x and A_y: its
-            components in the plane, whatever axes these are.
+        path: folder of a case whose mesh is one cell thick along x, y or z.
+        fields: names of scalar and vector fields at cells. Of a vector, the two components in the plane are read; those
+            of U are called u and v, those of another vector A are called A_x and A_y.
 
     Raises:
-        UserError: if something is missing, binary, or not of two dimensions, or the mesh moves.
+        UserError: a file is missing or binary, the case has three dimensions, or the mesh moves.
     """
     path = Path(path).expanduser()
     plane, centres = cell_centres(path)
-    folders = times(path, fields)
+    folders = time_folders(path, fields)
     if not folders:
-        raise UserError(f"{path}: no time folder holds {', '.join(fields)}; what was saved, and is it decomposed?")
+        raise UserError(
+            f"{path}: no time folder holds {', '.join(fields)}; check which fields were saved, and run reconstructPar "
+            "if the case is decomposed"
+        )
     if moved := [folder for folder in folders if (folder / "polyMesh" / "points").is_file()]:
-        raise UserError(f"{path}: its mesh is another one at time {moved[0].name}; give a case whose cells stay")
+        raise UserError(f"{path}: its mesh is another one at time {moved[0].name}; give a case with a fixed mesh")
     names, groups, frames = [], [], []
     for field in fields:
         values = np.stack([read_field(folder / field, len(centres)) for folder in folders])
@@ -107,15 +110,15 @@ def _names(field: str, components: int) -> list[str]:
     return ["u", "v"] if field == "U" else [f"{field}_x", f"{field}_y"]
 
 
-def times(case: Path, fields: Sequence[str]) -> list[Path]:
-    """Folders of the times at which all the fields were saved, in order."""
-    named = [(folder, _number(folder.name)) for folder in case.iterdir() if folder.is_dir()]
-    found = [
+def time_folders(case: Path, fields: Sequence[str]) -> list[Path]:
+    """Lists the folders of the times at which all the fields were saved, in order of time."""
+    candidates = [(folder, _number(folder.name)) for folder in case.iterdir() if folder.is_dir()]
+    saved = [
         (time, folder)
-        for folder, time in named
+        for folder, time in candidates
         if time is not None and all((folder / field).is_file() for field in fields)
     ]
-    return [folder for _, folder in sorted(found)]
+    return [folder for _, folder in sorted(saved)]
 
 
 def _number(name: str) -> float | None:
@@ -126,25 +129,25 @@ def _number(name: str) -> float | None:
 
 
 def read_field(path: Path, cells: int) -> np.ndarray:
-    """(cells, 1 or 3) float64 of a field at cells; its boundary is left out."""
+    """Reads a field at cells, (cells, 1 or 3) float64, without its boundary."""
     kind, text = _read(path)
     if kind not in _COMPONENTS:
         raise UserError(f"{path} is a {kind or 'file without a class'}; give one of {', '.join(_COMPONENTS)}")
-    found = re.search(
+    match = re.search(
         r"\binternalField\s+(?:uniform\s+(?P<one>[^;]+);|nonuniform[^(]*\((?P<all>.*?)\)\s*;)", text, re.S
     )
-    if found is None:
+    if match is None:
         raise UserError(f"{path} has no internalField that can be read")
-    values = _numbers(found["one"] or found["all"]).reshape(-1, _COMPONENTS[kind])
-    if len(values) != (expected := 1 if found["one"] else cells):
+    values = _numbers(match["one"] or match["all"]).reshape(-1, _COMPONENTS[kind])
+    if len(values) != (expected := 1 if match["one"] else cells):
         raise UserError(f"{path} has {len(values):,} values for {expected:,} cells")
     return np.broadcast_to(values, (cells, values.shape[1]))
 
 
 def cell_centres(case: Path) -> tuple[list[int], np.ndarray]:
-    """The two axes of the plane, and (cells, 2) the centroid of each cell in it.
+    """Returns the two axes of the plane, and (cells, 2) the centroid of each cell in this plane.
 
-    In a mesh one cell thick each cell has one face on either side, with its shape.
+    In a mesh one cell thick, each cell has one face with its shape on each side of the plane.
     """
     mesh = case / "constant" / "polyMesh"
     points = _numbers(_list(mesh / "points")).reshape(-1, 3)
@@ -163,14 +166,14 @@ def cell_centres(case: Path) -> tuple[list[int], np.ndarray]:
         side = np.flatnonzero([(points[face, axis] - low[axis] < near).all() for face in faces])
         if len(side) == cells == len(set(owner[side])):
             centres = np.empty((cells, 2))
-            for place in side:
-                centres[owner[place]] = _centroid(points[faces[place]][:, plane])
+            for face in side:
+                centres[owner[face]] = _centroid(points[faces[face]][:, plane])
             return plane, centres
     raise UserError(f"{case}: its mesh is not one cell thick along x, y or z, as a two-dimensional one is")
 
 
 def _centroid(corners: np.ndarray) -> np.ndarray:
-    """(2,) of a polygon (N, 2)."""
+    """Returns the centroid (2,) of a polygon (N, 2)."""
     middle = corners.mean(0)
     here, there = corners - middle, np.roll(corners, -1, 0) - middle
     areas = here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]
@@ -178,7 +181,7 @@ def _centroid(corners: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    """The class that a file says it is, and what follows its head, without comments."""
+    """Reads the class of a file from its header, and the text after the header, without comments."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -191,11 +194,11 @@ def _read(path: Path) -> tuple[str, str]:
 
 
 def _list(path: Path) -> str:
-    """What is between the outer brackets of a file that holds one list."""
-    found = re.search(r"\d+\s*\((.*)\)", _read(path)[1], re.S)
-    if found is None:
+    """Reads the text between the outer brackets of a file with one list."""
+    match = re.search(r"\d+\s*\((.*)\)", _read(path)[1], re.S)
+    if match is None:
         raise UserError(f"{path} holds no list")
-    return found[1]
+    return match[1]
 
 
 def _numbers(text: str) -> np.ndarray:

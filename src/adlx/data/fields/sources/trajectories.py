@@ -1,4 +1,4 @@
-"""Trajectories of physical fields: what every source of them gives, whether in memory or read as it is needed."""
+"""Trajectories of physical fields, in memory or read when they are needed; every source returns them."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Frames(Protocol):
-    """Fields of several trajectories, all or part of which may lie on a disk."""
+    """Fields of several trajectories, which may stay on disk until they are read."""
 
     def read(self, trajectory: int, start: int, stop: int) -> np.ndarray:
-        """(stop - start, cells, fields) float32 of the time steps from `start` to before `stop`."""
+        """Reads (stop - start, cells, fields) float32: the time steps from `start` up to, but without, `stop`."""
         ...
 
 
@@ -29,20 +29,20 @@ class Trajectories:
     """Fields on fixed cells over time.
 
     Args:
-        frames: their values.
+        frames: values of the fields.
         lengths: (N,) time steps of each trajectory.
-        fields: names, in the order of the last axis, such as u, v, p.
+        fields: names of the fields, in the order of the last axis, such as u, v, p.
         groups: indices of fields that belong together, such as ((0, 1), (2,)).
         grid: rows and columns; the cells follow row by row (y, then x). None: cells without a grid.
         coordinates: (cells, 2) float64, x and y.
-        parameters: (N, P) float32, the numbers of each trajectory, such as its Reynolds number.
-        parameter_names: P of them.
-        mask: (N, cells) or (1, cells) bool, true inside bodies, where no fluid is; None: nowhere. Fields are 0 there.
+        parameters: (N, P) float32, parameters of each trajectory, such as its Reynolds number.
+        parameter_names: P names.
+        mask: (N, cells) or (1, cells) bool, true inside bodies, where no fluid is and fields are 0; None: no body.
         time: (T,) float64, of the longest trajectory.
-        source: the word by which users choose it: `simulated`, `bundled`, `openfoam`, `file`, ...
-        detail: what exactly, for titles and `run.json`.
-        simulated: whether it was solved by a program and not measured.
-        parts: (N,) int8, 0 train, 1 validation, 2 test, where the source says; None: to be drawn.
+        source: value of `data.source`, or `file`: `lattice_boltzmann`, `bundled`, `openfoam`, ...
+        detail: description for titles and `run.json`.
+        simulated: whether adlx, or OpenFOAM for it, solved the flows.
+        parts: (N,) int8, 0 train, 1 validation, 2 test, if the source has parts; None: they are drawn.
     """
 
     frames: Frames
@@ -64,7 +64,7 @@ class Trajectories:
         return len(self.lengths)
 
     def bodies(self, indices: np.ndarray) -> np.ndarray:
-        """(len(indices), cells) bool: the mask of some trajectories."""
+        """Returns (len(indices), cells) bool: the masks of the trajectories at `indices`."""
         if self.mask is None:
             return np.zeros((len(indices), len(self.coordinates)), dtype=bool)
         return self.mask[indices if len(self.mask) > 1 else np.zeros_like(indices)]

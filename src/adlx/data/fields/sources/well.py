@@ -1,22 +1,23 @@
-"""Fields in the HDF5 layout of The Well, read by the window and written so that its own loader takes them.
+"""Reads fields in the HDF5 layout of The Well window by window, and writes files that The Well's loader can read.
 
 The Well (Ohana et al., 2024, "The Well: a large-scale collection of diverse physics simulations for machine learning",
 https://github.com/PolymathicAI/the_well) keeps a data set as files in data/train, data/valid and data/test:
 
     @dataset_name, @grid_type, @n_spatial_dims, @n_trajectories, @simulation_parameters
     dimensions/            @spatial_dims = [x, y];  time (T), x (X), y (Y)
-    boundary_conditions/   one group each: @associated_dims, @bc_type, mask
-    scalars/               @field_names;  numbers, of each trajectory (N) or of all
+    boundary_conditions/   one group per boundary: @associated_dims, @bc_type, mask
+    scalars/               @field_names;  numbers, one per trajectory (N) or one for all
     t0_fields/             @field_names;  scalar fields (N, T, X, Y)
     t1_fields/             @field_names;  vector fields (N, T, X, Y, 2)
-    t2_fields/             @field_names;  tensor fields (N, T, X, Y, 2, 2), which are left out here
+    t2_fields/             @field_names;  tensor fields (N, T, X, Y, 2, 2), which are not read here
 
-where @sample_varying, @time_varying and @dim_varying say which of the axes a set has. Cells here go row by row, y
-first, so the axes of space are swapped on the way. A scalar field is a group of its own, a vector field makes one of
-its components, named `velocity_x` and `velocity_y`. A constant field `mask` tells where bodies are.
+@sample_varying, @time_varying and @dim_varying say which axes a data set has. In adlx, cells are ordered row by row, y
+first, so the axes of space are swapped when a file is read or written. A scalar field is a group of its own; the
+components of a vector field, such as `velocity_x` and `velocity_y`, are one group. A constant field `mask` is 1 inside
+bodies.
 
-Files written here also say `adlx_fields` and `adlx_groups`, so that u, v, p come back by these names, and may hold
-cells without a grid: @grid_type `unstructured`, fields (N, T, cells), x and y of each cell.
+Files that adlx writes also have @adlx_fields and @adlx_groups, so that u, v, p keep their names. They may hold cells
+without a grid: @grid_type `unstructured`, fields (N, T, cells), x and y of each cell.
 """
 
 import logging
@@ -29,7 +30,7 @@ import numpy as np
 
 from adlx.atomic import replacing
 from adlx.data.fields.sources.trajectories import Trajectories
-from adlx.data.fields.sources.well_contents import FREE, contents_of, places_of, words
+from adlx.data.fields.sources.well_contents import UNSTRUCTURED, contents_of, locations_of, words
 from adlx.data.fields.sources.well_frames import WellFrames
 from adlx.errors import UserError
 
@@ -39,21 +40,21 @@ _PARTS = ("train", "valid", "test")
 
 
 def read_well(path: str | Path) -> Trajectories:
-    """Trajectories of one file, or of a folder of them.
+    """Reads the trajectories of one file, or of a folder of files.
 
     Args:
-        path: a file; or a folder with `train`, `valid` and `test`, in `data` or not, which then are the parts; or a
-            folder of files, whose parts are to be drawn.
+        path: a file; a folder with `train`, `valid` and `test`, in `data` or not, which are the parts; or a folder of
+            files without parts.
 
     Raises:
-        UserError: if there is no file, one is not in this layout or not of two dimensions, or they do not go together.
+        UserError: there is no file, a file has another layout or three dimensions, or files have different fields.
     """
     path = Path(path).expanduser()
     files, parts = _files(path)
     contents = [contents_of(file) for file in files]
     first = contents[0]
     for file, other in zip(files, contents, strict=True):
-        for what in ("fields", "places", "shape"):
+        for what in ("fields", "locations", "shape"):
             if getattr(other, what) != getattr(first, what):
                 raise UserError(
                     f"{file.name} and {files[0].name} do not go together: their {what} are {getattr(other, what)} and "
@@ -69,7 +70,7 @@ def read_well(path: str | Path) -> Trajectories:
         frames=WellFrames(
             [(file.resolve(), i) for file, each in zip(files, contents, strict=True) for i in range(each.count)],
             first.fields,
-            first.places,
+            first.locations,
             first.swapped,
             first.shape,
             mask,
@@ -90,16 +91,16 @@ def read_well(path: str | Path) -> Trajectories:
 
 
 def _files(path: Path) -> tuple[list[Path], list[int] | None]:
-    """The files, and the part that each belongs to."""
+    """Lists the files, and the part of each; None if there are no parts."""
     if path.is_file():
         return [path], None
     for folder in (path / "data", path):
-        found = [_in_folder(folder / part) for part in _PARTS]
-        if all(found):
-            return [file for part in found for file in part], [i for i, part in enumerate(found) for _ in part]
-        if any(found):
+        parts = [_in_folder(folder / part) for part in _PARTS]
+        if all(parts):
+            return [file for part in parts for file in part], [i for i, part in enumerate(parts) for _ in part]
+        if any(parts):
             log.info("well: %s lacks one of %s; the parts are drawn from all files", folder, ", ".join(_PARTS))
-            return [file for part in found for file in part], None
+            return [file for part in parts for file in part], None
     files = _in_folder(path)
     if not files:
         raise UserError(f"{path}: no .hdf5 file there, nor in data/train; give a file or folder of The Well's layout")
@@ -118,18 +119,18 @@ def write_well(
     only: Sequence[int] | None = None,
     packed: bool = False,
 ) -> None:
-    """Writes one file, whole or not at all, a trajectory at a time.
+    """Writes one file, trajectory by trajectory; the file is written whole or not at all.
 
     Args:
-        path: of the file; The Well looks for `data/train/*.hdf5` and so on.
-        trajectories: all of one length.
-        name: of the data set.
-        boundaries: of x and of y: OPEN, WALL or PERIODIC.
-        only: numbers of the trajectories to write, such as those of one part; None: all.
-        packed: fields as float16, compressed.
+        path: file to write; The Well's loader looks for `data/train/*.hdf5` and so on.
+        trajectories: trajectories of one length.
+        name: name of the data set.
+        boundaries: types of the boundaries in x and in y: OPEN, WALL or PERIODIC.
+        only: indices of the trajectories to write, such as those of one part; None: all.
+        packed: whether fields are compressed float16.
 
     Raises:
-        UserError: if the trajectories differ in length.
+        UserError: the trajectories have different lengths.
     """
     numbers = range(len(trajectories)) if only is None else only
     lengths = {int(trajectories.lengths[i]) for i in numbers}
@@ -138,15 +139,15 @@ def write_well(
             f"a file of The Well holds trajectories of one length, not {sorted(lengths)}; write one for each"
         )
     columns: dict[tuple[str, str], list[int]] = {}
-    for column, (group, dataset, _) in enumerate(places_of(trajectories.fields, trajectories.groups)):
+    for column, (group, dataset, _) in enumerate(locations_of(trajectories.fields, trajectories.groups)):
         columns.setdefault((group, dataset), []).append(column)
-    with replacing(path) as complete, h5py.File(complete.name, "w") as opened:
-        file: Any = opened
+    with replacing(path) as complete, h5py.File(complete.name, "w") as hdf5:
+        file: Any = hdf5
         _write_head(file, trajectories, list(numbers), name, boundaries)
         for group, dataset in columns:
             shape = (len(numbers), *lengths, *_space(trajectories), *([2] if group == "t1_fields" else []))
-            how = _packing(shape, group == "t1_fields") if packed else {"dtype": np.float32}
-            file[group].create_dataset(dataset, shape, **how)
+            storage = _packing(shape, group == "t1_fields") if packed else {"dtype": np.float32}
+            file[group].create_dataset(dataset, shape, **storage)
             _describe(file, group, dataset)
         for to, number in enumerate(numbers):
             frames = trajectories.frames.read(number, 0, int(trajectories.lengths[number]))
@@ -156,7 +157,7 @@ def write_well(
 
 
 def _packing(shape: tuple[int, ...], vector: bool) -> dict[str, Any]:
-    """Blocks of 16 steps of one component compress best, and are about what a window reads."""
+    """Storage of compressed fields: chunks of 16 steps of one component compress best and are as long as a window."""
     block = (1, min(16, shape[1]), *shape[2:])
     return {
         "dtype": np.float16,
@@ -171,19 +172,19 @@ def _space(trajectories: Trajectories) -> tuple[int, ...]:
 
 
 def _from_cells(values: np.ndarray, grid: tuple[int, int] | None) -> np.ndarray:
-    """(N, X, Y, ...) of (N, cells, ...), which stay where they are without a grid."""
+    """Reshapes (N, cells, ...) to (N, X, Y, ...); without a grid returns them unchanged."""
     return values if grid is None else values.reshape(len(values), *grid, *values.shape[2:]).swapaxes(1, 2)
 
 
 def _write_head(file: Any, data: Trajectories, numbers: list[int], name: str, boundaries: tuple[str, str]) -> None:
-    """Everything but the fields."""
+    """Writes everything except the fields."""
     grid = data.grid or (0, len(data.coordinates))
     x, y = data.coordinates[: grid[1], 0], data.coordinates[:, 1]
     y = y[:: grid[1]] if data.grid else y
     time = data.time[: data.lengths[numbers[0]]]
     file.attrs.update(
         dataset_name=name,
-        grid_type="cartesian" if data.grid else FREE,
+        grid_type="cartesian" if data.grid else UNSTRUCTURED,
         n_spatial_dims=2,
         n_trajectories=len(numbers),
         simulation_parameters=_texts(()),
@@ -208,14 +209,14 @@ def _write_head(file: Any, data: Trajectories, numbers: list[int], name: str, bo
     for group in ("t0_fields", "t1_fields", "t2_fields"):
         file.create_group(group).attrs["field_names"] = _texts(())
     if data.mask is not None:
-        each = len(data.mask) > 1
-        mask = _from_cells(data.mask[numbers] if each else data.mask, data.grid).astype(np.float32)
-        file["t0_fields/mask"] = mask if each else mask[0]
-        _describe(file, "t0_fields", "mask", sample_varying=each, time_varying=False)
+        per_trajectory = len(data.mask) > 1
+        mask = _from_cells(data.mask[numbers] if per_trajectory else data.mask, data.grid).astype(np.float32)
+        file["t0_fields/mask"] = mask if per_trajectory else mask[0]
+        _describe(file, "t0_fields", "mask", sample_varying=per_trajectory, time_varying=False)
 
 
 def _describe(file: Any, group: str, name: str, sample_varying: bool = True, time_varying: bool = True) -> None:
-    """Enters a field in its group's list, and says which axes it has."""
+    """Adds a field to the list of its group, and stores which axes it has."""
     names = words(file[group].attrs["field_names"])
     file[group].attrs["field_names"] = _texts((*names, name))
     file[group][name].attrs.update(

@@ -1,4 +1,4 @@
-"""Fields that stay in HDF5 files of The Well's layout (`well.py`) until a window of them is asked for."""
+"""Fields that stay in HDF5 files of The Well's layout (`well.py`) until a window of them is read."""
 
 import os
 from collections.abc import Sequence
@@ -11,27 +11,27 @@ import numpy as np
 
 from adlx.errors import UserError
 
-Place = tuple[str, str, int | None]  # group and name of an HDF5 data set, and which component of it
+FieldLocation = tuple[str, str, int | None]  # group and name of an HDF5 data set, and the component in it
 
 
 @dataclass
 class WellFrames:
-    """Frames that stay in their files until a window of them is asked for.
+    """Frames that stay in their files until a window of them is read.
 
-    Every process opens the files itself, so that loaders may fork or pickle it.
+    Every process opens the files itself, so this object can be pickled and used in forked processes.
 
     Args:
-        trajectories: file of each, and its number in there.
-        fields: their names, in the order of the last axis.
-        places: where each field is, in the same order.
+        trajectories: file of each trajectory, and its number in the file.
+        fields: names of the fields, in the order of the last axis.
+        locations: location of each field in a file, in the same order.
         swapped: whether the first axis of space is x.
         shape: sizes of the axes of space, in the order of the files.
-        mask: (N, cells) bool, true inside bodies, where a file may hold NaN; None: no body.
+        mask: (N, cells) bool, true inside bodies, where files may hold NaN; None: no body.
     """
 
     trajectories: Sequence[tuple[Path, int]]
     fields: tuple[str, ...]
-    places: tuple[Place, ...]
+    locations: tuple[FieldLocation, ...]
     swapped: bool
     shape: tuple[int, ...]
     mask: np.ndarray | None = None
@@ -49,7 +49,7 @@ class WellFrames:
         path, number = self.trajectories[trajectory]
         try:
             values = self._read_fields(path, number, start, stop)
-        except (OSError, RuntimeError) as error:  # h5py's errors of truncated and damaged files
+        except (OSError, RuntimeError) as error:  # h5py raises these for truncated and damaged files
             raise UserError(f"{path} cannot be read as HDF5 ({' '.join(str(error).split())[:100]})") from error
         if np.isfinite(values).all():
             return values
@@ -71,32 +71,35 @@ class WellFrames:
             self._open[os.getpid(), path] = h5py.File(path, "r")
         file = self._open[os.getpid(), path]
         stop = min(stop, file["dimensions/time"].shape[-1])
-        values = np.empty((stop - start, int(np.prod(self.shape)), len(self.places)), np.float32)
-        known: dict[tuple[str, str], np.ndarray] = {}
-        for column, (group, name, component) in enumerate(self.places):
-            if (group, name) not in known:
+        values = np.empty((stop - start, int(np.prod(self.shape)), len(self.locations)), np.float32)
+        loaded: dict[tuple[str, str], np.ndarray] = {}
+        for column, (group, name, component) in enumerate(self.locations):
+            if (group, name) not in loaded:
                 data = file[group][name]
                 index = (number,) * bool(is_varying(data, "sample")) + (slice(start, stop),)
                 varying, order = data.attrs.get("dim_varying"), 0 if component is None else 1
-                known[group, name] = cells_of(data[index], varying, self.shape, self.swapped, order)
-            part = known[group, name]
+                loaded[group, name] = flatten_cells(data[index], varying, self.shape, self.swapped, order)
+            part = loaded[group, name]
             values[..., column] = part if component is None else part[..., component]
         return values
 
 
 def is_varying(data: Any, axis: str, default: bool = True) -> bool:
-    """Whether an HDF5 data set has the axis `sample` or `time`; `default` where the file does not say."""
+    """Whether an HDF5 data set has the axis `sample` or `time`; `default` if the file has no such attribute."""
     return bool(data.attrs.get(f"{axis}_varying", default))
 
 
-def cells_of(
+def flatten_cells(
     part: np.ndarray, varying: Sequence[bool] | None, shape: tuple[int, ...], swapped: bool, order: int = 0
 ) -> np.ndarray:
-    """(time, cells, ...) of (time, axes of space, ...), with axes along which nothing varies filled in.
+    """Reshapes (time, axes of space, ...) to (time, cells, ...), and repeats values along constant axes.
 
     Args:
-        varying: whether something varies along each axis of space; axes where not may be there, one long, or not.
-        order: how many axes of components follow.
+        part: the values.
+        varying: whether the field varies along each axis of space; a constant axis has length 1 or is missing.
+        shape: sizes of the axes of space.
+        swapped: whether the first axis of space is x.
+        order: number of axes of components at the end.
     """
     if len(shape) == 2:
         for axis, varies in enumerate(varying if varying is not None else (True, True), start=1):
