@@ -20,13 +20,13 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ended]]:
-    """Runs a command in this process, and afterwards takes back what it did to the logger."""
+    """Returns a function that runs a command in this process. Afterwards, the logger is as before."""
     logger = logging.getLogger("adlx")
     before = logger.handlers[:], logger.level, logger.propagate
     monkeypatch.delenv("ADLX_DEBUG", raising=False)
 
     def call(*words: str) -> Ended:
-        logger.handlers.clear()  # the last one writes to the stdout of its own time
+        logger.handlers.clear()  # an older handler writes to an older stdout
         capsys.readouterr()
         return Ended(run(list(words)), *capsys.readouterr())
 

@@ -1,4 +1,4 @@
-"""Commands in processes of their own."""
+"""Runs commands in separate processes."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", "COLUMNS": "160", "PYTHONPATH": SOURCE, **more}
 
 
-COMMAND = [str(Path(sys.executable).with_name("adlx"))]  # the console script of the environment under test
+COMMAND = [str(Path(sys.executable).with_name("adlx"))]  # the console script of the tested environment
 TIMEOUT = 120
 
 
@@ -37,7 +37,7 @@ class Ended:
 
     @property
     def run(self) -> Path:
-        """The folder that the last line names."""
+        """The folder named in the last line of the output."""
         assert self.code == 0, self.err
         match = re.fullmatch(r"(run|multirun|evaluation|predict): (.+)", self.lines[-1])
         assert match, self.out
@@ -45,7 +45,7 @@ class Ended:
 
 
 class Shell:
-    """Runs commands in a folder of their own."""
+    """Runs commands in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""The words that a shell offers after TAB; without any, it completes files."""
+"""The words that a shell offers after TAB; if there are none, it completes files."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ RUN, SWEEP = "outputs/nlinear-fx/r1", "outputs/multirun/s1"
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def work_folder(tmp_path, monkeypatch):
     """A folder with a run, a multirun of it, other folders and a file."""
     monkeypatch.chdir(tmp_path)
     for name in (RUN, "outputs/nlinear-fx/r2", f"{SWEEP}/jobs", "other/deep", "my runs/one", "elsewhere/naive-fx/r3"):
@@ -31,7 +31,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def complete(call, place):
+def complete(call, work_folder):
     def complete(line: str) -> list[str]:
         ended = call("completion", "complete", "--", line)
         assert (ended.code, ended.err) == (0, "")
@@ -108,7 +108,7 @@ SEQ2SEQ = "adlx train model=seq2seq data=fx"
         (f"adlx compare {RUN} al", ["allow="]),
     ],
 )
-def test_words_that_are_offered(line, words, complete):
+def test_completion_offers_words(line, words, complete):
     assert complete(line) == words
 
 
@@ -157,11 +157,11 @@ class Net:
 """
 
 
-def test_choices_keys_and_values_of_the_users_own(complete, place):
-    (place / "own configs" / "model").mkdir(parents=True)
-    (place / "own configs" / "model" / "mine.yaml").write_text(OWN)
-    (place / "own_pkg").mkdir()
-    (place / "own_pkg" / "net.py").write_text(NET)
+def test_completion_offers_choices_keys_and_values_of_the_users_own_configs(complete, work_folder):
+    (work_folder / "own configs" / "model").mkdir(parents=True)
+    (work_folder / "own configs" / "model" / "mine.yaml").write_text(OWN)
+    (work_folder / "own_pkg").mkdir()
+    (work_folder / "own_pkg" / "net.py").write_text(NET)
     words = "adlx train --config-dir own\\ configs"
     assert complete(f"{words} model=mi") == ["model=mine"]
     assert complete(f"{words} model=mine model.s") == ["model.style="]
@@ -170,10 +170,10 @@ def test_choices_keys_and_values_of_the_users_own(complete, place):
     assert complete(f"{words} model=mine model.depth=") == ["model.depth=2", "model.depth=4"]
 
 
-def test_a_run_offers_the_choices_of_its_own_config_folder(complete, place):
-    (place / "own" / "data").mkdir(parents=True)
-    (place / "own" / "data" / "mine.yaml").write_text("# mine\ndefaults:\n  - csv\ntable: a\n")
-    Path(RUN, "run.json").write_text(json.dumps({"config_folders": [str(place / "own")]}))
+def test_a_run_offers_the_choices_of_its_own_config_folder(complete, work_folder):
+    (work_folder / "own" / "data").mkdir(parents=True)
+    (work_folder / "own" / "data" / "mine.yaml").write_text("# mine\ndefaults:\n  - csv\ntable: a\n")
+    Path(RUN, "run.json").write_text(json.dumps({"config_folders": [str(work_folder / "own")]}))
     assert complete(f"adlx eval {RUN} data=mi") == ["data=mine"]
     assert complete(f"adlx eval {RUN} data=mine data.ta") == ["data.table="]
 
@@ -189,7 +189,7 @@ done
 """
 
 
-def test_bash_completes_words_of_adlx_and_files(place):
+def test_bash_completes_words_of_adlx_and_files(work_folder):
     """If adlx offers no word, `COMPREPLY` is empty and `-o default` makes bash complete files."""
     lines = {
         "adlx train model=se": "4 sea sea_autoencoder seasonal_naive seq2seq",

@@ -1,4 +1,4 @@
-"""Output in an encoding that lacks some of the characters that are printed."""
+"""Output in an encoding that lacks some of the printed characters."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ from adlx.reporting.terminal import console, report
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs something with stdout in an encoding, and returns what it has printed."""
+    """Returns a function that runs an action with stdout in an encoding, and returns the printed text."""
     logger = logging.getLogger("adlx")
     monkeypatch.setattr(logger, "handlers", [])  # an older one writes to another stdout
     for name in ("level", "propagate"):
@@ -34,7 +34,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return printed
 
 
-def test_signs_lines_letters_and_undecodable_file_names(printed):
+def test_characters_that_an_encoding_lacks_are_replaced(printed):
     text = "± − … → × │ ┏ ━ é 中 \udcff"
     assert printed(lambda: print(text)) == "+/- - ... -> x | + - \\xe9 \\u4e2d \\udcff\n"
     assert printed(lambda: print(text), "latin-1") == "± - ... -> × | + - é \\u4e2d \\udcff\n"
@@ -55,7 +55,7 @@ def test_every_verb_prints_in_ascii(printed, finished: Run, tmp_path):
         assert codes == [0], words
         assert "(?)" not in text, words
         assert "??" not in text, words
-    assert "+/- " in text  # of the comparison
+    assert "+/- " in text  # from the comparison, the last command
     assert "+---" in text
     assert "| mase" in printed(lambda: report(finished))
     assert printed(lambda: console().print(":smile: [red] [/]")) == ":smile: [red] [/]\n"

@@ -22,7 +22,7 @@ SMALL = ["data.context=12", "data.horizon=2", "logger=none", "trainer.accelerato
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def work_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     walk_frame(200).to_csv("series.csv")
     (tmp_path / "text.csv").write_text("time,name\n2024-01-01,a\n2024-01-02,b\n")
@@ -95,17 +95,17 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["compare", "nowhere", "--out", "x.pdf"], "--out x.pdf: the suffix must be .csv, .md or .png"),
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(words, line, place, call):
-    before = tree(place)
+def test_a_mistake_is_one_line_and_writes_nothing(words, line, work_folder, call):
+    before = tree(work_folder)
     ended = call(*words)
     assert ended.code == 2
-    assert ended.err.startswith("adlx: " + line.format(folder=place))
+    assert ended.err.startswith("adlx: " + line.format(folder=work_folder))
     assert ended.err.count("\n") == 1
-    assert tree(place) == before
-    assert not (place / "outputs").exists()
+    assert tree(work_folder) == before
+    assert not (work_folder / "outputs").exists()
 
 
-def test_a_missing_device_is_one_line_and_leaves_no_folder(place, call):
+def test_a_missing_device_is_one_line_and_leaves_no_folder(work_folder, call):
     wrong = {"trainer.devices=0": "must be -1 or int (at least 1)"}
     if not torch.cuda.is_available():
         wrong["trainer.accelerator=gpu"] = "PyTorch finds none on this machine"
@@ -116,35 +116,35 @@ def test_a_missing_device_is_one_line_and_leaves_no_folder(place, call):
         assert word in ended.err
         assert reason in ended.err
         assert ended.err.count("\n") == 1
-        assert not list(place.glob("outputs/*"))
+        assert not list(work_folder.glob("outputs/*"))
 
 
-def test_a_finished_or_changed_run_folder_is_refused_in_one_line(place, call):
+def test_a_finished_or_changed_run_folder_is_refused_in_one_line(work_folder, call):
     run = Run.open(call("train", *FILE, *SMALL).run)
-    before = tree(place)
+    before = tree(work_folder)
     assert call("resume", str(run.path)).err == (
         f"adlx: {run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)\n"
     )
     assert call("eval", str(run.path), "model.hidden=3").err == (
         "adlx: model.hidden: a trained run is what it is; override data, data.* or trainer.*\n"
     )
-    assert tree(place) == before
+    assert tree(work_folder) == before
 
     run.best.write_bytes(run.best.read_bytes()[:500])
     config = yaml.safe_load((run.path / "config.yaml").read_text())
-    before = tree(place)
+    before = tree(work_folder)
     for verb in ("eval", "predict"):
         ended = call(verb, str(run.path))
         assert (ended.code, ended.err) == (
             2,
             f"adlx: checkpoint {run.best} is truncated or no checkpoint (500 bytes)\n",
         )
-    assert tree(place) == before
+    assert tree(work_folder) == before
 
     config["model"]["_target_"] = "os.system"
     config["allow"] = ["os"]
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
-    before = tree(place)
+    before = tree(work_folder)
     for words in (["eval"], ["predict"], ["resume", "trainer.max_epochs=9"]):
         ended = call(words[0], str(run.path), *words[1:])
         assert (ended.code, ended.err) == (
@@ -152,7 +152,7 @@ def test_a_finished_or_changed_run_folder_is_refused_in_one_line(place, call):
             "adlx: model._target_=os.system is refused: os is not trusted here; if it is yours, "
             "add 'allow=[os]' to the command once\n",
         )
-    assert tree(place) == before
+    assert tree(work_folder) == before
 
 
 def test_an_unknown_verb_or_group_is_one_line(call):
@@ -170,7 +170,7 @@ def test_an_unknown_verb_or_group_is_one_line(call):
     assert ended.err.endswith("adlx compare: error: the following arguments are required: RUN\n")
 
 
-def test_a_traceback_is_shown_only_with_adlx_debug(place):
+def test_a_traceback_is_shown_only_with_adlx_debug(work_folder):
     words = [*COMMAND, "list", "models"]
     for debug, traced in (("0", False), ("1", True)):
         done = subprocess.run(words, capture_output=True, text=True, env=environment(ADLX_DEBUG=debug), check=False)

@@ -1,4 +1,4 @@
-"""The help of each verb is derived from the config files and the parsers, and ends in commands that run."""
+"""The help of each verb comes from the config files and the parsers, and ends in commands that run."""
 
 import importlib
 import pkgutil
@@ -47,22 +47,22 @@ def test_help_of_a_verb_ends_in_its_examples(verb, call):
     ended = call(verb, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"usage: adlx {verb} ")
-    found = examples(ended.out)
-    assert len(found) >= 2
-    assert all(f"adlx {verb}" in " ".join(words) for words in found)
+    commands = examples(ended.out)
+    assert len(commands) >= 2
+    assert all(f"adlx {verb}" in " ".join(words) for words in commands)
 
 
 @pytest.mark.parametrize("verb", ["", "train"])
-def test_examples_of_train_compose_and_pass(verb, call):
-    tried = 0
+def test_examples_of_train_are_valid_configs(verb, call):
+    checked_commands = 0
     for words in examples(call(*filter(None, [verb, "--help"])).out):
         if words[:2] != ["adlx", "train"]:
             continue
         settings = [word.split(",")[0] for word in words[2:] if word not in ("-m", "--cfg", "job")]
         composition = compose(settings)
         checked(composition.config, composition.origin)
-        tried += 1
-    assert tried >= 2
+        checked_commands += 1
+    assert checked_commands >= 2
 
 
 @pytest.mark.parametrize("verb", ["resume", "eval", "predict", "compare", "export"])
@@ -110,7 +110,7 @@ def test_help_of_predict_names_every_task_and_the_options_of_its_product(call):
         assert option in text
 
 
-def test_flags_of_train_are_hydras():
+def test_flags_of_train_are_flags_of_hydra():
     known = flags()
     for action in parser_of("train").arguments:
         assert set(action.option_strings) <= set(known)

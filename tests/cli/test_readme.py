@@ -1,4 +1,4 @@
-"""The README and the other guides: their Python runs, their commands compose, their files exist."""
+"""The README and the other guides: their Python code runs, their commands are valid, and their files exist."""
 
 import re
 import shlex
@@ -44,7 +44,7 @@ def commands(guide: str) -> Iterator[list[str]]:
 
 @pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize("code", [code for code in blocks("README.md", "python") if "import adlx\n" in code])
-def test_python_of_the_readme_runs_as_it_stands(code, tmp_path, monkeypatch):
+def test_python_code_of_the_readme_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train = adlx.train
     monkeypatch.setattr(adlx, "train", lambda words: train([*words, *TINY]), raising=False)
@@ -86,8 +86,8 @@ def test_the_model_of_the_readme_composes_and_forecasts_the_mean(mean_model):
 
 @pytest.mark.parametrize("guide", GUIDES)
 @pytest.mark.usefixtures("mean_model")
-def test_commands_of_the_guides_compose(guide):
-    """`mean` and `my_package` are the README's example, the names of the extension are in its folder of configs."""
+def test_commands_of_the_guides_are_valid(guide):
+    """`mean` and `my_package` are examples of the README. Names of the extension are in its own config folder."""
     (extension,) = (ROOT / "examples" / "extension" / "src").glob("*/configs")
     for words in commands(guide):
         verb, *rest = words

@@ -11,7 +11,7 @@ from shell import TIMEOUT, environment
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_wheel_trains_elsewhere(tmp_path):
+def test_the_wheel_trains_without_the_repository(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True, env=environment(), timeout=TIMEOUT)
     (wheel,) = tmp_path.glob("adlx-*.whl")
@@ -25,11 +25,11 @@ def test_the_wheel_trains_elsewhere(tmp_path):
 
     venv, empty = tmp_path / "venv", tmp_path / "empty"
     empty.mkdir()
-    # The libraries are lent by this environment: a path file adds its folder, but not what path files there would add,
-    # such as this repository's own editable install.
+    # The new environment uses the libraries of this one: a path file adds their folder. Path files in that folder are
+    # not read, so the editable install of this repository is not visible.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=TIMEOUT)
     (site,) = (venv / "lib").glob("python*/site-packages")
-    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     python = str(venv / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--ignore-installed", str(wheel)]
     subprocess.run(pip, check=True, capture_output=True, env=environment(PYTHONPATH=""), timeout=TIMEOUT)

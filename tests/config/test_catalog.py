@@ -1,4 +1,4 @@
-"""What `adlx list` shows, from the files themselves."""
+"""The choices that `adlx list` shows, read from the config files."""
 
 import re
 
@@ -32,7 +32,7 @@ def test_the_first_folder_that_has_an_option_wins(tmp_path):
 
 
 SHARED = {"data/fields", "data/images", "data/series"}
-"""Folders of keys that several files of a group have in common: no choices."""
+"""Folders of keys that several files of a group include. They are not choices."""
 
 
 def test_every_folder_is_a_group():
@@ -50,13 +50,13 @@ def test_every_yaml_describes_itself_in_one_short_line(path):
 
 
 @pytest.mark.parametrize("path", options("experiment").values(), ids=lambda path: path.stem)
-def test_an_experiment_says_how_it_is_started(path):
+def test_an_experiment_begins_with_its_launch_command(path):
     lines = path.read_text().splitlines()
     words = r"finetune\.run=RUN|data\.path=[A-Z]+|model\.autoencoder=RUN"
     assert any(re.fullmatch(rf"# adlx train experiment={path.stem}( ({words}))?", line) for line in lines[:2])
 
 
-def test_description_passes_over_launch_command_and_directives(tmp_path):
+def test_description_is_not_the_launch_command_or_a_directive(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("# @package _global_\n# adlx train experiment=x\n#  what it is \n# more\na: 1\n")
     assert description(path) == "what it is"

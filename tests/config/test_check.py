@@ -1,4 +1,4 @@
-"""Each mistake in a config is one line that names the key, the nearest valid one and where it was written."""
+"""Each mistake in a config is one line that names the key, the most similar valid key and where it was set."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -96,11 +96,11 @@ def refusal(*words: str) -> str:
         ),
     ],
 )
-def test_a_word_of_the_command_line(words, line):
+def test_a_mistake_on_the_command_line_is_refused(words, line):
     assert refusal(*words) == line
 
 
-def test_what_a_class_needs_and_a_config_lacks():
+def test_a_config_that_lacks_a_class_or_a_required_argument_is_refused():
     composition = compose(BASE)
     del composition.config["data"]["_target_"]
     with pytest.raises(UserError, match=r"^data\._target_ is None: give the dotted path of a class$"):
@@ -117,7 +117,7 @@ def test_what_a_class_needs_and_a_config_lacks():
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[..., list[str]]:
-    """Writes a YAML into a folder of the user's own and returns the word that lets Hydra look there."""
+    """Returns a function that writes a YAML into a folder and returns the word that makes Hydra search there."""
 
     def write(name: str, text: str) -> list[str]:
         path = tmp_path / "own" / name
@@ -180,11 +180,11 @@ SEQ2SEQ = FORECAST + "_target_: adlx.models.forecasting.seq2seq.Seq2Seq\n"
         ),
     ],
 )
-def test_a_key_in_a_yaml_of_the_users_own(written, name, text, words, line):
+def test_a_mistake_in_a_yaml_of_the_user_is_refused(written, name, text, words, line):
     assert refusal(*written(name, text), *words) == line
 
 
-def test_a_root_key_in_an_experiment_of_the_users_own(written):
+def test_an_unknown_root_key_in_an_experiment_of_the_user_is_refused(written):
     words = written("experiment/mine.yaml", "# @package _global_\nmodle: {hidden: 3}\n")
     line = refusal(*words, "experiment=mine")
     assert line.startswith("unknown key modle in ")
@@ -207,7 +207,7 @@ def file_word(tmp_path_factory: pytest.TempPathFactory) -> str:
     [(group, name) for group in (*NODES, "optimizer/schedule") for name in choices(group)]
     + [("experiment", name) for name in choices("experiment")],
 )
-def test_every_yaml_composes_and_passes(group, name, file_word):
+def test_every_yaml_makes_a_valid_config(group, name, file_word):
     words = [] if group == "experiment" else [word for word in BASE if not word.startswith(f"{group}=")]
     mandatory = []
     text = options(group)[name].read_text()
@@ -222,7 +222,7 @@ def test_every_yaml_composes_and_passes(group, name, file_word):
 
 @pytest.mark.parametrize("name", choices("model"))
 def test_a_model_yaml_lists_every_argument(name):
-    """Then `adlx list`, completion and a reader of the file know them all."""
+    """So that help, completion and a reader of the file show all of them."""
     _lists_every_argument("model", name, given={"spec"})
 
 
@@ -243,5 +243,7 @@ def _lists_every_argument(group: str, name: str, given: set[str]) -> None:
     config = checked(composition.config, composition.origin)
     accepted = parameters(getattr(config, group).target)
     assert {*read_config_file(options(group)[name], [config_folder()]).settings} == {*accepted} - given
-    for key in {*accepted} - given - {*(config.parts if group == "model" else ())}:  # a part is a run of the user's
+    for key in (
+        {*accepted} - given - {*(config.parts if group == "model" else ())}
+    ):  # the user sets a part to the folder of a run
         assert fits(composition.config[group][key], accepted[key][0]), key

@@ -1,4 +1,4 @@
-"""What comes out of a check: classes instead of their names, and arguments of the types that their annotations say."""
+"""The result of a check: classes instead of their names, and arguments of the types of their annotations."""
 
 import pytest
 import pytorch_lightning as pl
@@ -84,14 +84,14 @@ def test_an_argument_has_the_type_of_its_annotation(words, node, key, expected):
     assert repr(value) == repr(expected)  # 1.0 and not 1, a tuple and not a list
 
 
-def test_the_plain_config_stays_plain():
-    """It is what is stored: `config.yaml` holds lists, and 1 where the user wrote 1."""
+def test_the_plain_config_is_not_converted():
+    """It is stored in `config.yaml` as the user wrote it, with lists instead of tuples and 1 instead of 1.0."""
     config = config_of("model=seq2seq", "data=fx", "data.split=[0.8,0.1,0.1]", "model.dropout=1")
     assert repr(config.plain["data"]["split"]) == "[0.8, 0.1, 0.1]"
     assert repr(config.plain["model"]["dropout"]) == "1"
 
 
-def test_a_schedule_is_a_node_of_its_own(config):
+def test_a_schedule_is_a_nested_node(config):
     schedule = config.optimizer.arguments["schedule"]
     assert (schedule.where, schedule.target) == ("optimizer.schedule", Cosine)
     assert schedule.arguments == {"warmup": 0.02, "floor": 0.0}
@@ -159,7 +159,7 @@ def test_a_part_that_was_read_holds_its_model():
         ),
     ],
 )
-def test_what_is_no_part(value, line):
+def test_a_value_that_is_no_part_is_refused(value, line):
     node = {"_target_": "adlx.models.fields.sea.SEA", "autoencoder": value}
     assert user_error_of(check_node, node, GROUPS["model"], "model", nowhere) == line
 
@@ -170,18 +170,18 @@ class Inner(nn.Module):
         self.spec, self.width, self.rate, self.pair = spec, width, rate, pair
 
 
-def test_a_node_builds():
+def test_a_node_builds_its_class():
     node = Node("model", Inner, {"width": 3}, frozenset({"spec", "width", "rate", "pair"}))
     built = node.build("spec", rate=0.25)
     assert (built.spec, built.width, built.rate, built.pair) == ("spec", 3, 0.25, (1, 2))
-    assert node.build("spec", width=4).width == 4  # what is given wins
-    offered = node.build_with(spec=1, width=9, rate=0.75, unheard_of=2)
-    assert (offered.width, offered.rate) == (3, 0.75)  # what the config sets wins, and what is not accepted is dropped
+    assert node.build("spec", width=4).width == 4  # a given argument wins
+    offered = node.build_with(spec=1, width=9, rate=0.75, unknown=2)
+    assert (offered.width, offered.rate) == (3, 0.75)  # the config wins, and unknown arguments are dropped
     assert node.without("width").arguments == {}
     assert node.arguments == {"width": 3}
 
 
-def test_what_a_group_gives_offers_and_forbids(monkeypatch):
+def test_given_offered_and_forbidden_arguments_of_a_group(monkeypatch):
     from adlx.config import targets
 
     monkeypatch.setattr(targets, "_TRUSTED", {*targets._TRUSTED, __name__})
@@ -236,7 +236,7 @@ def test_what_a_group_gives_offers_and_forbids(monkeypatch):
         ),
     ],
 )
-def test_what_is_refused(change, line):
+def test_a_mistake_in_a_plain_config_is_refused(change, line):
     plain = compose(["model=seq2seq", "data=fx"]).config
     change(plain)
     assert user_error_of(check, plain, GROUPS, nowhere) == line

@@ -1,4 +1,4 @@
-"""From words to a config, and a stored config with words applied to it."""
+"""Composes a config from words, and applies words to a stored config."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -18,7 +18,7 @@ def refusal(*words: str) -> str:
     return str(caught.value)
 
 
-def test_a_composition_says_what_was_chosen_and_how():
+def test_a_composition_has_its_choices_its_command_and_its_config():
     made = compose(["model=seq2seq", "data=fx", "model.hidden=32", "optimizer/schedule=cosine", "output_dir=my runs"])
     assert made.name == "seq2seq-fx"
     assert made.choices == {
@@ -44,7 +44,7 @@ def test_a_composition_says_what_was_chosen_and_how():
     assert type(made.config["data"]["split"]) is list
 
 
-def test_an_experiment_is_defaults_plus_deltas_and_a_word_wins_over_it():
+def test_an_experiment_changes_defaults_and_words_change_the_experiment():
     made = compose(["experiment=a2_seq2seq", "model.hidden=8"])
     assert made.choices["experiment"] == "a2_seq2seq"
     assert made.name == "seq2seq-crypto"
@@ -70,14 +70,14 @@ def test_an_experiment_is_defaults_plus_deltas_and_a_word_wins_over_it():
         ("seed", "in train.yaml"),
     ],
 )
-def test_origin(key, where):
+def test_origin_is_the_word_or_the_file_that_sets_a_key(key, where):
     made = compose(["experiment=a2_seq2seq", "model.hidden=8", "++optimizer={betas:[0.8,0.9]}"])
     assert made.config["optimizer"]["betas"] == [0.8, 0.9]
     assert made.origin(key) == where
 
 
-def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
-    """An experiment of the user's own wins over a file of the project's, so that is where the value comes from."""
+def test_origin_is_the_experiment_in_a_folder_of_the_user(tmp_path):
+    """An experiment of the user wins over a file of the project, so the value comes from it."""
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "own.yaml").write_text("# @package _global_\ntrainer: {max_epochs: 7}\n")
     made = compose([f"hydra.searchpath=[file://{tmp_path}]", "model=naive", "data=fx", "experiment=own"])
@@ -121,12 +121,12 @@ def test_origin_is_the_experiment_wherever_it_lies(tmp_path):
         ),
     ],
 )
-def test_words_that_make_no_config(words, line):
+def test_words_that_make_no_config_are_refused(words, line):
     assert refusal(*words) == line
 
 
 @pytest.mark.parametrize("name", ["a b", "it's (1)", "a,b", "a=b", "j\u00f6rg", "a[1]", 'a"b'])
-def test_a_folder_of_any_name_is_looked_into(name, tmp_path):
+def test_a_config_folder_with_any_name_is_searched(name, tmp_path):
     folder = tmp_path / name
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "mine.yaml").write_text("_target_: adlx.data.series.fx.FX\n")
@@ -142,24 +142,24 @@ def stored() -> dict:
     return compose(["model=seq2seq", "data=fx"]).config
 
 
-def test_apply_sets_keys_and_says_what_is_allowed(stored):
+def test_apply_sets_keys_and_returns_the_allowed_packages(stored):
     config, allow = apply(stored, ["model.hidden=3", "++data.path=a b.csv", "seed=5", "allow=[mine,yours]"])
     assert (config["model"]["hidden"], config["data"]["path"], config["seed"]) == (3, "a b.csv", 5)
     assert allow == ["mine", "yours"]
-    assert config["allow"] == []  # what a config says of trust is never read
+    assert config["allow"] == []  # trust is never read from a config
     assert stored["model"]["hidden"] == 64
     assert apply(stored, ["allow=mine"]) == (stored, ["mine"])
     assert apply(stored, []) == (stored, [])
 
 
-def test_apply_reaches_deep_and_into_lists(stored):
+def test_apply_sets_nested_keys_and_lists(stored):
     config, _ = apply(stored, ["data.split=[0.5,0.25,0.25]", "callbacks.early_stopping.patience=9", "data.start=null"])
     assert config["data"]["split"] == [0.5, 0.25, 0.25]
     assert config["callbacks"]["early_stopping"] == {**stored["callbacks"]["early_stopping"], "patience": 9}
     assert config["data"]["start"] is None
 
 
-def test_apply_swaps_a_whole_choice(stored):
+def test_apply_replaces_a_whole_choice(stored):
     config, _ = apply(stored, ["data=crypto", "data.source=simulated"])
     own, shared = (
         OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / name))
@@ -170,7 +170,7 @@ def test_apply_swaps_a_whole_choice(stored):
     assert config["model"] == stored["model"]
 
 
-def test_apply_finds_a_choice_in_the_folders_given(stored, tmp_path):
+def test_apply_finds_a_choice_in_given_folders(stored, tmp_path):
     (tmp_path / "data").mkdir()
     text = "defaults:\n  - series/windows@_here_\n_target_: adlx.data.series.fx.FX\nhorizon: 7\n"
     (tmp_path / "data" / "mine.yaml").write_text(text)
@@ -182,14 +182,14 @@ def test_apply_finds_a_choice_in_the_folders_given(stored, tmp_path):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", options("data"))
-def test_apply_swaps_to_any_data_without_a_warning(stored, name):
-    """Hydra warns of what it composes by itself and not as part of `train`, such as a file with keys of another."""
+def test_apply_replaces_data_by_any_other_data_without_a_warning(stored, name):
+    """Hydra can warn if it composes a file without the rest of the config."""
     config, _ = apply(stored, [f"data={name}"])
     path = ["data.path=x"] if "path" in config["data"] else []
     assert apply(config, path)[0]["data"] == compose(["model=naive", f"data={name}", *path]).config["data"]
 
 
-def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
+def test_apply_replaces_a_choice_before_it_sets_keys_in_any_order(stored):
     assert apply(stored, ["data.source=simulated", "data=crypto"])[0]["data"]["source"] == "simulated"
 
 
@@ -207,12 +207,12 @@ def test_apply_takes_a_swap_before_its_keys_in_whatever_order(stored):
         ("seed", "seed: cannot be read; write key=value, and quote special characters"),
     ],
 )
-def test_apply_refuses(stored, word, line):
+def test_apply_refuses_mistakes(stored, word, line):
     with pytest.raises(UserError) as caught:
         apply(stored, [word])
     assert str(caught.value) == line
 
 
-def test_nearest():
+def test_nearest_names_a_similar_name_only():
     assert nearest("hiden", ["hidden", "layers"]) == "; did you mean hidden?"
     assert nearest("zzz", ["hidden", "layers"]) == ""

@@ -1,4 +1,4 @@
-"""A value of a config file is the default of the argument that it sets: a class used from Python does the same."""
+"""A value in a config file equals the default of its argument, so that a class used from Python does the same."""
 
 import inspect
 from functools import cache
@@ -25,10 +25,10 @@ CHOSEN = {
     ("optimizer", "diffusion"): {"optimizer.schedule.warmup"},
     ("optimizer", "fields"): {"optimizer.schedule.warmup"},
 }
-"""Keys whose other value is what the file is for; such a file names what it changes in its first line."""
+"""Keys whose value differs on purpose. The first line of such a file says what it changes."""
 
 LEFT_OUT: dict[tuple[str, str], set[str]] = {}
-"""Arguments with a default that a file of model, data or task leaves out on purpose, by group and name."""
+"""Arguments with a default that a file of a model, data or a task leaves out on purpose, by group and name."""
 
 
 @cache
@@ -42,7 +42,7 @@ def config_with(group: str, name: str) -> CheckedConfig:
 
 
 def nodes_of(group: str, name: str) -> list[Node]:
-    """The nodes that a choice stands for, with those inside them, such as the schedule of an optimizer."""
+    """The nodes of a choice and the nodes inside them, such as the schedule of an optimizer."""
     chosen = getattr(config_with(group, name), group)
     nodes = list(chosen.values()) if isinstance(chosen, dict) else [chosen] if chosen is not None else []
     inner = [value for node in nodes for value in node.arguments.values() if isinstance(value, Node)]
@@ -50,7 +50,7 @@ def nodes_of(group: str, name: str) -> list[Node]:
 
 
 def plain(value: Any) -> Any:
-    """The same for a list and a tuple, and None for a part that no run was chosen for."""
+    """The value with lists instead of tuples, and None instead of a part without a run."""
     if isinstance(value, Part):
         return value.run or None
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -60,8 +60,7 @@ def is_ours(node: Node) -> bool:
     return node.target.__module__.split(".")[0] == "adlx"
 
 
-def test_every_group_with_classes_of_ours_is_looked_at():
-    """Or the tests below would show nothing."""
+def test_these_tests_cover_all_groups_with_classes_of_adlx():
     ours = {group for group, name in FILES for node in nodes_of(group, name) if is_ours(node)}
     assert ours == {"model", "data", "task", "loss", "optimizer", "finetune", "callbacks", "logger"}
 
@@ -93,7 +92,7 @@ def test_a_key_is_an_argument(group, name):
 
 @pytest.mark.parametrize(("group", "name"), [pair for pair in FILES if pair[0] in ("model", "data", "task")])
 def test_an_argument_with_a_default_is_in_its_file(group, name):
-    """So that `--cfg job`, completion and a reader of the file know all there is to set."""
+    """So that `--cfg job`, completion and a reader of the file show all settings."""
     node = getattr(config_with(group, name), group)
     settable = {
         key

@@ -1,4 +1,4 @@
-"""An installed package adds choices by an entry point, and needs no `allow`: whoever installed it trusts it."""
+"""An installed package adds choices by an entry point. It needs no `allow`, since the user installed it."""
 
 import sys
 from importlib.metadata import entry_points
@@ -81,14 +81,14 @@ def is_imported(site: Path) -> bool:
     return PACKAGE in sys.modules or (site.parents[2] / "imported").exists()
 
 
-def test_no_package_is_installed_beside_the_tests():
-    """Or the tests of this folder would look at its files too."""
+def test_no_extension_is_installed_in_this_environment():
+    """Otherwise the tests of this folder would also read its files."""
     installed = [point.value for point in entry_points(group=catalog.ENTRY_POINTS)]
-    assert not installed, f"uninstall the packages of {installed} where adlx itself is tested"
+    assert not installed, f"uninstall the packages of {installed} to test adlx"
     assert config_folders() == [config_folder()]
 
 
-def test_its_choices_are_listed_without_importing_it(site, capsys):
+def test_choices_of_a_package_are_listed_without_importing_it(site, capsys):
     assert extensions() == {PACKAGE: site}
     assert config_folders() == [config_folder(), site]
     assert options("model")["lab"] == site / "model" / "lab.yaml"
@@ -103,7 +103,7 @@ def test_its_choices_are_listed_without_importing_it(site, capsys):
     assert not is_imported(site)
 
 
-def test_it_composes_and_is_imported_by_the_check_alone(site):
+def test_only_the_check_of_a_config_imports_the_package(site):
     composition = compose(["model=lab", "data=lab", "data.path=x", "model.gain=2"])
     assert composition.config["model"] == {"_target_": f"{PACKAGE}.model.LabModel", "gain": 2}
     assert composition.config["task"] == {"_target_": "adlx.tasks.forecast.Forecast"}
@@ -119,17 +119,17 @@ def test_it_composes_and_is_imported_by_the_check_alone(site):
     assert config.model.target.__name__ == "LabModel"
     assert config.model.arguments == {"gain": 2.0}
     assert is_imported(site)
-    assert PACKAGE not in targets._TRUSTED  # by what is installed, not by a list that grows
+    assert PACKAGE not in targets._TRUSTED  # it is trusted because it is installed, and the list does not grow
 
 
-def test_an_experiment_of_the_package(site):
+def test_an_experiment_of_the_package_composes(site):
     composition = compose(["experiment=lab", "data.path=x"])
     assert composition.choices["model"] == composition.choices["data"] == composition.choices["experiment"] == "lab"
     assert composition.config["trainer"]["max_epochs"] == 3
     assert composition.origin("trainer.max_epochs") == "in experiment/lab.yaml"
 
 
-def test_mistakes_name_its_choices_and_keys(site):
+def test_errors_name_choices_and_keys_of_the_package(site):
     models = ", ".join(options("model"))
     assert (
         user_error_of(compose, ["model=labb", "data=fx"]) == f"unknown model=labb; did you mean lab?; one of {models}"
@@ -140,7 +140,7 @@ def test_mistakes_name_its_choices_and_keys(site):
     )
 
 
-def test_a_stored_config_can_change_to_its_data(site):
+def test_a_stored_config_can_use_data_of_the_package(site):
     stored = compose(["model=naive", "data=fx"]).config
     config, allow = apply(stored, ["data=lab", "data.path=x"])
     assert (config["data"]["_target_"], config["data"]["path"]) == (f"{PACKAGE}.data.LabData", "x")
@@ -148,14 +148,14 @@ def test_a_stored_config_can_change_to_its_data(site):
     assert allow == []
 
 
-def test_the_command_shows_its_config(site, capsys, tmp_path, monkeypatch):
+def test_the_command_shows_the_config_of_the_package(site, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train_verb.main(["model=lab", "data=lab", "data.path=x", "--cfg", "job"])
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown == compose(["model=lab", "data=lab", "data.path=x"]).config
 
 
-def test_a_run_with_it_trains_and_can_be_evaluated_while_it_is_installed(site, small_words, tmp_path, monkeypatch):
+def test_a_run_of_the_package_can_be_evaluated_while_it_is_installed(site, small_words, tmp_path, monkeypatch):
     words = [word for word in small_words if not word.startswith(("model=", "data="))]
     run = adlx.train(["model=lab", "data=lab", *words, f"output_dir={tmp_path}"])
     assert run.info["config_folders"] == []

@@ -1,4 +1,4 @@
-"""The settings of a config file, as help and completion read them: line by line, without Hydra."""
+"""The settings of a config file as help and completion read them, line by line and without Hydra."""
 
 import pytest
 import yaml
@@ -10,7 +10,7 @@ from adlx.config.file_settings import Setting, listed_values, node_settings, rea
 FOLDERS = [config_folder()]
 
 
-def test_keys_values_comments_and_classes(tmp_path):
+def test_keys_have_values_comments_and_classes(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(
         "# a: comment\n_target_: pkg.X\nhidden: 3  # of: it\n\nnested:\n  # inner: no\n  _target_: pkg.Y\n"
@@ -46,7 +46,7 @@ def test_included_files_come_first_and_belong_to_the_class_of_the_file(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "a: {b: 1}\n", "\tx: 1\n", "a: [\n 1,\n 2]\n", "? x\n"])
-def test_a_file_of_any_form_can_be_read(text, tmp_path):
+def test_reading_a_file_never_raises_an_error(text, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(text)
     assert read_config_file(path, []).choices == {}

@@ -1,4 +1,4 @@
-"""What adlx needs of Hydra beyond its public interface is still there, and does what it did."""
+"""The private names of Hydra that adlx uses still exist and work as before."""
 
 import inspect
 
@@ -19,7 +19,7 @@ def test_hydra_still_has_what_grid_jobs_calls():
     )
 
 
-def test_the_last_word_changes_fastest():
+def test_the_last_word_changes_fastest_in_a_grid():
     assert grid_jobs(["model=a,b", "seed=0,1", "x=[1,2]"]) == [
         ["model=a", "seed=0", "x=[1,2]"],
         ["model=a", "seed=1", "x=[1,2]"],

@@ -1,4 +1,4 @@
-"""What a class asks for, by its own signature and those of its bases."""
+"""The arguments of a class, from its own signature and those of its bases."""
 
 import math
 from typing import Any, Literal
@@ -23,7 +23,10 @@ def test_parameters_of_a_class_are_those_of_its_bases_too():
     assert both["context"] == (int, 96)
     assert both["path"][0] == PathText
     assert "spec" in parameters(Seq2Seq)
-    assert list(parameters(TensorBoard)) == ["folder", "first_step"]  # it passes no **kwargs on, so neither do we
+    assert list(parameters(TensorBoard)) == [
+        "folder",
+        "first_step",
+    ]  # it has no **kwargs, so arguments of its base do not count
     assert parameters(EarlyStopping)["patience"][1] == 3
 
 
@@ -67,7 +70,7 @@ def test_parameters_of_a_derived_class_win():
         ("anything", Any, True),
     ],
 )
-def test_fits(value, annotation, good):
+def test_fits_checks_a_value_against_an_annotation(value, annotation, good):
     assert fits(value, annotation) is good
 
 
@@ -87,13 +90,13 @@ def test_fits(value, annotation, good):
         ([1], Any, [1]),
     ],
 )
-def test_typed(value, annotation, expected):
+def test_typed_converts_a_value(value, annotation, expected):
     result = typed(value, annotation)
     assert (result, type(result)) == (expected, type(expected))
     assert repr(result) == repr(expected)  # 1.0 and not 1, inside too
 
 
-def test_typed_refuses_in_words():
+def test_typed_refuses_a_value_in_words():
     with pytest.raises(ValueError, match=r"^'1' is not int or null$"):
         typed("1", int | None)
 
@@ -110,5 +113,5 @@ def test_typed_refuses_in_words():
         (Any, "Any"),
     ],
 )
-def test_describe(annotation, words):
+def test_describe_puts_an_annotation_into_words(annotation, words):
     assert describe(annotation) == words

@@ -95,11 +95,11 @@ def test_arguments_of_a_method():
 
 
 @pytest.mark.parametrize("target", ["", "nothing", "no_such_package.X", "source_pkg.nothing.X", "source_pkg.Nothing"])
-def test_what_does_not_exist_has_no_arguments(target):
+def test_a_class_that_does_not_exist_has_no_arguments(target):
     assert arguments_of(target) == {}
 
 
-def test_classes_of_the_libraries():
+def test_values_of_classes_of_torch_and_lightning():
     """The classes of torch and Lightning that configs name are re-exported by their packages."""
     assert values_of("torch.optim.AdamW", "amsgrad") == ["true", "false"]
     assert {"32-true", "16-mixed", "bf16-mixed"} <= set(values_of("pytorch_lightning.Trainer", "precision"))

@@ -1,4 +1,4 @@
-"""What a config may name, and what it may not, above all a config that a stranger wrote."""
+"""The classes that a config may name, and those that it may not, above all in a config from somebody else."""
 
 import os
 import re
@@ -35,7 +35,7 @@ NO_CLASS = "model._target_={0} is refused: it is no class of a trusted package"
         ("adlx_evil.Model", UNTRUSTED.format("adlx_evil.Model", "adlx_evil")),
         ("pytorch_lightning.Trainer", UNTRUSTED.format("pytorch_lightning.Trainer", "pytorch_lightning")),
         ("evil_pkg.model.Evil", UNTRUSTED.format("evil_pkg.model.Evil", "evil_pkg")),
-        # A path that starts in a trusted module and leads through its imports to something else.
+        # Paths that start in a trusted module and lead through its imports to another package.
         ("adlx.runs.folder.os", NO_CLASS.format("adlx.runs.folder.os")),
         ("adlx.runs.folder.FileLock", NO_CLASS.format("adlx.runs.folder.FileLock")),
         ("adlx.runs.folder.Path", NO_CLASS.format("adlx.runs.folder.Path")),
@@ -54,7 +54,7 @@ NO_CLASS = "model._target_={0} is refused: it is no class of a trusted package"
         (["os.system"], "model._target_ is ['os.system']: give the dotted path of a class"),
     ],
 )
-def test_what_is_refused(target, line, canary):
+def test_an_untrusted_target_is_refused(target, line, canary):
     with pytest.raises(UserError) as caught:
         resolve(target, nn.Module, "model")
     message = str(caught.value)
@@ -71,12 +71,12 @@ def test_what_is_refused(target, line, canary):
         ("torch.nn.L1Loss", Optimizer, "Optimizer"),
     ],
 )
-def test_a_class_of_the_wrong_kind(target, kind, word):
+def test_a_class_of_the_wrong_kind_is_refused(target, kind, word):
     with pytest.raises(UserError, match=rf"^node\._target_={target} is refused: node must be a {word}$"):
         resolve(target, kind, "node")
 
 
-def test_what_is_trusted_is_built():
+def test_a_trusted_class_is_built():
     assert resolve("adlx.models.forecasting.baselines.Naive", nn.Module, "model") is Naive
     node = check_node({"_target_": "torch.nn.HuberLoss", "delta": 0.25}, Group(nn.Module), "loss", lambda key: "")
     assert node == Node("loss", nn.HuberLoss, {"delta": 0.25}, frozenset({"reduction", "delta"}))
@@ -89,7 +89,7 @@ def test_a_class_is_found_again_by_its_dotted_name(target):
     assert resolve(dotted(target), target, "node") is target
 
 
-def test_a_package_of_the_users_own(canary):
+def test_an_allowed_package_is_trusted(canary):
     trust(["evil_pkg"])
     assert resolve("evil_pkg.model.Evil", nn.Module, "model").__name__ == "Evil"
     assert not canary.silent
@@ -98,7 +98,7 @@ def test_a_package_of_the_users_own(canary):
 
 
 @pytest.mark.parametrize("package", ["a b", "", "os;rm", "-m"])
-def test_what_is_no_package_is_not_trusted(package):
+def test_a_word_that_is_no_package_name_is_refused(package):
     before = set(targets._TRUSTED)
     with pytest.raises(UserError, match=f"^allow={package!r} is not a package name$"):
         trust([package])
@@ -118,8 +118,8 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("target", STRANGE)
-def test_a_stored_config_is_not_believed(target, copied, canary, monkeypatch, tmp_path):
-    """Neither what it names nor whom it says to trust."""
+def test_a_stored_config_is_not_trusted(target, copied, canary, monkeypatch, tmp_path):
+    """Neither the classes that it names nor its `allow` are trusted."""
     monkeypatch.chdir(tmp_path)
     path = copied.path / "config.yaml"
     config = yaml.safe_load(path.read_text())

@@ -1,4 +1,4 @@
-"""Trust in a package of the user's own: given once on a machine, stored there, and bound to the package's folder."""
+"""Trust in a package of the user: given once on a machine, stored there, and valid for the package's folder only."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ EVIL = "evil_pkg.model.Evil"
 
 @pytest.fixture
 def new_process(monkeypatch):
-    """Forgets what this process trusts and has imported; what the machine has stored stays."""
+    """Returns a function that removes the trust and the imports of this process, and keeps the stored trust."""
 
     def forget() -> None:
         monkeypatch.setattr(targets, "_TRUSTED", targets._TRUSTED - {"evil_pkg"})
@@ -30,7 +30,7 @@ def new_process(monkeypatch):
     return forget
 
 
-def test_trust_is_stored_and_said_once(canary, new_process, caplog, tmp_path):
+def test_trust_is_stored_and_logged_once(canary, new_process, caplog, tmp_path):
     caplog.set_level(logging.INFO, logger="adlx")
     trust(["evil_pkg"])
     assert caplog.messages == [
@@ -44,7 +44,7 @@ def test_trust_is_stored_and_said_once(canary, new_process, caplog, tmp_path):
     assert len(caplog.messages) == 1
 
 
-def test_a_trusted_package_is_imported_from_where_it_was_trusted(canary, new_process, monkeypatch, tmp_path):
+def test_a_trusted_package_is_imported_from_its_trusted_folder(canary, new_process, monkeypatch, tmp_path):
     trust(["evil_pkg"])
     new_process()
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder != str(tmp_path)])
@@ -52,7 +52,7 @@ def test_a_trusted_package_is_imported_from_where_it_was_trusted(canary, new_pro
 
 
 def test_another_package_of_the_same_name_is_not_trusted(canary, new_process, monkeypatch, tmp_path):
-    """A stranger's folder may hold a package of a name that the user trusts."""
+    """A folder from somebody else may contain a package with the name of a trusted one."""
     trust(["evil_pkg"])
     new_process()
     stranger = tmp_path / "download"
@@ -66,7 +66,7 @@ def test_another_package_of_the_same_name_is_not_trusted(canary, new_process, mo
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"evil_pkg": true}', '{"evil_pkg": []}'])
-def test_a_file_that_says_nothing_gives_no_trust(content, canary):
+def test_an_invalid_trust_file_gives_no_trust(content, canary):
     trust_file().parent.mkdir(exist_ok=True)
     trust_file().write_text(content)
     assert "evil_pkg is not trusted here; if it is yours, add 'allow=[evil_pkg]'" in user_error_of(
@@ -75,14 +75,14 @@ def test_a_file_that_says_nothing_gives_no_trust(content, canary):
     assert canary.silent
 
 
-def test_what_no_user_typed_is_not_stored(canary):
+def test_trust_that_the_user_did_not_type_is_not_stored(canary):
     trust(["evil_pkg"], store=False)
     assert stored_trust() == {}
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "predict", "resume"])
 def test_a_strangers_run_is_refused_until_its_package_is_allowed_once(verb, copied, canary, new_process, caplog):
-    """What the folder's own config says under `allow` gives no trust; what the user types is enough for later verbs."""
+    """The `allow` in the config of a run folder gives no trust. After the user types it once, later verbs accept it."""
     caplog.set_level(logging.INFO, logger="adlx")
     config = yaml.safe_load((copied.path / "config.yaml").read_text())
     config["allow"] = ["evil_pkg"]

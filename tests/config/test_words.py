@@ -1,4 +1,4 @@
-"""Words of a command: a path is read as typed, and a mistake of form is one line."""
+"""Words of a command: a path is read as typed, and a mistake in the form of a word is one line."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_a_comma_separates_paths_with_m():
     assert for_hydra([*BASE, "data.path=1e3,2_0"], multirun=True)[2:] == ["++data.path='1e3','2_0'"]
 
 
-def test_an_ambiguous_comma_with_m_names_the_way_to_write_it(monkeypatch, tmp_path):
+def test_an_ambiguous_comma_with_m_is_refused_with_the_right_way_to_write_it(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a,b.csv").touch()
     assert user_error_of(settings, ["data.path=a,b.csv"], {"data.path"}, True) == (
@@ -168,7 +168,7 @@ def test_hydra_reads_a_quoted_text_unchanged(text):
         (["output_dir=a${b}"], "output_dir=a${b}: a path must not contain ${"),
     ],
 )
-def test_a_mistake_names_the_way_to_write_it(words, line):
+def test_an_error_names_the_right_way_to_write_a_word(words, line):
     def check(*words: str) -> None:
         composition = compose(words)
         checked(composition.config, composition.origin)
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     )
 
 
-def test_the_file_that_a_key_comes_from_is_the_shared_one():
+def test_the_origin_of_a_shared_key_is_the_shared_file():
     composition = compose(["model=nlinear", "data=fx", "trainer=gpu"])
     assert composition.origin("data.context") == "in data/series/windows.yaml"
     assert composition.origin("trainer.max_epochs") == "in trainer/default.yaml"
@@ -204,7 +204,7 @@ def test_the_file_that_a_key_comes_from_is_the_shared_one():
         (["data.path=null"], "data.path=null on the command line (data.path=null) must be a path"),
     ],
 )
-def test_a_path_that_cannot_be_is_refused(words, line):
+def test_an_impossible_path_is_refused(words, line):
     def check() -> None:
         composition = compose(["model=naive", "data=csv", *words])
         checked(composition.config, composition.origin)

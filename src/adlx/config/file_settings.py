@@ -149,9 +149,9 @@ def node_settings(node: str, choices: Mapping[str, str], folders: Sequence[Path]
     """The settings of a node of the config by dotted key, such as `lr` and `schedule.warmup`; nodes are left out.
 
     Args:
-        node: such as `optimizer`.
-        choices: the option chosen in each group. A group without one, or with an unknown one, has no settings.
-        folders: of config files.
+        node: the name of the node, such as `optimizer`.
+        choices: the option chosen in each group. A group without a known option has no settings.
+        folders: folders of config files.
     """
     settings: dict[str, Setting] = {}
     for group in GROUPS:
@@ -162,14 +162,14 @@ def node_settings(node: str, choices: Mapping[str, str], folders: Sequence[Path]
 
 
 def resolved_choices(chosen: Mapping[str, str], folders: Sequence[Path]) -> dict[str, str]:
-    """The option of each group that `adlx train` would use: `chosen`, else what the files of other choices say."""
+    """The option of each group that `adlx train` would use: that of `chosen`, else that of the config files."""
 
-    def brought_by(group: str, name: str) -> dict[str, str]:
+    def defaults_of(group: str, name: str) -> dict[str, str]:
         path = options(group, list(folders)).get(name)
         return {} if path is None else read_config_file(path, folders).choices
 
-    fixed = {**brought_by("experiment", chosen.get("experiment", "")), **chosen}
+    fixed = {**defaults_of("experiment", chosen.get("experiment", "")), **chosen}
     resolved = {**read_config_file(config_folder() / "train.yaml", folders).choices, **fixed}
     for node in NODES:
-        resolved |= {**brought_by(node, resolved.get(node, "")), **fixed}
+        resolved |= {**defaults_of(node, resolved.get(node, "")), **fixed}
     return resolved

@@ -1,4 +1,4 @@
-"""Several processes at the same time: each with its own run, and two that share a run."""
+"""Several processes at the same time, each with its own run, and two processes that share a run."""
 
 import json
 import os
@@ -41,13 +41,13 @@ DDP = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "
 
 @without_gloo
 def test_a_sweep_of_runs_with_two_processes_each(shell):
-    """Each run has one folder. 127 windows, 64 per process and batch of 32, are 2 steps per epoch."""
+    """Each run has one folder. An epoch is 2 steps: each process has 64 of the 127 windows, in batches of 32."""
     walk_frame(200).to_csv(shell.folder / "series.csv")
     ended = shell("train", "-m", "model=nlinear", *SMALL, *DDP, "trainer.max_epochs=3", "seed=0,1")
     sweep = shell.folder / ended.run
     runs = sorted(shell.folder.glob("outputs/nlinear-csv/*"))
     assert len(runs) == 2
-    assert sum(line.startswith("job ") for line in ended.lines) == 2  # of each run one process speaks
+    assert sum(line.startswith("job ") for line in ended.lines) == 2  # one process of each run prints
     for seed, run in enumerate(runs):
         info = json.loads((run / "run.json").read_text())
         assert (info["status"], info["seed"]) == ("finished", seed)
@@ -77,7 +77,7 @@ def test_kid_over_two_processes_counts_each_image_once(shell):
     trained = open_trained(run, [], "test")
     task: Any = trained.task
     features = [task.features_of(sample_images(trained.data, part, 40)[0]) for part in ("val", "test")]
-    drawn = task.features_of_samples()
+    generated = task.features_of_samples()
     curves = read_curves(run.path / "metrics.csv")
-    assert curves["val/kid"].dropna().item() == pytest.approx(kid(features[0], drawn)[0], rel=1e-4)
-    assert run.metrics["test/kid"] == pytest.approx(kid(features[1], drawn)[0], rel=1e-4)
+    assert curves["val/kid"].dropna().item() == pytest.approx(kid(features[0], generated)[0], rel=1e-4)
+    assert run.metrics["test/kid"] == pytest.approx(kid(features[1], generated)[0], rel=1e-4)
