@@ -1,4 +1,4 @@
-"""Windows of fields that suit the model which is trained on them."""
+"""Windows of fields, with the length and stride that a model needs."""
 
 import pytest
 import torch
@@ -25,13 +25,13 @@ def data_of(**windows) -> Given:
         ({}, None, True, (36, 3)),  # three quarters of 48 steps, and a twelfth of that
         ({}, 8, False, (8, 8)),
         ({}, 2, True, (2, 1)),
-        ({}, 99, True, (48, 4)),  # no longer than there are steps
+        ({}, 99, True, (48, 4)),  # not longer than the trajectory
         ({"stride": 5}, None, True, (36, 5)),
         ({"window": 10}, 2, True, (10, 1)),
         ({"window": 10, "stride": 7}, None, False, (10, 7)),
     ],
 )
-def test_windows_suit_the_model_where_none_are_given(given, window, overlapping, cut):
+def test_length_and_stride_are_set_for_the_model_unless_given(given, window, overlapping, cut):
     data = data_of(**given)
     data.use_windows(window, overlapping)
     assert (data.window, data.stride) == cut
@@ -39,7 +39,7 @@ def test_windows_suit_the_model_where_none_are_given(given, window, overlapping,
     assert sorted(set(starts.tolist())) == list(range(0, 48 - cut[0] + 1, cut[1]))
 
 
-def test_what_keeps_its_own_of_the_fields_reads_none():
+def test_without_load_fields_training_batches_have_no_cells():
     data = data_of()
     data.use_windows(None, True, load_fields=False)
     for lean, full in zip(data.train_dataloader(), data_of().train_dataloader(), strict=True):

@@ -1,4 +1,4 @@
-"""Fields as data: windows, the split by trajectory, statistics of the training part, and what cannot be."""
+"""Fields as data: windows, the split by trajectory, statistics of the training part, and errors."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ CELLS = ROWS * COLUMNS
 
 
 class Given(Fields):
-    """Trajectories that are there already."""
+    """A data set of given trajectories."""
 
     def __init__(self, given: Trajectories, **windows) -> None:
         super().__init__(**windows)
@@ -48,18 +48,18 @@ def well(path: str, expected: FieldSpec | None = None, **windows) -> Well:
     return data
 
 
-def trained_on(given: Trajectories) -> FieldSpec:
+def spec_of(given: Trajectories) -> FieldSpec:
     return data_of(given).spec
 
 
 # Windows
 
 
-def test_a_file_of_the_wells_layout_is_what_was_written(path):
+def test_a_file_in_the_layout_of_the_well_has_the_written_fields(path):
     data, written = well(path), waves()
     assert data.spec == FieldSpec(("u", "v", "p"), ((0, 1), (2,)), CELLS, (ROWS, COLUMNS), None, ("speed",))
-    for place in range(8):
-        assert np.array_equal(data.loaded.frames.read(place, 0, 20), written.frames.read(place, 0, 20))
+    for i in range(8):
+        assert np.array_equal(data.loaded.frames.read(i, 0, 20), written.frames.read(i, 0, 20))
     assert np.array_equal(data.loaded.parameters, written.parameters)
     assert data.tested() == "1 trajectory"
     assert data.origin() == "waves.hdf5, 8 trajectories"
@@ -70,13 +70,13 @@ def test_training_windows_lie_within_their_trajectories(path):
     windows = data.windows("train")
     assert windows[:, 1].reshape(6, -1).tolist() == [[0, 3, 6, 9, 12]] * 6
     assert (windows[:, 2] - windows[:, 1] == 6).all()
-    seen = list(data.train_dataloader())
-    assert [len(batch[0]) for batch in seen] == [4] * 7 + [2]
-    for fields, parameters, bodies, where in seen:
-        for row, told, body, (place, start) in zip(fields, parameters, bodies, where.tolist(), strict=True):
-            assert place in data.indices["train"]
-            assert np.array_equal(row, data.loaded.frames.read(place, start, start + 6))
-            assert told.item() == data.loaded.parameters[place, 0]
+    batches = list(data.train_dataloader())
+    assert [len(batch[0]) for batch in batches] == [4] * 7 + [2]
+    for fields, parameters, bodies, where in batches:
+        for row, parameter, body, (trajectory, start) in zip(fields, parameters, bodies, where.tolist(), strict=True):
+            assert trajectory in data.indices["train"]
+            assert np.array_equal(row, data.loaded.frames.read(trajectory, start, start + 6))
+            assert parameter.item() == data.loaded.parameters[trajectory, 0]
             assert body.sum() == 6
             assert (row[:, body] == 0).all()
 
@@ -92,7 +92,7 @@ def test_whole_trajectories_are_tested_from_their_first_step(path, horizon, step
     assert next(iter(data.whole_trajectories("test")))[0].shape[1] == 20
 
 
-def test_each_pass_has_an_order_of_its_own_drawn_from_seed_and_epoch(path):
+def test_the_order_of_each_pass_depends_on_seed_and_epoch(path):
     def order(seed: int, epoch: int, step: int = 0, **windows) -> list[list[int]]:
         data = well(path, **windows)
         data.seed = seed
@@ -111,11 +111,11 @@ def test_each_pass_has_an_order_of_its_own_drawn_from_seed_and_epoch(path):
     assert twice == order(0, 2) + order(0, 3)
 
 
-def test_trajectories_of_different_length():
+def test_trajectories_may_have_different_lengths():
     given = replace(waves(), lengths=np.array([20, 5, 20, 7, 20, 20, 20, 9]))
     data = data_of(replace(given, parts=np.array([0, 0, 0, 0, 1, 1, 2, 2], dtype=np.int8)))
-    found = data.windows("train")
-    assert {place: (found[:, 0] == place).sum() for place in range(4)} == {0: 5, 1: 0, 2: 5, 3: 1}
+    windows = data.windows("train")
+    assert {i: (windows[:, 0] == i).sum() for i in range(4)} == {0: 5, 1: 0, 2: 5, 3: 1}
     assert data.windows("test").tolist() == [[6, 0, 20], [7, 0, 9]]
     assert [len(frames) for frames in data.snapshots()] == [20, 5, 20, 7]
     assert data.about()["steps"] == 20
@@ -124,7 +124,7 @@ def test_trajectories_of_different_length():
 # Parts
 
 
-def test_trajectories_are_split_by_a_seed_of_their_own():
+def test_the_split_depends_on_split_seed_but_not_on_the_seed_of_the_run():
     parts = data_of().indices
     assert {part: len(indices) for part, indices in parts.items()} == {"train": 6, "val": 1, "test": 1}
     assert sorted(np.concatenate(list(parts.values()))) == list(range(8))
@@ -155,35 +155,35 @@ def test_the_parts_of_the_source_are_kept(tmp_path):
     assert [data.indices[part].tolist() for part in PARTS] == [[0, 1, 2, 3, 4], [5], [6, 7]]
 
 
-def test_moments_are_those_of_the_training_part_outside_of_bodies():
-    given = waves(steps=70)  # more than are read at once
+def test_moments_are_computed_from_the_training_part_outside_of_bodies():
+    given = waves(steps=70)  # more than one chunk of time
     data = data_of(given)
     train = given.frames.values[data.indices["train"]][:, :, ~given.mask[0]].astype(float)
     mean, std = data.moments()
     np.testing.assert_allclose(mean, train.mean(axis=(0, 1, 2)), rtol=1e-9)
     np.testing.assert_allclose(std, train.std(axis=(0, 1, 2)), rtol=1e-6)
-    own = np.zeros((8, CELLS), bool)  # a body of its own for each trajectory
+    own = np.zeros((8, CELLS), bool)  # another body in each trajectory
     own[np.arange(8), np.arange(8)] = True
     data = data_of(replace(given, mask=own))
-    kept = [given.frames.values[place][:, ~own[place]] for place in data.indices["train"]]
+    kept = [given.frames.values[i][:, ~own[i]] for i in data.indices["train"]]
     np.testing.assert_allclose(data.moments()[0], np.mean(kept, axis=(0, 1, 2), dtype=float), rtol=1e-9)
     assert data.training_parameters().tolist() == given.parameters[data.indices["train"]].tolist()
 
 
-def test_the_fingerprint_is_of_the_training_part_alone():
+def test_the_fingerprint_depends_on_the_training_part_alone():
     given = waves()
     indices, first = data_of(given).indices, data_of(given).about()["fingerprint"]
 
-    def changed(place: int) -> str:
+    def changed(trajectory: int) -> str:
         values = given.frames.values.copy()
-        values[place, -1, -1, -1] += 1e-3
+        values[trajectory, -1, -1, -1] += 1e-3
         return data_of(replace(given, frames=InMemory(values))).about()["fingerprint"]
 
     assert changed(indices["train"][-1]) != first
     assert changed(indices["val"][0]) == changed(indices["test"][0]) == first
-    told = given.parameters.copy()
-    told[indices["train"][0]] += 0.1
-    assert data_of(replace(given, parameters=told)).about()["fingerprint"] != first
+    parameters = given.parameters.copy()
+    parameters[indices["train"][0]] += 0.1
+    assert data_of(replace(given, parameters=parameters)).about()["fingerprint"] != first
     assert data_of(replace(given, coordinates=2 * given.coordinates)).about()["fingerprint"] != first
     assert data_of(given, batch_size=2, horizon=5, window=3).about()["fingerprint"] == first
     about = data_of(given).about()
@@ -191,36 +191,36 @@ def test_the_fingerprint_is_of_the_training_part_alone():
     assert (about["source"], about["simulated"], about["steps"]) == ("simulated", False, 20)
 
 
-def test_the_fingerprint_is_of_the_bodies_of_the_training_part_too():
+def test_the_fingerprint_depends_on_the_bodies_of_the_training_part():
     bodies = np.repeat(waves().mask, 8, axis=0)
     given = replace(waves(), mask=bodies)
     indices, first = data_of(given).indices, data_of(given).about()["fingerprint"]
 
-    def grown(place: int) -> str:
+    def grown(trajectory: int) -> str:
         mask = bodies.copy()
-        mask[place, 0] = True
+        mask[trajectory, 0] = True
         return data_of(replace(given, mask=mask)).about()["fingerprint"]
 
     assert grown(indices["train"][2]) != first
     assert grown(indices["test"][0]) == first
-    assert data_of(waves()).about()["fingerprint"] == first  # one body for all is as many that are alike
+    assert data_of(waves()).about()["fingerprint"] == first  # one shared mask equals equal masks for all
     assert data_of(replace(given, mask=None)).about()["fingerprint"] != first
 
 
-def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
+def test_written_predictions_can_be_read_again(path, tmp_path):
     data = well(path)
     values = np.random.default_rng(0).normal(size=(2, 5, CELLS, 3)).astype(np.float32)
-    data.write(tmp_path / "rollout.hdf5", values, np.array([4, 1]), "found", start=3)
-    found = read_well(tmp_path / "rollout.hdf5")
-    assert np.array_equal(np.stack([found.frames.read(place, 0, 5) for place in range(2)]), values)
-    assert np.array_equal(found.parameters, data.loaded.parameters[[4, 1]])
-    assert (found.fields, found.groups, found.grid) == (("u", "v", "p"), ((0, 1), (2,)), (ROWS, COLUMNS))
-    assert found.time.tolist() == [1.5, 2.0, 2.5, 3.0, 3.5]  # half a unit a step, from the fourth on
-    assert found.mask is not None
-    assert np.array_equal(found.mask, data.loaded.mask[[4, 1]])
+    data.write(tmp_path / "rollout.hdf5", values, np.array([4, 1]), "rollout", start=3)
+    written = read_well(tmp_path / "rollout.hdf5")
+    assert np.array_equal(np.stack([written.frames.read(i, 0, 5) for i in range(2)]), values)
+    assert np.array_equal(written.parameters, data.loaded.parameters[[4, 1]])
+    assert (written.fields, written.groups, written.grid) == (("u", "v", "p"), ((0, 1), (2,)), (ROWS, COLUMNS))
+    assert written.time.tolist() == [1.5, 2.0, 2.5, 3.0, 3.5]  # a step is 0.5; the first written step is the fourth
+    assert written.mask is not None
+    assert np.array_equal(written.mask, data.loaded.mask[[4, 1]])
 
 
-# What cannot be
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_predictions_are_written_so_that_they_can_be_read_again(path, tmp_path):
         (waves(parts=[0] * 7 + [1]), {}, "waves: no trajectory for the test part of 8"),
     ],
 )
-def test_what_cannot_be_is_one_line(given, windows, line):
+def test_impossible_windows_and_splits_give_one_line(given, windows, line):
     assert user_error_of(data_of, given, **windows).startswith(line)
 
 
@@ -266,29 +266,29 @@ def test_what_cannot_be_is_one_line(given, windows, line):
         ),
     ],
 )
-def test_a_trained_model_knows_its_fields_and_cells_alone(other, line):
+def test_data_with_other_fields_or_cells_than_the_trained_model_are_refused(other, line):
     data = Given(other, window=6)
-    data.expected_spec = trained_on(waves())
+    data.expected_spec = spec_of(waves())
     assert user_error_of(data.setup, "fit") == line
-    assert user_error_of(data.setup, "fit") == line  # and again
+    assert user_error_of(data.setup, "fit") == line  # a second call gives the same error
 
 
-def test_cells_without_a_grid_must_lie_where_they_lay():
+def test_cells_without_a_grid_need_the_coordinates_of_the_trained_model():
     given = waves(grid=None)
     data = Given(replace(given, coordinates=given.coordinates + 1e-7), window=6)
-    data.expected_spec = trained_on(given)
+    data.expected_spec = spec_of(given)
     data.setup("fit")
     data = Given(replace(given, coordinates=given.coordinates[::-1]), window=6)
-    data.expected_spec = trained_on(given)
+    data.expected_spec = spec_of(given)
     assert (
         user_error_of(data.setup, "fit")
         == "the run was trained on 128 cells; waves has as many cells with other coordinates"
     )
 
 
-def test_what_is_trained_needs_no_window():
+def test_a_trained_model_is_tested_on_trajectories_shorter_than_a_window():
     data = Given(waves(steps=4), window=6)
-    data.expected_spec = trained_on(waves())
+    data.expected_spec = spec_of(waves())
     data.setup("test")
     assert next(iter(data.test_dataloader()))[0].shape[1] == 4
 

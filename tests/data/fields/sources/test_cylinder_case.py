@@ -1,4 +1,4 @@
-"""Flow past a cylinder on a mesh that fits it: the mesh against geometry, and OpenFOAM's flow where it is installed."""
+"""Flow past a cylinder on a mesh around it: the geometry of the mesh, and OpenFOAM's flow if it is installed."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def area(corners: np.ndarray) -> float:
     return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
 
 
-def test_blocks_fill_the_channel_around_a_square_in_the_circle():
+def test_blocks_fill_the_channel_except_the_square_in_the_circle():
     corners = np.array(CHANNEL.corners)
     np.testing.assert_allclose(np.hypot(*(corners[16:] - CHANNEL.centre).T), 0.5)
     areas = [area(corners[list(block)]) for block, _, _ in CHANNEL.blocks]
@@ -32,7 +32,7 @@ def test_blocks_fill_the_channel_around_a_square_in_the_circle():
 
 
 @pytest.mark.parametrize(("first", "last"), [(0.125, 0.3125), (0.025, 0.125)])
-def test_cells_of_a_graded_length_are_as_large_as_asked_for_at_its_ends(first, last):
+def test_the_first_and_last_cells_of_a_graded_length_have_the_given_lengths(first, last):
     count, growth = graded(3.0, first, last)
     cells = growth ** (np.arange(count) / (count - 1))
     cells *= 3.0 / cells.sum()
@@ -40,15 +40,15 @@ def test_cells_of_a_graded_length_are_as_large_as_asked_for_at_its_ends(first, l
     assert (cells[1:] / cells[:-1]).max() < 1.2
 
 
-def test_blocks_that_share_an_edge_divide_it_alike():
+def test_blocks_that_share_an_edge_divide_it_equally():
     edges = {}
     for (a, b, c, d), across, along in CHANNEL.blocks:
         for edge, (count, growth) in (((a, b), across), ((d, c), across), ((a, d), along), ((b, c), along)):
             edges.setdefault(frozenset(edge), set()).add((count, growth if edge[0] < edge[1] else 1 / growth))
-    assert all(len(found) == 1 for found in edges.values())
+    assert all(len(divisions) == 1 for divisions in edges.values())
 
 
-def test_the_surface_turns_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
+def test_the_cylinder_rotates_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
     write_case(tmp_path, CHANNEL, 125.0, -0.8, begin=0.1, start=3.0, steps=5, interval=0.3)
     assert "nu 0.008;" in (tmp_path / "constant/transportProperties").read_text()
     control = (tmp_path / "system/controlDict").read_text()
@@ -58,24 +58,24 @@ def test_the_surface_turns_by_sin_squared_and_arcs_lie_on_the_circle(tmp_path):
     np.testing.assert_allclose(turn[:, 1] / 2, -0.8 * np.sin(np.pi * (turn[:, 0] - 0.1) / 5) ** 2, atol=1e-5)
     arcs = [line.split("(")[1].rstrip(") ") for line in (tmp_path / "system/blockMeshDict").read_text().splitlines()
             if line.strip().startswith("arc")]  # fmt: skip
-    places = np.array([arc.split() for arc in arcs], float)[:, :2]
-    assert len(places) == 8
-    np.testing.assert_allclose(np.hypot(*(places - CHANNEL.centre).T), 0.5)
+    points = np.array([arc.split() for arc in arcs], float)[:, :2]
+    assert len(points) == 8
+    np.testing.assert_allclose(np.hypot(*(points - CHANNEL.centre).T), 0.5)
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "message"),
     [
         ({"size": (30, 60)}, "multiple of 4"),
         ({"size": (12, 24)}, "needs 16 rows"),
     ],
 )
-def test_rows_that_no_mesh_can_have_are_refused_before_anything_is_solved(choice, said):
-    assert said in user_error_of(load_cylinder_mesh, FlowSettings(**SMALL | choice))
+def test_an_impossible_number_of_rows_is_refused_before_solving(choice, message):
+    assert message in user_error_of(load_cylinder_mesh, FlowSettings(**SMALL | choice))
     assert user_error_of(Cylinder, "openfoam", **choice).startswith(f"data.size={list(choice['size'])}: ")
 
 
-def test_what_is_kept_is_not_solved_again(monkeypatch, tmp_path):
+def test_stored_flows_are_not_solved_again(monkeypatch, tmp_path):
     calls, rng = Counter(), np.random.default_rng(0)
     centres, values = rng.uniform(size=(7, 2)), rng.normal(size=(12, 7, 3)).astype(np.float32)
 
@@ -87,25 +87,25 @@ def test_what_is_kept_is_not_solved_again(monkeypatch, tmp_path):
     monkeypatch.setattr(cylinder_mesh, "solve_flow", solved)
     monkeypatch.setattr(cylinder_mesh, "openfoam_environment", lambda program: {})
     for _ in range(2):
-        found = load_cylinder_mesh(FlowSettings(**SMALL))
-        np.testing.assert_array_equal(found.frames.read(1, 0, 12), values + 1)
-        np.testing.assert_allclose(found.coordinates, centres, atol=1e-6)
-        np.testing.assert_allclose(found.time, 0.5 * np.arange(12))
-        assert (found.source, found.simulated) == ("openfoam", True)
-        assert found.detail == "2 trajectories, Re 100 to 400, 7 cells"
+        loaded = load_cylinder_mesh(FlowSettings(**SMALL))
+        np.testing.assert_array_equal(loaded.frames.read(1, 0, 12), values + 1)
+        np.testing.assert_allclose(loaded.coordinates, centres, atol=1e-6)
+        np.testing.assert_allclose(loaded.time, 0.5 * np.arange(12))
+        assert (loaded.source, loaded.simulated) == ("openfoam", True)
+        assert loaded.detail == "2 trajectories, Re 100 to 400, 7 cells"
     assert calls["solved"] == 2
     load_cylinder_mesh(FlowSettings(**SMALL | {"steps": 11}))
     assert calls["solved"] == 4
     assert len(list((tmp_path / "fields").glob("cylinder-mesh-*.hdf5"))) == 2
 
 
-def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
+def test_without_openfoam_one_line_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
     monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", ())
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
-    with pytest.raises(UserError, match="icoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
+    with pytest.raises(UserError, match="icoFoam of OpenFOAM is not installed: apt-get install openfoam") as caught:
         Cylinder("openfoam").setup("fit")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_steps_are_reported(monkeypatch):
@@ -142,35 +142,35 @@ def values(flows):
 
 
 def test_openfoam_gives_a_vortex_street_around_a_round_hole(flows, values):
-    place = flows.coordinates - [4, 4]
-    distance = np.hypot(*place.T)
+    position = flows.coordinates - [4, 4]
+    distance = np.hypot(*position.T)
     assert (flows.coordinates > 0).all() and (flows.coordinates < [12, 8]).all()
-    assert flows.mask is None and flows.grid is None and len(place) == values.shape[2]
-    rings = np.argsort(distance)[:64].reshape(2, 32)  # the two at the cylinder
-    first, second = (ring[np.argsort(np.arctan2(*place[ring].T))] for ring in rings)
+    assert flows.mask is None and flows.grid is None and len(position) == values.shape[2]
+    rings = np.argsort(distance)[:64].reshape(2, 32)  # the two rings of cells at the cylinder
+    first, second = (ring[np.argsort(np.arctan2(*position[ring].T))] for ring in rings)
     assert distance[first].min() > 0.5 and np.ptp(distance[first]) < 0.02
     share = (distance[first] - 0.5) / (distance[second] - distance[first])
     wall = values[:, :, first, :2] - share[:, None] * (values[:, :, second, :2] - values[:, :, first, :2])
-    assert np.hypot(*np.moveaxis(wall, -1, 0)).mean() < 0.3  # with slip it would be above 1.2
-    front = first[np.argmin(np.abs(place[first, 1]) + place[first, 0])]
+    assert np.hypot(*np.moveaxis(wall, -1, 0)).mean() < 0.3  # without friction it would be above 1.2
+    front = first[np.argmin(np.abs(position[first, 1]) + position[first, 0])]
     assert values[:, :, front, 2].mean() == pytest.approx(0.55, abs=0.1)  # at the stagnation point
-    behind = np.argmin(np.hypot(place[:, 0] - 2, place[:, 1]))
+    behind = np.argmin(np.hypot(position[:, 0] - 2, position[:, 1]))
     for v in values[:, :, behind, 1]:
         assert v.max() > 0.2 and v.min() < -0.2
 
 
 @pytest.mark.parametrize("x", [0.0, 10.0])
-def test_as_much_flows_through_any_section_as_enters(x, flows, values):
-    places = flows.coordinates
-    beside = places[np.abs(places[:, 0] - x).argmin(), 0]
-    section = np.flatnonzero(np.abs(places[:, 0] - beside) < 1e-4)
-    section = section[np.argsort(places[section, 1])]
+def test_the_flow_rate_through_a_section_is_that_of_the_inflow(x, flows, values):
+    centres = flows.coordinates
+    column = centres[np.abs(centres[:, 0] - x).argmin(), 0]
+    section = np.flatnonzero(np.abs(centres[:, 0] - column) < 1e-4)
+    section = section[np.argsort(centres[section, 1])]
     edges = [0.0]
-    for y in places[section, 1]:
+    for y in centres[section, 1]:
         edges.append(2 * y - edges[-1])
     assert edges[-1] == pytest.approx(8, abs=1e-3)
     flux = values[:, :, section, 0] @ np.diff(edges)
-    np.testing.assert_allclose(flux, 8, rtol=0.02)  # cells are not walls between them
+    np.testing.assert_allclose(flux, 8, rtol=0.02)
 
 
 def test_flows_of_openfoam_differ_in_reynolds_number_and_phase(flows, values):

@@ -1,4 +1,4 @@
-"""Collapsing columns of water: those that come with adlx against mechanics, and OpenFOAM's where it is installed."""
+"""Collapsing columns of water: mechanics of the bundled set, and OpenFOAM's solution if it is installed."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ from adlx.data.fields.sources.openfoam import read_field
 from adlx.data.fields.sources.trajectories import InMemory
 from adlx.errors import RunFailed, UserError
 
-LIGHT = 1.2e-3  # density of air
+AIR_DENSITY = 1.2e-3
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def values(bundled):
     return np.stack([bundled.frames.read(i, 0, 64) for i in range(16)]).astype(float)
 
 
-def test_says_what_it_is(bundled):
+def test_the_bundled_set_has_the_documented_names_and_coordinates(bundled):
     assert (bundled.source, bundled.simulated, bundled.detail) == ("bundled", True, "16 columns of water, 64 x 64")
     assert (bundled.fields, bundled.groups, bundled.grid) == (("u", "v", "p", "alpha"), ((0, 1), (2,), (3,)), (64, 64))
     assert bundled.parameter_names == ("width", "height")
@@ -41,31 +41,31 @@ def test_says_what_it_is(bundled):
     assert BUNDLED.stat().st_size < 6e6
 
 
-def test_parameters_are_those_of_the_columns(bundled, values):
+def test_parameters_are_width_and_height_of_the_columns(bundled, values):
     np.testing.assert_array_equal(bundled.parameters, np.float32([BUNDLED_SETTINGS.draw(i) for i in range(16)]))
     water = values[..., 3].mean(2)  # share of the box
     np.testing.assert_allclose(water[:, 0], bundled.parameters.prod(1), rtol=1e-3)
 
 
-def test_water_is_neither_lost_nor_more_than_whole(values):
+def test_the_amount_of_water_is_constant_and_shares_are_0_to_1(values):
     water = values[..., 3].sum(2)
     assert np.abs(water / water[:, :1] - 1).max() < 1e-3
     assert values[..., 3].min() >= 0 and values[..., 3].max() <= 1
 
 
-def test_water_falls_and_what_it_falls_becomes_motion(bundled, values):
+def test_potential_energy_of_the_water_becomes_kinetic_energy(bundled, values):
     y = bundled.coordinates[:, 1]
-    density = LIGHT + (1 - LIGHT) * values[..., 3]
+    density = AIR_DENSITY + (1 - AIR_DENSITY) * values[..., 3]
     potential = (density * y).sum(2)
     kinetic = (density * (values[..., :2] ** 2).sum(-1)).sum(2) / 2
     assert (potential[:, -1] < 0.6 * potential[:, 0]).all()
     total = potential + kinetic
-    assert (np.diff(total, axis=1) < 0.003 * total[:, :1]).all()  # friction takes some, nothing gives any
+    assert (np.diff(total, axis=1) < 0.003 * total[:, :1]).all()  # friction may reduce the energy, nothing adds any
     running = np.argmax(kinetic, 1)
     assert (kinetic.max(1) > 0.9 * (potential[:, 0] - potential[np.arange(16), running])).all()
 
 
-def test_the_centre_of_the_water_moves_as_fast_as_the_water(bundled, values):
+def test_the_centre_of_mass_moves_with_the_mean_velocity_of_the_water(bundled, values):
     alpha = values[..., 3]
     centre = np.einsum("ntc,cd->ntd", alpha, bundled.coordinates) / alpha.sum(2)[..., None]
     speed = np.einsum("ntc,ntcd->ntd", alpha, values[..., :2]) / alpha.sum(2)[..., None]
@@ -74,8 +74,8 @@ def test_the_centre_of_the_water_moves_as_fast_as_the_water(bundled, values):
     assert np.abs(speed).max() > 0.4
 
 
-def test_pressure_in_the_corner_is_that_of_a_column_just_let_go(bundled, values):
-    """Of a potential flow: p = 0 at the top and at the right, dp/dx = 0 at the left, dp/dy = -1 at the bottom."""
+def test_pressure_in_the_corner_is_that_of_a_column_just_released(bundled, values):
+    """Potential flow has p = 0 at the top and at the right, dp/dx = 0 at the left, dp/dy = -1 at the bottom."""
     for i, (width, height) in enumerate(bundled.parameters):
         odd = 2 * np.arange(200) + 1
         wave = odd * np.pi / (2 * width)
@@ -85,7 +85,7 @@ def test_pressure_in_the_corner_is_that_of_a_column_just_let_go(bundled, values)
         np.testing.assert_allclose((air * values[i, ..., 2]).sum(1) / air.sum(1), 0, atol=1e-3)
 
 
-def test_fewer_are_the_first_ones(bundled):
+def test_fewer_collapses_are_the_first_ones(bundled):
     few = load_bundled(CollapseSettings(trajectories=3, steps=20))
     assert (len(few), few.lengths.tolist(), len(few.time)) == (3, [20] * 3, 20)
     np.testing.assert_array_equal(few.frames.read(2, 5, 20), bundled.frames.read(2, 5, 20))
@@ -103,7 +103,7 @@ def test_flows_outside_the_bundled_set_are_refused(choice):
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "message"),
     [
         ({"trajectories": 0}, "data.trajectories=0: must be at least 1"),
         ({"size": 4}, "data.size=4: must be at least 8"),
@@ -112,8 +112,8 @@ def test_flows_outside_the_bundled_set_are_refused(choice):
         ({"seed": -1}, "data.simulation_seed=-1: must be at least 0"),
     ],
 )
-def test_impossible_settings_are_refused(choice, said):
-    assert user_error_of(CollapseSettings, **choice).startswith(said)
+def test_settings_out_of_range_are_refused(choice, message):
+    assert user_error_of(CollapseSettings, **choice).startswith(message)
 
 
 def test_the_same_trajectories_are_tested_in_every_run():
@@ -125,7 +125,7 @@ def test_the_same_trajectories_are_tested_in_every_run():
         parts.append({part: indices.tolist() for part, indices in data.indices.items()})
     assert parts[0] == parts[1]
     assert [len(parts[0][part]) for part in ("train", "val", "test")] == [12, 2, 2]
-    assert sorted(place for part in parts[0].values() for place in part) == list(range(16))
+    assert sorted(index for part in parts[0].values() for index in part) == list(range(16))
     fields, parameters, mask, origin = next(iter(data.train_dataloader()))
     assert fields.shape == (4, 48, 4096, 4) and parameters.shape == (4, 2) and not mask.any()
     assert set(origin[:, 0].tolist()) <= set(parts[0]["train"])
@@ -140,16 +140,16 @@ def test_columns_differ_by_trajectory_and_by_seed_and_are_spread_evenly():
     assert CollapseSettings(9, 32, 64, 0.1, 0).draw(3) == tuple(columns[3])
 
 
-def test_cells_at_the_edge_of_a_column_are_filled_in_part(tmp_path):
+def test_cells_at_the_edge_of_a_column_have_a_share_of_water(tmp_path):
     np.testing.assert_allclose(water_share(4, (0.375, 0.55)), [[1, 0.5, 0, 0]] * 2 + [[0.2, 0.1, 0, 0], [0] * 4])
     write_case(tmp_path, 4, (0.375, 0.55), 2, 0.1)
-    kept = read_field(tmp_path / "0" / "alpha.water", 16)
-    np.testing.assert_allclose(kept.reshape(4, 4), water_share(4, (0.375, 0.55)))
+    written = read_field(tmp_path / "0" / "alpha.water", 16)
+    np.testing.assert_allclose(written.reshape(4, 4), water_share(4, (0.375, 0.55)))
 
 
 @pytest.fixture
 def counted(bundled, monkeypatch, tmp_path):
-    """Stands in for OpenFOAM: counts, and gives the first two bundled collapses."""
+    """Replaces OpenFOAM: counts the calls, and returns the first two bundled collapses."""
     calls = Counter()
 
     def solved(settings, trajectory, environment):
@@ -162,20 +162,20 @@ def counted(bundled, monkeypatch, tmp_path):
     return calls
 
 
-def test_what_is_kept_is_not_solved_again_and_other_choices_are_other_files(counted, bundled, tmp_path):
+def test_stored_collapses_are_not_solved_again_and_other_settings_are(counted, bundled, tmp_path):
     for _ in range(2):
-        found = load_dambreak(CollapseSettings(trajectories=2, steps=4))
-        np.testing.assert_array_equal(found.frames.read(1, 0, 4), bundled.frames.read(1, 0, 4))
-        assert (found.source, found.detail) == ("openfoam", "2 columns of water, 64 x 64")
-        np.testing.assert_allclose(found.time, bundled.time[:4])
-        np.testing.assert_array_equal(found.parameters, bundled.parameters[:2])
+        loaded = load_dambreak(CollapseSettings(trajectories=2, steps=4))
+        np.testing.assert_array_equal(loaded.frames.read(1, 0, 4), bundled.frames.read(1, 0, 4))
+        assert (loaded.source, loaded.detail) == ("openfoam", "2 columns of water, 64 x 64")
+        np.testing.assert_allclose(loaded.time, bundled.time[:4])
+        np.testing.assert_array_equal(loaded.parameters, bundled.parameters[:2])
     assert counted["solved"] == 2
     load_dambreak(CollapseSettings(trajectories=2, steps=5))
     assert counted["solved"] == 4
     assert len(list((tmp_path / "fields").glob("dambreak-*.hdf5"))) == 2
 
 
-def test_a_damaged_file_is_solved_anew(counted, tmp_path, caplog):
+def test_collapses_of_a_damaged_file_are_solved_again(counted, tmp_path, caplog):
     load_dambreak(CollapseSettings(trajectories=1, steps=4))
     (path,) = (tmp_path / "fields").glob("*.hdf5")
     path.write_bytes(b"x" * 1000)
@@ -185,14 +185,14 @@ def test_a_damaged_file_is_solved_anew(counted, tmp_path, caplog):
     assert "damaged" in caplog.text
 
 
-def test_without_openfoam_one_line_says_what_to_do(monkeypatch, tmp_path):
+def test_without_openfoam_one_line_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
     monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", ())
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
     data = Dambreak("openfoam")
-    with pytest.raises(UserError, match="not installed: apt-get install openfoam") as told:
+    with pytest.raises(UserError, match="not installed: apt-get install openfoam") as caught:
         data.setup("fit")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_steps_are_reported(monkeypatch):
@@ -211,8 +211,8 @@ def is_installed() -> bool:
 
 
 @pytest.mark.skipif(not is_installed(), reason="OpenFOAM's interIsoFoam is not installed")
-def test_openfoam_gives_the_bundled_set_again(bundled, monkeypatch, tmp_path):
+def test_openfoam_solves_the_bundled_collapses_again(bundled, monkeypatch, tmp_path):
     monkeypatch.setenv("ADLX_CACHE", str(tmp_path))
-    found = load_dambreak(CollapseSettings(trajectories=1, steps=8))
+    loaded = load_dambreak(CollapseSettings(trajectories=1, steps=8))
     assert isinstance(bundled.frames, InMemory)
-    np.testing.assert_allclose(found.frames.read(0, 0, 8), bundled.frames.values[0, :8], atol=1 / 200)
+    np.testing.assert_allclose(loaded.frames.read(0, 0, 8), bundled.frames.values[0, :8], atol=1 / 200)

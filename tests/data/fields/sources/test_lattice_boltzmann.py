@@ -1,4 +1,4 @@
-"""The solver against closed forms of its parts, and against the frequency at which a cylinder sheds vortices."""
+"""The solver against closed forms of its parts, and against the measured frequency of vortex shedding."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def matrices():
 
 
 def product_equilibrium(rho, u, v):
-    """rho g(c_x, u) g(c_y, v), where g is 2/3 - u^2 at rest and (1/3 + u^2 +- u) / 2: all four orders in one."""
+    """rho g(c_x, u) g(c_y, v) with g(0, u) = 2/3 - u^2 and g(+-1, u) = (1/3 + u^2 +- u) / 2; holds all four orders."""
     sides = [torch.stack([(1 / 3 + w * w - w) / 2, 2 / 3 - w * w, (1 / 3 + w * w + w) / 2]) for w in (u, v)]
     return rho * (sides[0][:, None] * sides[1][None]).flatten(0, 1)
 
@@ -29,10 +29,10 @@ def random_populations(count: int = 50):
 
 
 def collided(populations, matrices, keep):
-    """Populations after a collision, all with the weights in them."""
-    moments = matrices[0] @ (populations - weights())
-    collide(moments, keep)
-    return matrices[1] @ moments + weights()
+    """Returns populations after a collision; both sides include the lattice weights."""
+    hermite = matrices[0] @ (populations - weights())
+    collide(hermite, keep)
+    return matrices[1] @ hermite + weights()
 
 
 def test_the_matrices_are_inverse(matrices):
@@ -47,20 +47,20 @@ def test_a_collision_conserves_mass_and_momentum(matrices, keep):
     torch.testing.assert_close(C.T @ after, C.T @ before)
 
 
-def test_without_memory_a_collision_gives_the_equilibrium_in_its_product_form(matrices):
+def test_with_keep_0_a_collision_gives_the_equilibrium_in_product_form(matrices):
     before = random_populations()
     rho = before.sum(0)
     u, v = C.T @ before / rho
     torch.testing.assert_close(collided(before, matrices, 0.0), product_equilibrium(rho, u, v))
 
 
-def test_an_equilibrium_stays(matrices):
+def test_a_collision_does_not_change_an_equilibrium(matrices):
     u, v = torch.linspace(-0.1, 0.1, 7, dtype=torch.float64), torch.linspace(0.05, -0.08, 7, dtype=torch.float64)
     before = product_equilibrium(torch.linspace(0.9, 1.1, 7, dtype=torch.float64), u, v)
     torch.testing.assert_close(collided(before, matrices, 0.7), before)
 
 
-def test_a_collision_keeps_a_share_of_the_stress_and_its_recursion(matrices):
+def test_a_collision_keeps_a_share_of_the_stress_and_of_the_higher_orders(matrices):
     before, keep = random_populations(), 0.6
     rho = before.sum(0)
     u, v = C.T @ before / rho
@@ -80,7 +80,7 @@ def test_a_collision_keeps_a_share_of_the_stress_and_its_recursion(matrices):
 
 
 @pytest.mark.parametrize("tau", [0.53, 0.8])
-def test_vortices_of_taylor_and_green_decay_by_the_viscosity(matrices, tau):
+def test_taylor_green_vortices_decay_with_the_viscosity(matrices, tau):
     side, steps, speed = 32, 300, 0.02
     k, viscosity = 2 * np.pi / side, (tau - 0.5) / 3
     x = (torch.arange(side, dtype=torch.float64) + 0.5) * k
@@ -89,10 +89,10 @@ def test_vortices_of_taylor_and_green_decay_by_the_viscosity(matrices, tau):
     f = product_equilibrium(rho.flatten(), u.flatten(), v.flatten()) - weights()
     energies = []
     for _ in range(steps):
-        moments = matrices[0] @ f
-        energies.append((moments[1:3] ** 2).sum().item())
-        collide(moments, 1 - 1 / tau)
-        f = (matrices[1] @ moments).view(9, side, side)
+        hermite = matrices[0] @ f
+        energies.append((hermite[1:3] ** 2).sum().item())
+        collide(hermite, 1 - 1 / tau)
+        f = (matrices[1] @ hermite).view(9, side, side)
         f = torch.stack([torch.roll(f[i], (cy, cx), (0, 1)) for i, (cx, cy) in enumerate(VELOCITIES)]).view(9, -1)
     decay = np.log(energies[100] / energies[-1]) / (steps - 101)
     assert decay == pytest.approx(4 * viscosity * k**2, rel=0.01)
@@ -113,8 +113,8 @@ def test_a_symmetric_start_stays_symmetric():
     assert 1 < forces[200:, 0, 0].mean() < 3
 
 
-def test_a_turn_the_other_way_gives_the_mirror_image():
-    """The cylinder stands off the middle, so that its circle cuts links of all lengths."""
+def test_the_opposite_rotation_gives_the_mirror_image():
+    """The cylinder is not in the middle, so that its circle cuts links at many distances."""
     one, other = flow([0.8], centres=[[40.3, 21.3]]), flow([-0.8], centres=[[40.3, 26.7]])
     forces, mirrored = one.advance(400), other.advance(400)
     torch.testing.assert_close(forces[..., 0], mirrored[..., 0])
@@ -125,7 +125,7 @@ def test_a_turn_the_other_way_gives_the_mirror_image():
     assert one.fields()[0, 1, 24, 60:].abs().max() > 0.05
 
 
-def test_flows_side_by_side_do_not_touch():
+def test_flows_solved_together_equal_flows_solved_alone():
     centres = [[40.3, 21.3], [38.0, 24.0]]
     both = flow([0.8, -0.5], (100.0, 300.0), centres=centres)
     forces = both.advance(100)
@@ -135,13 +135,13 @@ def test_flows_side_by_side_do_not_touch():
         torch.testing.assert_close(both.fields()[i], alone.fields()[0])
 
 
-def test_single_precision_follows_double():
+def test_single_precision_is_close_to_double_precision():
     exact, fast = flow([0.8]), flow([0.8], dtype=torch.float32)
     torch.testing.assert_close(fast.advance(200).double(), exact.advance(200), atol=2e-3, rtol=0)
     torch.testing.assert_close(fast.fields().double(), exact.fields(), atol=2e-4, rtol=0)
 
 
-def test_fields_are_0_inside_the_cylinder_and_the_flow_rate_is_that_which_enters():
+def test_fields_are_0_inside_the_cylinder_and_the_flow_rate_is_that_of_the_inflow():
     done = flow([0.8], rows=64)
     done.advance(1500)
     u = done.fields()[0, 0]
@@ -151,7 +151,7 @@ def test_fields_are_0_inside_the_cylinder_and_the_flow_rate_is_that_which_enters
 
 
 def strouhal(lift: np.ndarray, spacing: float) -> np.ndarray:
-    """Frequencies of the lift, one a period, from where it rises through its mean."""
+    """Frequencies of the lift, one per period, from the times at which it rises through its mean."""
     lift = lift - lift.mean()
     up = np.flatnonzero((lift[:-1] < 0) & (lift[1:] >= 0))
     return 1 / np.diff((up + lift[up] / (lift[up] - lift[up + 1])) * spacing)
@@ -176,10 +176,10 @@ def test_vortices_are_shed_at_the_measured_frequency():
         forces.append(street.advance(unit)[:, 0].numpy())
         mass.append(street.mass().item())
     drag, lift = np.concatenate(forces).T
-    found = strouhal(lift, 1 / unit)
-    assert len(found) >= 3
-    assert found.mean() == pytest.approx(-3.3265 / 100 + 0.1816 + 1.6e-4 * 100, rel=0.03)
-    assert np.ptp(found) < 0.01 * found.mean()
+    frequencies = strouhal(lift, 1 / unit)
+    assert len(frequencies) >= 3
+    assert frequencies.mean() == pytest.approx(-3.3265 / 100 + 0.1816 + 1.6e-4 * 100, rel=0.03)
+    assert np.ptp(frequencies) < 0.01 * frequencies.mean()
     assert mass == pytest.approx(np.ones(25), abs=2e-3)
     assert 0.25 < lift.max() < 0.4 and lift.min() == pytest.approx(-lift.max(), rel=0.1)
     assert 1.3 < drag.mean() < 1.6

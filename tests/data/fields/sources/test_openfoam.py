@@ -1,4 +1,4 @@
-"""Cases of OpenFOAM: cells of any shape, in any plane, with no OpenFOAM needed to read them."""
+"""Cases of OpenFOAM: cells of any shape, in any plane, read without OpenFOAM."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def numbers(row) -> str:
 
 
 def make_mesh(case: Path, axis: int = 2, layers: int = 1) -> None:
-    """The cells above, as thick as `layers`, along an axis."""
+    """Writes a mesh of the cells above, with `layers` layers along an axis."""
     levels = [np.insert(CORNERS, axis, 0.1 * level, 1) for level in range(layers + 1)]
     faces, owner = [], []
     for layer in range(layers):
@@ -65,7 +65,7 @@ def vector(values) -> str:
 
 @pytest.fixture
 def case(tmp_path):
-    """Times 0, 2 and 10; at 0 there is no p, and at 2 U is the same everywhere."""
+    """A case with times 0, 2 and 10; time 0 has no p, and at time 2 U is uniform."""
     make_mesh(tmp_path)
     write(tmp_path / "0" / "U", "volVectorField", "internalField uniform (0 0 0);")
     write(tmp_path / "2" / "U", "volVectorField", "internalField   uniform (1 -2 0);\nboundaryField {}")
@@ -75,19 +75,19 @@ def case(tmp_path):
     return tmp_path
 
 
-def test_cells_are_where_their_centroids_are(case):
-    found = read_case(case)
-    np.testing.assert_allclose(found.coordinates, CENTRES)
-    assert found.grid is None
+def test_coordinates_are_the_centroids_of_the_cells(case):
+    data = read_case(case)
+    np.testing.assert_allclose(data.coordinates, CENTRES)
+    assert data.grid is None
 
 
-def test_values_are_those_of_the_times_that_have_all_fields(case):
-    found = read_case(case)
-    assert (found.fields, found.groups, found.source) == (("u", "v", "p"), ((0, 1), (2,)), "openfoam")
-    assert found.detail == f"{case.name}, 2 steps of 4 cells"
-    assert found.time.tolist() == [2, 10]
+def test_only_times_with_all_fields_are_read(case):
+    data = read_case(case)
+    assert (data.fields, data.groups, data.source) == (("u", "v", "p"), ((0, 1), (2,)), "openfoam")
+    assert data.detail == f"{case.name}, 2 steps of 4 cells"
+    assert data.time.tolist() == [2, 10]
     np.testing.assert_array_equal(
-        found.frames.read(0, 0, 2),
+        data.frames.read(0, 0, 2),
         np.float32([
             [[1, -2, 1], [1, -2, 2], [1, -2, 3], [1, -2, 4e-3]],
             [[1, 2, 5], [4, 5, 6], [7, 8, 7], [10, 11, 8]],
@@ -95,33 +95,33 @@ def test_values_are_those_of_the_times_that_have_all_fields(case):
     )  # fmt: skip
 
 
-def test_fields_are_those_asked_for(case):
-    found = read_case(case, ["p"])
-    assert (found.fields, found.groups) == (("p",), ((0,),))
-    found = read_case(case, ["U"])
-    assert found.time.tolist() == [0, 2, 10]
+def test_only_the_given_fields_are_read(case):
+    data = read_case(case, ["p"])
+    assert (data.fields, data.groups) == (("p",), ((0,),))
+    data = read_case(case, ["U"])
+    assert data.time.tolist() == [0, 2, 10]
     write(case / "10" / "gradient", "volVectorField", "internalField uniform (1 2 3);")
     assert read_case(case, ["gradient", "p"]).fields == ("gradient_x", "gradient_y", "p")
 
 
 @pytest.mark.parametrize(("axis", "plane"), [(0, [1, 2]), (1, [0, 2]), (2, [0, 1])])
-def test_the_plane_is_across_the_axis_that_is_one_cell_thick(case, axis, plane):
+def test_the_plane_is_perpendicular_to_the_axis_that_is_one_cell_thick(case, axis, plane):
     make_mesh(case, axis)
-    found = read_case(case, ["U"])
-    np.testing.assert_allclose(found.coordinates, CENTRES)
-    np.testing.assert_array_equal(found.frames.read(0, 2, 3)[0, 1], np.float32([4, 5, 6])[plane])
+    data = read_case(case, ["U"])
+    np.testing.assert_allclose(data.coordinates, CENTRES)
+    np.testing.assert_array_equal(data.frames.read(0, 2, 3)[0, 1], np.float32([4, 5, 6])[plane])
 
 
-def test_a_case_is_kept_in_the_layout_of_the_well(case, tmp_path):
-    found = read_case(case)
-    write_well(tmp_path / "set" / "one.hdf5", found, "case")
+def test_a_case_is_written_in_the_layout_of_the_well(case, tmp_path):
+    data = read_case(case)
+    write_well(tmp_path / "set" / "one.hdf5", data, "case")
     again = read_well(tmp_path / "set")
-    assert (again.fields, again.groups, again.grid) == (found.fields, found.groups, None)
+    assert (again.fields, again.groups, again.grid) == (data.fields, data.groups, None)
     np.testing.assert_allclose(again.coordinates, CENTRES, rtol=1e-6)
-    np.testing.assert_array_equal(again.frames.read(0, 0, 2), found.frames.read(0, 0, 2))
+    np.testing.assert_array_equal(again.frames.read(0, 0, 2), data.frames.read(0, 0, 2))
 
 
-def spoiled(case: Path, what: str) -> None:
+def damage(case: Path, what: str) -> None:
     if what == "binary":
         write(case / "10" / "p", "volScalarField", "internalField nonuniform List<scalar> 4(0000);", "binary")
     elif what == "thick":
@@ -139,7 +139,7 @@ def spoiled(case: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [
         ("binary", "10/p is binary: set writeFormat ascii"),
         ("thick", "not one cell thick"),
@@ -150,9 +150,9 @@ def spoiled(case: Path, what: str) -> None:
         ("code", "10/p has no internalField that can be read"),
     ],
 )
-def test_unreadable_files_are_refused(case, what, said):
-    spoiled(case, what)
-    with pytest.raises(UserError, match=said):
+def test_unreadable_files_are_refused(case, what, message):
+    damage(case, what)
+    with pytest.raises(UserError, match=message):
         read_case(case)
 
 
@@ -164,14 +164,16 @@ def test_missing_fields_are_named(case):
 def test_without_openfoam_one_line_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(openfoam, "_INSTALL_FOLDERS", (f"{tmp_path}/openfoam*",))
     monkeypatch.delenv("WM_PROJECT_DIR", raising=False)
-    with pytest.raises(UserError, match="interIsoFoam of OpenFOAM is not installed: apt-get install openfoam") as told:
+    with pytest.raises(
+        UserError, match="interIsoFoam of OpenFOAM is not installed: apt-get install openfoam"
+    ) as caught:
         openfoam_environment("interIsoFoam")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
 def stand_in(monkeypatch, tmp_path):
-    """Puts a script in the place of a solver, in a version of its own."""
+    """Installs a script in place of a solver, in a version of OpenFOAM of its own."""
     folder = tmp_path / "openfoam2312"
     (folder / "etc").mkdir(parents=True)
     (folder / "bin").mkdir()
@@ -195,7 +197,7 @@ def test_a_program_runs_in_the_environment_that_openfoam_sets(stand_in, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         (
             'printf -- "Time = 1\\n\\n--> FOAM FATAL ERROR:\\n  no such thing\\n"; exit 1',
@@ -204,9 +206,9 @@ def test_a_program_runs_in_the_environment_that_openfoam_sets(stand_in, tmp_path
         ("echo Time = 3; exit 8", "stopped with 8: Time = 3"),
     ],
 )
-def test_a_failing_program_is_reported_with_its_output(stand_in, tmp_path, script, said):
+def test_a_failing_program_is_reported_with_its_output(stand_in, tmp_path, script, message):
     stand_in(script)
-    with pytest.raises(RunFailed, match=said):
+    with pytest.raises(RunFailed, match=message):
         run_program(tmp_path, "someFoam", openfoam_environment("someFoam"))
 
 
@@ -218,11 +220,11 @@ def has_openfoam() -> bool:
 
 
 @pytest.mark.skipif(not has_openfoam(), reason="OpenFOAM's blockMesh is not installed")
-def test_a_mesh_of_openfoam_has_its_cells_row_by_row(tmp_path):
+def test_cells_of_a_mesh_of_blockmesh_are_ordered_row_by_row(tmp_path):
     write_case(tmp_path, 8, (0.3, 0.6), 2, 0.1)
     run_program(tmp_path, "blockMesh", openfoam_environment("blockMesh"))
-    found = read_case(tmp_path, ["U", "alpha.water"])
+    data = read_case(tmp_path, ["U", "alpha.water"])
     middle = (np.arange(8) + 0.5) / 8
-    np.testing.assert_allclose(found.coordinates, np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2))
-    assert found.fields == ("u", "v", "alpha.water")
-    np.testing.assert_allclose(found.frames.read(0, 0, 1)[0, :, 2].reshape(8, 8), water_share(8, (0.3, 0.6)), rtol=1e-6)
+    np.testing.assert_allclose(data.coordinates, np.stack(np.meshgrid(middle, middle), -1).reshape(-1, 2))
+    assert data.fields == ("u", "v", "alpha.water")
+    np.testing.assert_allclose(data.frames.read(0, 0, 1)[0, :, 2].reshape(8, 8), water_share(8, (0.3, 0.6)), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The layout of The Well: against files made by hand, against its own loader, and there and back."""
+"""The layout of The Well: files made by hand, files read by The Well's own loader, and files written and read again."""
 
 import logging
 import multiprocessing
@@ -17,7 +17,7 @@ ROWS, COLUMNS, STEPS = 3, 4, 5
 
 
 def trajectories(count=2, grid=(ROWS, COLUMNS), mask: int | None = None, steps=STEPS, seed=0) -> Trajectories:
-    """Random u, v, p; mask: how many there are, 1 or `count`."""
+    """Random u, v, p with `mask` masks: None, 1 or `count`."""
     rng = np.random.default_rng(seed)
     cells = ROWS * COLUMNS
     x, y = np.arange(COLUMNS) * 0.5 + 0.25, np.arange(ROWS) * 0.25
@@ -42,9 +42,9 @@ def all_frames(data: Trajectories) -> list[np.ndarray]:
 
 
 def by_hand(path, count=2, steps=STEPS, offset=0.0, **attributes):
-    """A file as in the format's description, whose values tell where they are from: 1000 n + 100 t + 10 x + y."""
+    """Writes a file as the format describes it; its values are 1000 n + 100 t + 10 x + y."""
     n, t, x, y = np.ix_(range(count), range(steps), range(COLUMNS), range(ROWS))
-    place = (1000 * n + 100 * t + 10 * x + y + offset).astype(np.float32)
+    values_at = (1000 * n + 100 * t + 10 * x + y + offset).astype(np.float32)
     whole = {"dim_varying": [True, True], "sample_varying": True, "time_varying": True}
     with h5py.File(path, "w") as file:
         file.attrs.update({
@@ -66,18 +66,18 @@ def by_hand(path, count=2, steps=STEPS, offset=0.0, **attributes):
             scalars[name].attrs.update(sample_varying=varying[0], time_varying=varying[1])
         t0, t1, t2 = (file.create_group(f"t{order}_fields") for order in range(3))
         t0.attrs["field_names"] = ["density", "shared", "profile", "ground", "mask"]
-        t0["density"] = place
+        t0["density"] = values_at
         t0["density"].attrs.update(whole)
-        t0["shared"] = place[0]
+        t0["shared"] = values_at[0]
         t0["shared"].attrs.update(whole | {"sample_varying": False})
-        t0["profile"] = place[..., 0]
+        t0["profile"] = values_at[..., 0]
         t0["profile"].attrs.update(whole | {"dim_varying": [True, False]})
-        t0["ground"] = place[:, 0]
+        t0["ground"] = values_at[:, 0]
         t0["ground"].attrs.update(whole | {"time_varying": False})
         t0["mask"] = np.eye(COLUMNS, ROWS, dtype="f4")
         t0["mask"].attrs.update(whole | {"time_varying": False, "sample_varying": False})
         t1.attrs["field_names"] = ["velocity"]
-        t1["velocity"] = np.stack([place + 0.25, place + 0.5], -1)
+        t1["velocity"] = np.stack([values_at + 0.25, values_at + 0.5], -1)
         t1["velocity"].attrs.update(whole)
         t2.attrs["field_names"] = ["stress"]
         t2["stress"] = np.zeros((count, steps, COLUMNS, ROWS, 2, 2), "f4")
@@ -112,7 +112,7 @@ def test_a_file_made_by_hand_is_read_row_by_row(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("inner", ["data", "."])
-def test_folders_are_the_parts(tmp_path, inner):
+def test_folders_train_valid_and_test_are_the_parts(tmp_path, inner):
     for part, offset in (("train", 0), ("valid", 10_000), ("test", 20_000)):
         (tmp_path / inner / part).mkdir(parents=True)
         by_hand(tmp_path / inner / part / "a.hdf5", count=1, offset=offset)
@@ -124,7 +124,7 @@ def test_folders_are_the_parts(tmp_path, inner):
     assert starts == [0, 5000, 6000, 10_000, 20_000]
 
 
-def test_a_folder_of_files_leaves_the_parts_open(tmp_path):
+def test_a_folder_of_files_has_no_parts(tmp_path):
     for name in ("b.hdf5", "a.h5"):
         by_hand(tmp_path / name, count=1)
     data = read_well(tmp_path)
@@ -133,30 +133,30 @@ def test_a_folder_of_files_leaves_the_parts_open(tmp_path):
 
 @pytest.mark.parametrize("grid", [(ROWS, COLUMNS), None])
 @pytest.mark.parametrize("mask", [None, 1, 3])
-def test_what_is_written_comes_back(tmp_path, grid, mask):
-    there = trajectories(3, grid, mask)
-    write_well(tmp_path / "new" / "a.hdf5", there, "random")
+def test_written_trajectories_are_read_back(tmp_path, grid, mask):
+    written = trajectories(3, grid, mask)
+    write_well(tmp_path / "new" / "a.hdf5", written, "random")
     back = read_well(tmp_path / "new" / "a.hdf5")
     for name in ("fields", "groups", "grid", "parameter_names"):
-        assert getattr(back, name) == getattr(there, name)
+        assert getattr(back, name) == getattr(written, name)
     for name in ("lengths", "parameters", "coordinates", "time"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(there, name))
-    for i, frames in enumerate(all_frames(there)):
+        np.testing.assert_array_equal(getattr(back, name), getattr(written, name))
+    for i, frames in enumerate(all_frames(written)):
         np.testing.assert_array_equal(back.frames.read(i, 0, STEPS), frames)
         np.testing.assert_array_equal(back.frames.read(i, 1, 3), frames[1:3])
-        assert (back.mask is None) == (there.mask is None)
-        if there.mask is not None and back.mask is not None:
-            np.testing.assert_array_equal(back.mask[i], there.mask[i % len(there.mask)])
+        assert (back.mask is None) == (written.mask is None)
+        if written.mask is not None and back.mask is not None:
+            np.testing.assert_array_equal(back.mask[i], written.mask[i % len(written.mask)])
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.hdf5"]
 
 
-def test_a_written_file_has_the_layout(tmp_path):
-    there = trajectories(2, mask=2)
-    write_well(tmp_path / "a.hdf5", there, "random", boundaries=("OPEN", "WALL"))
+def test_a_written_file_has_the_layout_of_the_well(tmp_path):
+    written = trajectories(2, mask=2)
+    write_well(tmp_path / "a.hdf5", written, "random", boundaries=("OPEN", "WALL"))
     with h5py.File(tmp_path / "a.hdf5") as file:
         velocity = file["t1_fields/velocity"]
         assert velocity.shape == (2, STEPS, COLUMNS, ROWS, 2)
-        values = all_frames(there)[1].reshape(STEPS, ROWS, COLUMNS, 3)
+        values = all_frames(written)[1].reshape(STEPS, ROWS, COLUMNS, 3)
         assert velocity[1, 4, 3, 2].tolist() == values[4, 2, 3, :2].tolist()
         assert file["t0_fields/pressure"][1, 0, 1, 2] == values[0, 2, 1, 2]
         assert list(file["t0_fields"].attrs["field_names"]) == ["mask", "pressure"]
@@ -164,31 +164,31 @@ def test_a_written_file_has_the_layout(tmp_path):
         assert file["dimensions/x"].shape == (COLUMNS,) and file["dimensions/y"].shape == (ROWS,)
 
 
-def test_parts_of_a_set_are_written_by_number(tmp_path):
-    there = trajectories(4, mask=4)
-    write_well(tmp_path / "a.hdf5", there, "random", only=[3, 1])
+def test_only_the_given_trajectories_are_written(tmp_path):
+    written = trajectories(4, mask=4)
+    write_well(tmp_path / "a.hdf5", written, "random", only=[3, 1])
     back = read_well(tmp_path / "a.hdf5")
     for to, number in enumerate((3, 1)):
-        np.testing.assert_array_equal(back.frames.read(to, 0, STEPS), all_frames(there)[number])
-        np.testing.assert_array_equal(back.mask[to], there.mask[number])
-    np.testing.assert_array_equal(back.parameters, there.parameters[[3, 1]])
+        np.testing.assert_array_equal(back.frames.read(to, 0, STEPS), all_frames(written)[number])
+        np.testing.assert_array_equal(back.mask[to], written.mask[number])
+    np.testing.assert_array_equal(back.parameters, written.parameters[[3, 1]])
 
 
-def test_the_loader_of_the_well_reads_what_is_written(tmp_path):
+def test_the_loader_of_the_well_reads_written_files(tmp_path):
     data = pytest.importorskip("the_well.data")
-    there = trajectories(2, mask=2)
-    write_well(tmp_path / "data" / "train" / "a.hdf5", there, "random", boundaries=("PERIODIC", "WALL"))
+    written = trajectories(2, mask=2)
+    write_well(tmp_path / "data" / "train" / "a.hdf5", written, "random", boundaries=("PERIODIC", "WALL"))
     whole = {"n_steps_input": 2, "n_steps_output": 3}
     theirs = data.WellDataset(path=str(tmp_path), well_split_name="train", use_normalization=False, **whole)
     assert len(theirs) == 2
     for i in range(2):
-        sample, frames = theirs[i], all_frames(there)[i].reshape(STEPS, ROWS, COLUMNS, 3).swapaxes(1, 2)
+        sample, frames = theirs[i], all_frames(written)[i].reshape(STEPS, ROWS, COLUMNS, 3).swapaxes(1, 2)
         given = np.concatenate([sample["input_fields"], sample["output_fields"]])
         np.testing.assert_array_equal(given, frames[..., [2, 0, 1]])  # scalars first
-        np.testing.assert_array_equal(sample["constant_fields"][..., 0], there.mask[i].reshape(ROWS, COLUMNS).T)
-        np.testing.assert_array_equal(sample["constant_scalars"], there.parameters[i])
+        np.testing.assert_array_equal(sample["constant_fields"][..., 0], written.mask[i].reshape(ROWS, COLUMNS).T)
+        np.testing.assert_array_equal(sample["constant_scalars"], written.parameters[i])
         assert sample["boundary_conditions"].tolist() == [[2, 2], [0, 0]]
-        np.testing.assert_allclose(sample["space_grid"][3, 2], there.coordinates[2 * COLUMNS + 3])
+        np.testing.assert_allclose(sample["space_grid"][3, 2], written.coordinates[2 * COLUMNS + 3])
     assert theirs.metadata.field_names == {0: ["pressure"], 1: ["velocity_x", "velocity_y"], 2: []}
 
 
@@ -198,8 +198,8 @@ def read_elsewhere(frames, to):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_windows_are_read_in_other_processes(tmp_path, method):
-    there = trajectories()
-    write_well(tmp_path / "a.hdf5", there, "random")
+    written = trajectories()
+    write_well(tmp_path / "a.hdf5", written, "random")
     frames = read_well(tmp_path / "a.hdf5").frames
     mine = frames.read(1, 2, 4)  # the file is open here
     context = multiprocessing.get_context(method)
@@ -208,7 +208,7 @@ def test_windows_are_read_in_other_processes(tmp_path, method):
     process.start()
     np.testing.assert_array_equal(answer.get(timeout=60), mine)
     process.join()
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames)).read(1, 2, 4), all_frames(there)[1][2:4])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(frames)).read(1, 2, 4), all_frames(written)[1][2:4])
 
 
 def test_files_with_different_fields_are_refused(tmp_path):
@@ -219,7 +219,7 @@ def test_files_with_different_fields_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda path: by_hand(path, n_spatial_dims=3), "fields in 3 dimensions; give one of 2"),
         (lambda path: path.write_bytes(b"u,v,p"), "cannot be read as HDF5"),
@@ -228,17 +228,17 @@ def test_files_with_different_fields_are_refused(tmp_path):
         (lambda path: None, "no .hdf5 file there"),
     ],
 )
-def test_unreadable_files_are_refused(tmp_path, make, said):
+def test_unreadable_files_are_refused(tmp_path, make, message):
     make(tmp_path / "a.hdf5")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_well(tmp_path / "a.hdf5")
 
 
 def test_different_lengths_are_refused_and_nothing_is_written(tmp_path):
-    there = trajectories()
-    there.lengths[1] = 3
+    written = trajectories()
+    written.lengths[1] = 3
     with pytest.raises(UserError, match="one length"):
-        write_well(tmp_path / "a.hdf5", there, "random")
+        write_well(tmp_path / "a.hdf5", written, "random")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Files of The Well's layout with faults: each is one line that names the file and the data set."""
+"""Files of The Well's layout with faults: each fault gives one line that names the file and the data set."""
 
 import logging
 
@@ -58,7 +58,7 @@ def test_nan_inside_bodies_is_read_as_0(path):
     assert np.array_equal(read_well(path).frames.read(1, 0, STEPS), values)
 
 
-def test_a_small_variation_around_a_large_mean_has_its_deviation(path):
+def test_a_small_deviation_around_a_large_mean_is_exact(path):
     def shift(file):
         file["t0_fields/pressure"][:] = 1e5 + file["t0_fields/pressure"][:] / 8
 
@@ -66,29 +66,29 @@ def test_a_small_variation_around_a_large_mean_has_its_deviation(path):
     data = Well(path, window=3)
     data.setup("fit")
     fluid = ~data.loaded.bodies(np.array([0]))[0]
-    train = np.stack([data.loaded.frames.read(place, 0, STEPS) for place in data.indices["train"]])[..., fluid, :]
+    train = np.stack([data.loaded.frames.read(i, 0, STEPS) for i in data.indices["train"]])[..., fluid, :]
     mean, std = data.moments()
     np.testing.assert_allclose(mean, train.astype(float).mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(std, train.astype(float).std(axis=(0, 1, 2)), rtol=1e-6)
 
 
-def test_without_sample_varying_and_time_varying_a_field_varies(path):
+def test_a_field_without_the_attributes_of_axes_has_all_axes(path):
     frames = [read_well(path).frames.read(number, 0, STEPS) for number in range(COUNT)]
     parameters = read_well(path).parameters
 
-    def forget(file):
+    def remove_attributes(file):
         for name in ("t0_fields/pressure", "t1_fields/velocity", "t0_fields/mask", "scalars/speed"):
             for axis in ("sample_varying", "time_varying"):
                 del file[name].attrs[axis]
 
-    edit(path, forget)
+    edit(path, remove_attributes)
     data = read_well(path)
     assert all(np.array_equal(data.frames.read(number, 0, STEPS), frames[number]) for number in range(COUNT))
     assert np.array_equal(data.parameters, parameters)
     assert data.mask.sum() == COUNT * 6
 
 
-def test_fewer_trajectories_and_steps_than_there_are_is_said(path, caplog):
+def test_unused_trajectories_and_steps_are_logged(path, caplog):
     def state_fewer(file):
         file.attrs["n_trajectories"] = 6
         resize(file, "dimensions/time", slice(4))
@@ -135,7 +135,7 @@ def test_fewer_trajectories_and_steps_than_there_are_is_said(path, caplog):
         ),
     ],
 )
-def test_sizes_that_contradict_each_other_are_one_line(path, change, line):
+def test_contradicting_sizes_give_one_line(path, change, line):
     edit(path, change)
     message = user_error_of(read_well, path)
     assert message.startswith(str(path)) and line in message
@@ -154,19 +154,19 @@ def test_sizes_that_contradict_each_other_are_one_line(path, change, line):
         lambda file: resize(file, "t0_fields/mask", slice(3)),
     ],
 )
-def test_every_other_fault_of_the_layout_is_one_line(path, change):
+def test_every_other_fault_of_the_layout_gives_one_line(path, change):
     edit(path, change)
     assert user_error_of(load, path).startswith(path)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_truncated_file_is_one_line(path, share):
+def test_a_truncated_file_gives_one_line(path, share):
     with open(path, "r+b") as file:
         file.truncate(int(file.seek(0, 2) * share))
     assert user_error_of(load, path).startswith(f"{path} cannot be read as HDF5 (")
 
 
-def test_a_damaged_block_is_one_line(tmp_path):
+def test_a_damaged_block_gives_one_line(tmp_path):
     """Only its checksum shows that a block of a compressed data set is damaged."""
     path = write_waves(tmp_path / "waves.hdf5", count=COUNT, steps=STEPS)
 
