@@ -1,4 +1,4 @@
-"""Forecasts without training, by hand."""
+"""Forecasts without training equal their formulas."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def test_a_season_must_fit_into_the_context(season):
         SeasonalNaive(spec(4, 2), season=season)
 
 
-def test_drift_draws_the_line_on():
+def test_drift_continues_the_line():
     forecast = Drift(spec(4, 3)).forecast(PAST)
     assert column(forecast, 0) == [9.0, 11.0, 13.0]  # 7 + 2 h, for (7 - 1) / 3 = 2
     assert column(forecast, 1) == [50.0, 60.0, 70.0]
@@ -69,8 +69,8 @@ def test_baselines_have_nothing_to_train(model):
 
 
 @pytest.mark.parametrize("model", [Naive, Drift, EWMA])
-def test_baselines_keep_the_units(model):
-    """a x + b forecast is a times the forecast of x, plus b: scaling, or none, scores the same."""
+def test_baselines_follow_shift_and_scale(model):
+    """The forecast of a x + b is a times the forecast of x, plus b, so scaling does not change scores."""
     made = model(spec(4, 5))
     torch.testing.assert_close(made.forecast(3 * PAST - 8), 3 * made.forecast(PAST) - 8, rtol=1e-6, atol=0)
 
@@ -80,7 +80,7 @@ def test_baselines_keep_the_units(model):
 
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("decay", [0.94, 0.5, 1.0])
-def test_the_volatility_is_its_recursion(decay, power):
+def test_the_volatility_equals_its_recursion(decay, power):
     past = torch.randn(3, 30, 2, dtype=torch.float64)
     expected = torch.empty(3, 1, 2, dtype=torch.float64)
     for window in range(3):
@@ -101,14 +101,14 @@ def test_the_volatility_of_two_changes():
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_the_volatility_moves_with_the_unit_and_not_with_the_level(power):
+def test_the_volatility_scales_with_the_unit_and_ignores_the_level(power):
     past = torch.randn(3, 30, 2, dtype=torch.float64)
     size = ewma_volatility(past, 0.94, power)
     torch.testing.assert_close(ewma_volatility(past + 50, 0.94, power), size, rtol=1e-10, atol=0)
     torch.testing.assert_close(ewma_volatility(-7 * past, 0.94, power), 7 * size, rtol=1e-10, atol=0)
 
 
-def test_errors_go_with_the_mean_recent_change_unless_a_model_knows_better():
+def test_the_default_scale_of_errors_is_the_mean_recent_change():
     past = torch.randn(3, 30, 2)
     assert torch.equal(Forecaster(spec(30, 2)).scale(past), ewma_volatility(past, 0.94, 1))
     assert torch.equal(EWMA(spec(30, 2)).scale(past), ewma_volatility(past, 0.94, 2))
@@ -117,7 +117,7 @@ def test_errors_go_with_the_mean_recent_change_unless_a_model_knows_better():
 
 
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.01])
-def test_a_decay_that_cannot_be(decay):
+def test_a_decay_out_of_range_is_refused(decay):
     with pytest.raises(ValueError, match=rf"^model\.decay={decay}: must be above 0 and at most 1$"):
         EWMA(spec(4, 2), decay=decay)
 

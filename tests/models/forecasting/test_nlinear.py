@@ -1,4 +1,4 @@
-"""NLinear against its formula, and against least squares."""
+"""NLinear equals its formula, and its training gives the least-squares solution."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_forecast_equals_the_formula(individual):
 
 
 @pytest.mark.parametrize(("individual", "maps"), [(False, 1), (True, 3)])
-def test_parameters(individual, maps):
+def test_number_of_parameters(individual, maps):
     assert sum(p.numel() for p in made(individual).parameters()) == maps * (6 * 4 + 4)
 
 
@@ -43,13 +43,13 @@ def test_series_share_a_map_unless_individual():
     assert (own[..., 0] - own[..., 1]).abs().max() > 0.1
 
 
-def test_a_level_is_carried_through():
+def test_a_constant_added_to_the_past_is_added_to_the_forecast():
     model, past = made(False), torch.randn(2, SPEC.context, 3, dtype=torch.float64)
     torch.testing.assert_close(model.forecast(past + 50), model.forecast(past) + 50, rtol=1e-12, atol=1e-10)
 
 
 @pytest.mark.parametrize("individual", [False, True])
-def test_untrained_it_is_the_naive_forecast(individual):
+def test_an_untrained_model_is_the_naive_forecast(individual):
     past = torch.randn(2, SPEC.context, 3)
     assert torch.equal(NLinear(SPEC, individual).forecast(past), past[:, -1:].expand(-1, SPEC.horizon, -1))
 
@@ -62,7 +62,7 @@ def test_gradient_reaches_every_parameter():
 
 
 @pytest.mark.parametrize("individual", [False, True])
-def test_a_spread_is_read_beside_the_point_and_stays_without_level(individual):
+def test_scores_of_quantiles_do_not_depend_on_the_level(individual):
     torch.manual_seed(2)
     model = NLinear(SeriesSpec(SPEC.series, 6, 4, outputs=5), individual).double()
     assert torch.equal(model.forecast(torch.ones(2, 6, 3).double()), torch.eye(5)[0].double().expand(2, 4, 3, 5))
@@ -79,8 +79,8 @@ def test_a_spread_is_read_beside_the_point_and_stays_without_level(individual):
     torch.testing.assert_close(model.forecast(past), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_training_finds_the_least_squares_solution():
-    """A noisy autoregression: with a convex loss there is one answer, which the normal equations give."""
+def test_training_gives_the_least_squares_solution():
+    """For a noisy autoregression the loss is convex; the normal equations give its only minimum."""
     rng = np.random.default_rng(0)
     series = np.zeros(400)
     for t in range(2, 400):
@@ -107,7 +107,7 @@ def test_training_finds_the_least_squares_solution():
 
 
 def test_a_noiseless_recursion_is_learned_without_error():
-    """x_t = 2 cos(w) x_{t-1} - x_{t-2} repeats without loss, and differences from the last value keep it linear."""
+    """x_t = 2 cos(w) x_{t-1} - x_{t-2} has no noise, and it is linear also in differences from the last value."""
     time = np.arange(300)
     series = np.sin(2 * np.pi * time / 17) + 0.5 * np.cos(2 * np.pi * time / 11) + 3.0
     context, horizon = 8, 5

@@ -1,4 +1,4 @@
-"""The encoder-decoder against its equations, written out by hand."""
+"""The encoder-decoder equals its equations; teacher forcing, gradients and options."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def make(spec: SeriesSpec = SPEC, hidden: int = 5, **arguments) -> Seq2Seq:
 
 
 def lstm_by_hand(layer: nn.LSTM, inputs: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor):
-    """Hochreiter & Schmidhuber 1997 with a forget gate, one step after another; gates in torch's order."""
+    """Hochreiter & Schmidhuber 1997 with a forget gate, step by step; gates in the order of torch."""
     weights, biases = [layer.weight_ih_l0, layer.weight_hh_l0], [layer.bias_ih_l0, layer.bias_hh_l0]
     outputs = []
     for step in range(inputs.shape[1]):
@@ -69,7 +69,7 @@ def test_forecast_equals_the_equations(windows):
     torch.testing.assert_close(model.forecast(past), forecast_by_hand(model, past), rtol=1e-12, atol=1e-13)
 
 
-def test_the_attention_is_torchs_without_the_root_of_the_width(windows):
+def test_attention_equals_that_of_torch_without_division_by_the_root_of_the_width(windows):
     model, past = make().eval(), windows[0].double()
     memory, state = model.encoder(past)
     inputs = torch.randn(WINDOWS, SPEC.horizon, 2, dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_the_attention_is_torchs_without_the_root_of_the_width(windows):
     assert (divided - context).abs().max() > 1e-3
 
 
-def test_stacked_layers_pass_their_states_on_to_the_decoder(windows):
+def test_the_decoder_starts_from_the_states_of_all_encoder_layers(windows):
     model, past = make(layers=2).eval(), windows[0].double()
     memory, state = model.encoder(past)
     assert state[0].shape[0] == 2
@@ -91,16 +91,18 @@ def test_stacked_layers_pass_their_states_on_to_the_decoder(windows):
     torch.testing.assert_close(model.forecast(past)[:, :1], first, rtol=1e-12, atol=1e-13)
 
 
-def test_teacher_forcing_on_the_models_own_forecast_returns_it(windows):
+def test_teacher_forcing_with_the_forecast_as_truth_returns_the_forecast(windows):
     model, past = make(), windows[0].double()
     own = model.forecast(past)
     torch.testing.assert_close(model(past, own), own, rtol=1e-12, atol=1e-13)
 
 
-def test_teacher_forcing_feeds_the_true_values(windows):
+def test_inputs_of_the_decoder_are_the_true_values_with_teacher_forcing(windows):
     model, (past, future) = make(), (part.double() for part in windows)
     forced, free = model(past, future), model.forecast(past)
-    torch.testing.assert_close(forced[:, 0], free[:, 0], rtol=1e-12, atol=1e-13)  # both begin at the last value seen
+    torch.testing.assert_close(
+        forced[:, 0], free[:, 0], rtol=1e-12, atol=1e-13
+    )  # both start with the last value of the past
     assert (forced[:, 1:] - free[:, 1:]).abs().amax(dim=(0, 2)).min() > 1e-3
     changed = future.clone()
     changed[:, -1] += 100.0  # the last truth is fed to no step
@@ -111,13 +113,13 @@ def test_teacher_forcing_feeds_the_true_values(windows):
     assert difference[2:].min() > 1e-6
 
 
-def test_ratio_zero_in_training_is_the_forecast(windows):
+def test_training_without_teacher_forcing_equals_the_forecast(windows):
     model, (past, future) = make(teacher_forcing=0.0).train(), (part.double() for part in windows)
     assert torch.equal(model(past, future), model.forecast(past))
     assert torch.equal(model(past, torch.full_like(future, torch.nan)), model.forecast(past))
 
 
-def test_a_ratio_between_forces_each_window_and_step_with_that_chance(windows):
+def test_each_window_and_step_is_forced_with_the_given_probability(windows):
     model = make(teacher_forcing=0.3).train()
     past, future = windows[0][:1].double(), windows[1][:1].double()
     many = 4000
@@ -131,7 +133,7 @@ def test_a_ratio_between_forces_each_window_and_step_with_that_chance(windows):
     assert len(outputs[:, 3].round(decimals=9).unique(dim=0)) == 8  # forced or not, at each of the three steps before
 
 
-def test_the_schedule_falls_linearly_and_then_stays(windows):
+def test_the_probability_decreases_linearly_and_then_stays(windows):
     model, (past, future) = (
         make(teacher_forcing=0.9, teacher_forcing_final=0.1, teacher_forcing_steps=4).train(),
         (part.double() for part in windows),
@@ -148,17 +150,17 @@ def test_the_schedule_falls_linearly_and_then_stays(windows):
     assert make(teacher_forcing=0.4).teacher_forcing() == 0.4
 
 
-def test_order_matters(windows):
+def test_the_forecast_depends_on_the_order_of_steps(windows):
     model, past = make().eval(), windows[0].double()
     swapped = past[:, [1, 0, 2, 3, 4, 5]]  # the same values, the last one in its place
     assert (model.forecast(swapped) - model.forecast(past)).abs().max() > 1e-4
 
 
-def test_windows_of_a_batch_do_not_see_each_other(windows):
+def test_windows_of_a_batch_are_independent(windows):
     model, past = make().eval(), windows[0].double()
     for window in range(WINDOWS):
-        alone = model.forecast(past[window : window + 1])
-        torch.testing.assert_close(alone[0], model.forecast(past)[window], rtol=1e-12, atol=1e-13)
+        single = model.forecast(past[window : window + 1])
+        torch.testing.assert_close(single[0], model.forecast(past)[window], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 0.0])
@@ -170,13 +172,13 @@ def test_gradient_reaches_every_parameter(windows, ratio, layers):
         assert parameter.grad is not None and parameter.grad.abs().max() > 1e-8, name
 
 
-def test_gradient_of_the_forecast_is_the_finite_difference(windows):
+def test_gradient_of_the_forecast_equals_finite_differences(windows):
     spec = SeriesSpec(("a",), 3, 2)
     model, past = make(spec, hidden=2), windows[0][:1, :3, :1].double().requires_grad_()
     assert torch.autograd.gradcheck(model.forecast, (past,), eps=1e-6, atol=1e-8)
 
 
-def test_zero_init_begins_as_zero(windows):
+def test_an_untrained_model_with_zero_init_forecasts_zero(windows):
     model, (past, future) = make(zero_init=True), (part.double() for part in windows)
     assert torch.equal(model.forecast(past), torch.zeros_like(future))
     assert make(zero_init=False).forecast(past).abs().max() > 1e-2
@@ -184,7 +186,7 @@ def test_zero_init_begins_as_zero(windows):
     assert model.head.weight.grad.abs().min() > 1e-6
 
 
-def test_dropout_acts_in_training_alone(windows):
+def test_dropout_acts_only_in_training(windows):
     past = windows[0].double()
     model = make(dropout=0.5, teacher_forcing=0.0)
     assert torch.equal(model.eval().forecast(past), make(dropout=0.0).eval().forecast(past))
@@ -195,8 +197,8 @@ def test_dropout_acts_in_training_alone(windows):
     assert torch.equal(model.forecast(past), first)
 
 
-def test_of_several_outputs_the_point_is_fed_back(windows):
-    """A model whose head has the same rows for the point forecasts the same points: the rest feeds nothing."""
+def test_only_the_point_is_the_next_input_of_the_decoder(windows):
+    """Two heads with equal rows for the point give equal points: other outputs are not used as input."""
     point, wide = make().eval(), make(SeriesSpec(SPEC.series, 6, 4, outputs=5)).eval()
     states = point.state_dict()
     wide.load_state_dict({key: states[key] for key in states if not key.startswith("head.")}, strict=False)
@@ -215,14 +217,14 @@ def test_of_several_outputs_the_point_is_fed_back(windows):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"teacher_forcing": 1.2}, "model.teacher_forcing and model.teacher_forcing_final are chances"),
-        ({"teacher_forcing_final": -0.1, "teacher_forcing_steps": 3}, "are chances: from 0 to 1"),
+        ({"teacher_forcing": 1.2}, "model.teacher_forcing and model.teacher_forcing_final are probabilities"),
+        ({"teacher_forcing_final": -0.1, "teacher_forcing_steps": 3}, "are probabilities: they must be from 0 to 1"),
         (
             {"teacher_forcing_final": 0.0},
             "model.teacher_forcing_final=0.0 needs model.teacher_forcing_steps of at least 1, not",
         ),
     ],
 )
-def test_contradictions_are_named(arguments, message):
+def test_contradictory_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make(**arguments)

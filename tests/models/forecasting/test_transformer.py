@@ -1,4 +1,4 @@
-"""The encoder's sizes and options, and that it learns; its equations are in `test_transformer_equations.py`."""
+"""Sizes, options and training of the encoder; its equations are in `test_transformer_equations.py`."""
 
 import pytest
 import torch
@@ -51,13 +51,13 @@ def test_number_of_parameters_with_each_option(arguments, expected):
     assert count(make(**arguments)) == expected
 
 
-def test_every_affine_layer_has_a_name_of_its_own():
-    """What adapts a trained network, as LoRA does, finds the layers by these names."""
-    found = {name for name, module in make(blocks=1).named_modules() if isinstance(module, nn.Linear)}
+def test_names_of_affine_layers():
+    """LoRA selects layers by these names."""
+    names = {name for name, module in make(blocks=1).named_modules() if isinstance(module, nn.Linear)}
     block = {f"blocks.0.attention.{name}" for name in ("query", "key", "value", "output")} | {"blocks.0.feedforward.0"}
-    assert found == block | {"embedding", "head"}
+    assert names == block | {"embedding", "head"}
     wide = {name for name, m in make(blocks=1, feedforward=13).named_modules() if isinstance(m, nn.Linear)}
-    assert wide - found == {"blocks.0.feedforward.2"}
+    assert wide - names == {"blocks.0.feedforward.2"}
 
 
 # Options
@@ -66,7 +66,7 @@ def test_every_affine_layer_has_a_name_of_its_own():
 @pytest.mark.parametrize("readout", ["last", "flatten"])
 @pytest.mark.parametrize("horizon", [1, 4])
 def test_outputs_are_read_by_step_series_and_value(past, readout, horizon):
-    """With P outputs the first is the point: a model whose head has the same rows there forecasts the same."""
+    """The first of P outputs is the point: two heads with equal rows for the point give equal points."""
     spec = SeriesSpec(("a", "b"), 9, horizon)
     point = make(spec, readout=readout)
     wide = make(SeriesSpec(("a", "b"), 9, horizon, outputs=5), readout=readout)
@@ -93,7 +93,7 @@ def test_zero_init_is_the_naive_forecast(past, outputs):
         assert torch.count_nonzero(make(spec, readout=readout).forecast(past)) == past.shape[0] * 4 * 2 * outputs
 
 
-def test_dropout_acts_in_training_alone(past):
+def test_dropout_acts_only_in_training(past):
     plain, model = make().eval(), make(dropout=0.5)
     assert torch.equal(model.eval().forecast(past), plain.forecast(past))
     torch.manual_seed(0)
@@ -104,7 +104,7 @@ def test_dropout_acts_in_training_alone(past):
 
 
 def test_dropout_acts_on_attention_weights():
-    """Where all values are 1, an attention's output tells how much weight is left: on average, all of it."""
+    """If all values are 1, the output of attention is the sum of its weights, which is 1 on average."""
     attention = Attention(4, 2, 2, dropout=0.25).train()
     with torch.no_grad():
         for layer, bias in ((attention.value, 1.0), (attention.output, 0.0)):
@@ -140,7 +140,7 @@ def test_half_precision_stays_close(past):
 @pytest.mark.parametrize(
     ("context", "horizon", "arguments", "message"),
     [
-        (9, 4, {"hidden": 10, "heads": 4}, r"model.hidden=10 does not divide into model.heads=4: set model.head_dim"),
+        (9, 4, {"hidden": 10, "heads": 4}, r"model.hidden=10 is not a multiple of model.heads=4: set model.head_dim"),
         (9, 4, {"blocks": 0}, r"^model.blocks=0: must be at least 1$"),
         (9, 4, {"heads": 0}, r"^model.heads=0: must be at least 1$"),
         (9, 4, {"hidden": 0}, r"^model.hidden=0: must be at least 1$"),
@@ -149,12 +149,12 @@ def test_half_precision_stays_close(past):
         (3, 4, {}, r"data.horizon=4 exceeds data.context=3; use model.readout=flatten"),
     ],
 )
-def test_contradictions_are_named(context, horizon, arguments, message):
+def test_contradictory_arguments_are_refused(context, horizon, arguments, message):
     with pytest.raises(ValueError, match=message):
         make(SeriesSpec(("a", "b"), context, horizon), **arguments)
 
 
-def test_what_the_messages_advise_works():
+def test_the_advice_of_the_messages_works():
     assert make(hidden=10, heads=4, head_dim=3).blocks[0].attention.query.out_features == 12
     assert make(SeriesSpec(("a",), 3, 4), readout="flatten").forecast(torch.ones(1, 3, 1).double()).shape == (1, 4, 1)
 
@@ -164,7 +164,7 @@ def test_what_the_messages_advise_works():
 
 @pytest.fixture
 def one_thread():
-    """Beside another process, threads that wait for each other take a hundred times as long over small products."""
+    """If another process is running, small products in several threads take a hundred times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -172,8 +172,8 @@ def one_thread():
 
 
 @pytest.mark.parametrize("arguments", [{}, {"norm": "pre", "feedforward": 32, "readout": "flatten"}])
-def test_it_learns_what_can_be_learned(arguments, one_thread):
-    """Sums of two sines, of which the naive forecast knows nothing: the last quarter, forecast from the rest."""
+def test_training_learns_predictable_series(arguments, one_thread):
+    """Sums of two sines; trained on the first three quarters and tested on the last."""
     values = predictable_frame(800).to_numpy()
     scaler = SeriesScaler("standard", ("S0", "S1", "S2"), instance_norm=True)
     scaler.fit(values[:600])
@@ -188,7 +188,7 @@ def test_it_learns_what_can_be_learned(arguments, one_thread):
         optimizer.zero_grad()
         (model(shape[chosen], target[chosen]) - target[chosen]).abs().mean().backward()
         optimizer.step()
-    unseen = slice(600, None)
+    test_part = slice(600, None)
     with torch.no_grad():
-        error = (model.forecast(shape[unseen]) - target[unseen]).abs().mean()
-    assert 1 - error / target[unseen].abs().mean() > 0.8
+        error = (model.forecast(shape[test_part]) - target[test_part]).abs().mean()
+    assert 1 - error / target[test_part].abs().mean() > 0.8

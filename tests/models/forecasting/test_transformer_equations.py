@@ -1,4 +1,4 @@
-"""The encoder against its equations, torch's own attention, and blocks written out by hand."""
+"""The encoder equals its equations, and its attention equals that of torch."""
 
 import math
 
@@ -23,7 +23,7 @@ def make(**arguments) -> Transformer:
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_the_attention_is_torchs(heads):
+def test_attention_equals_that_of_torch(heads):
     torch.manual_seed(0)
     own, theirs = Attention(12, heads, 12 // heads), nn.MultiheadAttention(12, heads, batch_first=True)
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_the_attention_is_torchs(heads):
 
 
 @pytest.mark.parametrize(("length", "width"), [(96, 64), (5, 7), (3, 1)])
-def test_the_positional_encoding_is_its_formula(length, width):
+def test_the_positional_encoding_equals_its_formula(length, width):
     expected = torch.empty(length, width)
     for p in range(length):
         for feature in range(width):
@@ -46,7 +46,7 @@ def test_the_positional_encoding_is_its_formula(length, width):
 
 
 def attention_by_hand(layer: Attention, x: torch.Tensor, width: int) -> torch.Tensor:
-    """One window and head after another, with the softmax written out."""
+    """The equations, computed window by window and head by head."""
     mixed = []
     for window in x:
         q, k, v = (window @ part.weight.T + part.bias for part in (layer.query, layer.key, layer.value))
@@ -101,8 +101,8 @@ def test_the_forecast_equals_the_equations(past, norm, feedforward, readout):
     torch.testing.assert_close(model.forecast(past), expected, rtol=1e-6, atol=1e-6)  # positions are float32
 
 
-def test_what_comes_out_normalised():
-    """Post-norm: each block's output. Pre-norm: the residual stream grows, and what the head reads is normalised."""
+def test_the_input_of_the_head_is_normalized():
+    """Post-norm normalizes the output of each block; with pre-norm the residual stream grows until the last norm."""
     x = 5 * torch.randn(3, 9, 8, dtype=torch.float64) + 2
     for output, ends_normalised in ((make().blocks[0](x), True), (make(norm="pre").blocks[0](x), False)):
         mean, deviation = output.mean(dim=-1), output.std(dim=-1, correction=0)
@@ -112,8 +112,8 @@ def test_what_comes_out_normalised():
     torch.testing.assert_close(make(norm="pre").norm(x), nn.functional.layer_norm(x, (8,)), rtol=1e-12, atol=1e-12)
 
 
-def test_order_matters_by_the_positions_alone(past):
-    """Attention is blind to order: without positions, the steps before those that are read can change places."""
+def test_the_forecast_depends_on_order_only_by_the_positional_encoding(past):
+    """Attention ignores order: without positions, earlier steps can be permuted."""
     model, shuffled = make().eval(), past[:, [3, 1, 4, 0, 2, 5, 6, 7, 8]]
     assert (model.forecast(shuffled) - model.forecast(past)).abs().max() > 1e-3
     model.positions.zero_()
@@ -122,7 +122,7 @@ def test_order_matters_by_the_positions_alone(past):
     torch.testing.assert_close(model.forecast(swapped), model.forecast(past)[:, [0, 2, 1, 3]], rtol=1e-10, atol=1e-12)
 
 
-def test_every_step_of_the_past_counts(past):
+def test_the_forecast_depends_on_every_step_of_the_past(past):
     past.requires_grad_()
     make(blocks=1).forecast(past).square().sum().backward()
     assert past.grad.abs().amax(dim=(0, 2)).min() > 1e-6

@@ -1,5 +1,5 @@
-"""Forecasts that need no training: what a network must beat (Hyndman & Athanasopoulos, "Forecasting: Principles and
-Practice", 3rd ed., section 5.2).
+"""Forecasts that need no training, as baselines of the networks (Hyndman & Athanasopoulos, "Forecasting: Principles
+and Practice", 3rd ed., section 5.2).
 
 Shapes: B batch, T context, H horizon, S series.
 """
@@ -15,14 +15,14 @@ from adlx.specs import SeriesSpec
 
 
 class Homoscedastic(Forecaster):
-    """A forecast whose errors are taken to be of one size at all times."""
+    """A forecast with the assumption that its errors have the same size at all times."""
 
     def scale(self, past: Tensor) -> Tensor | None:
         return None
 
 
 class Naive(Homoscedastic):
-    """The last value, repeated: the best there is for a random walk."""
+    """The last value, repeated; the best forecast of a random walk."""
 
     def forecast(self, past: Tensor) -> Tensor:
         return past[:, -1:].expand(-1, self.spec.horizon, -1)
@@ -44,7 +44,7 @@ class SeasonalNaive(Homoscedastic):
 
 
 class Drift(Homoscedastic):
-    """The line through the first and the last value of the context, drawn on."""
+    """Continues the line through the first and the last value of the context."""
 
     def __init__(self, spec: SeriesSpec) -> None:
         super().__init__(spec)
@@ -58,14 +58,14 @@ class Drift(Homoscedastic):
 
 
 class EWMA(Naive):
-    """The last value, with intervals that breathe: errors in proportion to an exponentially weighted volatility.
+    """The last value, with intervals in proportion to an exponentially weighted volatility.
 
-    It differs from the naive forecast in its quantiles alone, so it is trained with `loss=quantile`.
+    It differs from the naive forecast only in its quantiles, so its loss is `loss=quantile`.
 
     Args:
         spec: series, context and horizon, from the data.
-        decay: weight of a change against the one after it.
-        power: 2, root mean square, as RiskMetrics has it; 1, mean absolute change.
+        decay: weight of a change relative to the change after it.
+        power: 2, root mean square, as in RiskMetrics; 1, mean absolute change.
     """
 
     def __init__(self, spec: SeriesSpec, decay: ShareAboveZero = 0.94, power: Literal[1, 2] = 2) -> None:

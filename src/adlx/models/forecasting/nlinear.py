@@ -4,7 +4,7 @@ Zeng, Chen, Zhang, Xu (2023), "Are Transformers Effective for Time Series Foreca
 
     y = W (x - x_T) + b + x_T
 
-Shapes: B batch, T context, H horizon, S series, P values a series and step.
+Shapes: B batch, T context, H horizon, S series, P values of a series and step.
 """
 
 import torch

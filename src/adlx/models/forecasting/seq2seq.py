@@ -1,17 +1,17 @@
 """LSTM encoder-decoder with dot-product attention and teacher forcing.
 
-Sutskever, Vinyals, Le (2014), "Sequence to Sequence Learning with Neural Networks": an encoder LSTM reads the past and
-hands its last state to a decoder LSTM. Luong, Pham, Manning (2015), "Effective Approaches to Attention-based Neural
-Machine Translation", section 3.1: at each decoder state h_t, with the encoder states e_s,
+Sutskever, Vinyals, Le (2014), "Sequence to Sequence Learning with Neural Networks": the last state of an encoder LSTM,
+which reads the past, is the first state of a decoder LSTM. Luong, Pham, Manning (2015), "Effective Approaches to
+Attention-based Neural Machine Translation", section 3.1: at each decoder state h_t, with the encoder states e_s,
 
     a_t(s) = softmax_s(h_t . e_s)        (dot score, not divided by sqrt(d))
     c_t    = sum_s a_t(s) e_s
     y_t    = W [c_t; h_t] + b
 
-The decoder's first input is the last value seen; after that the value before: the true one where the teacher forces
-(Williams & Zipser 1989), its own elsewhere (scheduled sampling, Bengio et al. 2015).
+The first input of the decoder is the last value of the past. Each later input is the true value of the step before with
+teacher forcing (Williams & Zipser 1989), otherwise the decoder's own forecast (scheduled sampling, Bengio et al. 2015).
 
-Shapes: B batch, T context, H horizon, S series, D hidden, P values a series and step.
+Shapes: B batch, T context, H horizon, S series, D hidden, P values of a series and step.
 """
 
 import torch
@@ -32,10 +32,11 @@ class Seq2Seq(Forecaster):
         hidden: units of each LSTM.
         layers: stacked LSTM layers.
         dropout: between stacked layers and before the head.
-        teacher_forcing: chance, per window and step of a training pass, that the decoder is fed the true last value.
-        teacher_forcing_final: that chance after `teacher_forcing_steps` training steps, linearly in between; None
-            keeps it.
-        zero_init: start the head at zero, so that an instance-normalised model begins as the naive forecast.
+        teacher_forcing: probability, for each window and step in training, that the input of the decoder is the true
+            value.
+        teacher_forcing_final: that probability after `teacher_forcing_steps` training steps, linear in between; None:
+            it is constant.
+        zero_init: start the head at zero, so that an untrained model with instance normalization is the naive forecast.
     """
 
     steps_trained: Tensor
@@ -53,7 +54,9 @@ class Seq2Seq(Forecaster):
     ) -> None:
         super().__init__(spec)
         if not all(0 <= ratio <= 1 for ratio in (teacher_forcing, teacher_forcing_final or 0.0)):
-            raise ValueError("model.teacher_forcing and model.teacher_forcing_final are chances: from 0 to 1")
+            raise ValueError(
+                "model.teacher_forcing and model.teacher_forcing_final are probabilities: they must be from 0 to 1"
+            )
         if teacher_forcing_final is not None and teacher_forcing_steps < 1:
             raise ValueError(
                 f"model.teacher_forcing_final={teacher_forcing_final} needs model.teacher_forcing_steps of at least 1, "
@@ -72,7 +75,7 @@ class Seq2Seq(Forecaster):
         self.register_buffer("steps_trained", torch.zeros((), dtype=torch.int64))
 
     def teacher_forcing(self) -> float:
-        """The chance in force at this step of training."""
+        """The probability of teacher forcing at the current training step."""
         if self.final is None:
             return self.start
         done = min(1.0, self.steps_trained.item() / self.ramp)
@@ -84,7 +87,7 @@ class Seq2Seq(Forecaster):
         if self.training and self.final is not None:
             self.steps_trained += 1
         last = past[:, -1:]
-        if ratio == 1.0:  # every input is known beforehand: one call of the LSTM for the whole horizon
+        if ratio == 1.0:  # all inputs are known: one call of the LSTM for the whole horizon
             inputs = torch.cat([last, future[:, :-1]], dim=1)
             return self.decode(inputs, state, memory)[0]
         return self.unroll(last, state, memory, future, ratio)
@@ -94,8 +97,9 @@ class Seq2Seq(Forecaster):
         return self.unroll(past[:, -1:], state, memory)
 
     def decode(self, inputs: Tensor, state: State, memory: Tensor) -> tuple[Tensor, State]:
-        """From decoder inputs (B, h, S) and encoder states `memory` (B, T, D) to outputs (B, h, S) or (B, h, S, P), and
-        the new state.
+        """Computes outputs (B, h, S) or (B, h, S, P) and the new state from inputs (B, h, S).
+
+        `memory` are the encoder states (B, T, D).
         """
         hidden, state = self.decoder(inputs, state)
         scores = hidden @ memory.transpose(1, 2)  # (B, h, T)
@@ -105,13 +109,13 @@ class Seq2Seq(Forecaster):
     def unroll(
         self, value: Tensor, state: State, memory: Tensor, future: Tensor | None = None, ratio: float = 0.0
     ) -> Tensor:
-        """Decodes step by step, each step fed the forecast before it or, with chance `ratio`, the truth."""
+        """Decodes step by step; each input is the forecast before it or, with probability `ratio`, the truth."""
         outputs = []
         for step in range(self.spec.horizon):
             output, state = self.decode(value, state, memory)
             outputs.append(output)
             value = output if self.spec.outputs == 1 else output[..., 0]
             if future is not None and ratio > 0:
-                forced = torch.rand(len(output), 1, 1, device=output.device) < ratio
-                value = torch.where(forced, future[:, step : step + 1], value)
+                is_forced = torch.rand(len(output), 1, 1, device=output.device) < ratio
+                value = torch.where(is_forced, future[:, step : step + 1], value)
         return torch.cat(outputs, dim=1)

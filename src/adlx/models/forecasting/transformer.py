@@ -8,10 +8,11 @@ section 3.5, the positional encoding of position p and feature pair i of d,
 
     PE(p, 2i) = sin(p / 10000^(2i/d)),   PE(p, 2i+1) = cos(p / 10000^(2i/d))
 
-and section 3.1, blocks of attention and a feed-forward layer, each with a residual and LayerNorm after it (`post`).
-Xiong et al. (2020), "On Layer Normalization in the Transformer Architecture": LayerNorm before each instead (`pre`).
+and section 3.1, blocks of attention and a feed-forward layer, each with a residual connection and LayerNorm
+after it (`post`). Xiong et al. (2020), "On Layer Normalization in the Transformer Architecture": LayerNorm before each
+(`pre`).
 
-There is no decoder: the encoder reads the context and the outputs at its last H positions are the next H values.
+There is no decoder: the encoder reads the context, and its outputs at the last H positions are the next H values.
 
 Shapes: B batch, T context, H horizon, S series, D hidden, N heads, K width of a head.
 """
@@ -36,14 +37,14 @@ class Transformer(Forecaster):
     Args:
         spec: series, context and horizon, from the data.
         hidden: width of the residual stream, the paper's d_model.
-        blocks: attention and feed-forward, so many times.
-        heads: of each attention.
+        blocks: number of blocks of attention and feed-forward layer.
+        heads: number of heads of each attention.
         head_dim: width of a head; None: hidden / heads, as in the paper.
-        feedforward: width of the feed-forward layer's inside; None: a single affine layer, as the study has it.
-        dropout: on attention weights, on what each layer adds, and on the embedding.
+        feedforward: hidden units of the feed-forward layer; None: a single affine layer, as in the study.
+        dropout: on attention weights, on the output of each layer, and on the embedding.
         norm: `post` or `pre`.
-        readout: `last`, from each of the last H positions one step; `flatten`, from all positions at once.
-        zero_init: start the head at zero, so that an instance-normalised model begins as the naive forecast.
+        readout: `last`, each of the last H positions gives one step; `flatten`, all positions together give all steps.
+        zero_init: start the head at zero, so that an untrained model with instance normalization is the naive forecast.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Transformer(Forecaster):
             if size is not None and size < 1:
                 raise ValueError(f"model.{name}={size}: must be at least 1")
         if head_dim is None and hidden % heads:
-            raise ValueError(f"model.hidden={hidden} does not divide into model.heads={heads}: set model.head_dim")
+            raise ValueError(f"model.hidden={hidden} is not a multiple of model.heads={heads}: set model.head_dim")
         if readout == "last" and spec.horizon > spec.context:
             raise ValueError(
                 f"model.readout=last needs a position for each step: data.horizon={spec.horizon} exceeds "
@@ -78,7 +79,7 @@ class Transformer(Forecaster):
         self.blocks = nn.ModuleList(
             TransformerBlock(hidden, heads, head_dim, feedforward, dropout, norm) for _ in range(blocks)
         )
-        self.norm = nn.LayerNorm(hidden) if norm == "pre" else nn.Identity()  # post-norm blocks end in one
+        self.norm = nn.LayerNorm(hidden) if norm == "pre" else nn.Identity()  # a post-norm block ends with a norm
         self.flatten = readout == "flatten"
         self.head = (
             ForecastHead(spec.context * hidden, spec, spec.horizon) if self.flatten else ForecastHead(hidden, spec)
@@ -98,9 +99,9 @@ class Transformer(Forecaster):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a feed-forward layer, each added to its input and normalised after or before.
+    """Self-attention and a feed-forward layer, each added to its input, with a norm after or before.
 
-    With `last` only so many positions at the end come out: the rest need no queries where nothing reads them.
+    With `last` only the outputs of the last positions are computed, because nothing reads the others.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class TransformerBlock(nn.Module):
         self.pre = norm == "pre"
 
     def forward(self, x: Tensor, last: int | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D), or (B, last, D)."""
+        """Maps (B, T, D) to (B, T, D), or to (B, last, D)."""
         first, second = self.norms
         start = 0 if last is None else -last
         if self.pre:
@@ -130,12 +131,12 @@ class TransformerBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with a projection of its own for queries, keys, values and output.
+    """Multi-head attention with separate projections for queries, keys, values and output.
 
     Args:
-        hidden: width D of what comes in and goes out.
+        hidden: width D of inputs and outputs.
         heads: N.
-        head_dim: K; N K need not equal D.
+        head_dim: K; N K may differ from D.
         dropout: on the attention weights.
     """
 
@@ -148,17 +149,17 @@ class Attention(nn.Module):
         self.output = nn.Linear(heads * head_dim, hidden)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """What positions `x` (B, t, D) find in `memory` (B, T, D): (B, t, D)."""
+        """Attention (B, t, D) of positions `x` (B, t, D) to `memory` (B, T, D)."""
         q, k, v = (
-            project(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, t or T, K)
-            for project, of in ((self.query, x), (self.key, memory), (self.value, memory))
+            project(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, t or T, K)
+            for project, states in ((self.query, x), (self.key, memory), (self.value, memory))
         )
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        heads = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        return self.output(heads.transpose(1, 2).flatten(2))
 
 
 def positional_encoding(length: int, width: int) -> Tensor:
-    """(length, width): sine at even features, cosine at odd ones; computed in float64."""
+    """The encoding (length, width), with sine at even features and cosine at odd ones; computed in float64."""
     position = torch.arange(length, dtype=torch.float64)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(10000.0) / width))
     encoding = torch.zeros(length, width, dtype=torch.float64)
