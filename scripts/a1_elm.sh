@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Study 1 end to end: a VQ-VAE makes codes of faces, extreme learning machines and an MLP classify them.
-# Further words go to the VQ-VAE: scripts/a1_elm.sh data.source=fer2013 data.path=fer2013.csv
+# Further overrides go to the VQ-VAE: scripts/a1_elm.sh data.source=fer2013 data.path=fer2013.csv
 set -euo pipefail
 
 out="outputs/a1_elm/$(date +%Y-%m-%d_%H-%M-%S)"
@@ -17,7 +17,7 @@ adlx train -m model=elm model.weights=gaussian,binary model.readout=none,ridge,l
 adlx train -m model=mlp trainer.max_epochs=6 output_dir="$out/codes" "${words[@]}"
 adlx compare "$out"/codes/multirun/* --out "$out/codes.png"
 
-# What makes the difference: what a code is to the machine, and how much of the map a unit sees.
+# The effect of the input (how a code becomes numbers) and of the field (how much of the map a hidden unit sees).
 adlx train -m model=elm model.input=standardize,onehot,embedding model.field=null,auto \
     output_dir="$out/inputs" "${words[@]}"
 adlx compare "$out"/inputs/multirun/* --out "$out/inputs.png"

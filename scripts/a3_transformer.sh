@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Study 3 end to end: the notebook's in-sample protocol, two models under two scalings, then intervals.
-# Further words go to each run: scripts/a3_transformer.sh data=csv data.path=prices.csv
+# Study 3 end to end: the notebook's in-sample protocol, two models with two scalings, then prediction intervals.
+# Further overrides go to each run: scripts/a3_transformer.sh data=csv data.path=prices.csv
 set -euo pipefail
 
 out="outputs/a3_transformer/$(date +%Y-%m-%d_%H-%M-%S)"
-# Windows overlap by all but an hour: some of them make an epoch, so that validation sees a fit before it overfits.
+# Neighboring windows differ by one hour only. An epoch uses a quarter of them, so that the first validation comes
+# before the model overfits.
 words=(data=crypto trainer.limit_train_batches=0.25 trainer.max_epochs=20)
 
 adlx train experiment=a3_transformer output_dir="$out/notebook" "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Study 4 end to end: a transformer trained on cryptocurrencies, transferred to exchange rates and oil.
-# Further words go to the pretraining: scripts/a4_transfer.sh data.source=csv data.path=prices.csv
+# Further overrides go to the pretraining: scripts/a4_transfer.sh data.source=csv data.path=prices.csv
 set -euo pipefail
 
 out="outputs/a4_transfer/$(date +%Y-%m-%d_%H-%M-%S)"
@@ -11,7 +11,7 @@ base=$(echo "$out"/base/*/*)
 
 adlx train experiment=a4_lora finetune.run="$base" output_dir="$out/notebook"
 
-# Every strategy at the study's two epochs, to convergence, and with ever fewer windows to learn from.
+# Each strategy for the two epochs of the study, until it converges, and with few training windows.
 strategies() {
     adlx train -m model=transformer data=fx seed=0,1,2 "$@"
     adlx train -m model=transformer data=fx finetune=full finetune.run="$base" seed=0,1,2 "$@"
@@ -23,7 +23,7 @@ strategies output_dir="$out/converged"
 ranks=8
 strategies data.train_windows=32,256,2048 output_dir="$out/windows"
 
-# Prices have nothing to transfer; seasons do.
+# Prices have no pattern to transfer; seasonal series have one.
 python "$(dirname "$0")/seasonal_tables.py" "$out/tables"
 seasonal=(model=transformer data=csv data.context=48 model.hidden=32 model.blocks=2)
 adlx train "${seasonal[@]}" data.path="$out/tables/base.csv" output_dir="$out/seasonal_base"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Study 5 end to end: a transformer, as in the study and with convolutions around it, and the U-Net it replaces, each
-# trained for the same time, and digits learnt by LoRA from other digits. Further words go to each run:
+# trained for the same time, then fine-tuning from five digits to the other five. Further overrides go to each run:
 # scripts/a5_diffusion.sh data=images data.path=flowers
-# SECONDS_EACH=600 and SEEDS=0 are the length of a run and the seeds, such as 0,1,2.
+# SECONDS_EACH=600 sets the seconds of each run, and SEEDS=0,1,2 the seeds.
 set -euo pipefail
 
 out="outputs/a5_diffusion/$(date +%Y-%m-%d_%H-%M-%S)"
 words=(data=digits "$@")
 
-# The steps that fit into the time, by the speed of two epochs.
+# The number of steps that fit into the time, from the speed of a run of two epochs.
 steps_of() {
     local probe="$out/probe/$1" && shift
     adlx train "${words[@]}" "$@" trainer.max_epochs=2 output_dir="$probe" >&2

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Study 6 end to end: transformers that roll out fields, with and without exchange between velocity, pressure and volume
-# fraction, at equal numbers of parameters, beside what needs no training.
-# Further words go to each run: scripts/a6_sea.sh data.batch_size=8. DATA=cylinder chooses one of the two, and FNO=yes
+# fraction, all with the same number of parameters, and baselines that need no training.
+# Further overrides go to each run: scripts/a6_sea.sh data.batch_size=8. DATA=cylinder chooses one of the two, and FNO=yes
 # adds a Fourier neural operator, which needs adlx[fno] and, for the cylinder on two cores, eight minutes.
 set -euo pipefail
 
 out="outputs/a6_sea/$(date +%Y-%m-%d_%H-%M-%S)"
 
-# The name of the data, words on them, epochs of the autoencoder and of what rolls out, then each exchange and the inner
-# width of its perceptrons that makes all equally large.
+# Arguments: the data, overrides for them, epochs of the autoencoder, epochs of the transformer, then EXCHANGE:WIDTH for
+# each exchange. The width of the perceptrons makes all transformers equally large.
 study() {
     local name="$1" data="data=$1 $2" encoding="$3" epochs="$4" autoencoder pair && shift 4
     # shellcheck disable=SC2086  # words, not one word

@@ -1,4 +1,4 @@
-"""Two tables of hourly series with the same seasons and other phases, levels and noise: where transfer can pay.
+"""Writes two tables of hourly series with equal seasons, but other phases, levels and noise, to test transfer.
 
 usage: python scripts/seasonal_tables.py FOLDER    # writes FOLDER/base.csv and FOLDER/related.csv
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-PERIODS = ((24, 60), (24, 36), (12, 48))  # hours, two seasons a series
+PERIODS = ((24, 60), (24, 36), (12, 48))  # hours, two seasons for each series
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:
-    """Three series: two sines each, with noise of a tenth of the first one's amplitude."""
+    """Three series of two sines each, with noise of a tenth of the amplitude of the first sine."""
     rng = np.random.default_rng(seed)
     hours = np.arange(rows)
     columns = {}

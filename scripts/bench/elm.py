@@ -1,13 +1,14 @@
-"""The price of an extreme learning machine: adlx against NumPy, scikit-learn, hpelm and scikit-elm; of an MLP, too.
+"""Measures the speed and memory of extreme learning machines in adlx, NumPy, scikit-learn, hpelm and scikit-elm.
 
-28,000 code maps of 12 x 12, 7 classes, 1500 hidden units. Each side is a process, the peers in virtual environments
-made here by pip and kept; they fit by turns, one at a time. `ratio` is the side's time over adlx's, the median over
-rounds; `least` that of the least times, which the machine's other work disturbs less. `peak_mb` is the peak of resident
-memory of a first fit above what was resident before it, inputs (and for `made` sides, features) read. `off` is how far
-a ridge readout lies from scikit-learn's in float64, relative to its norm. `floor` is features, product and solution in
-float32, in one piece. `load` counts cores at work for others while a side fits, the median.
+The data are 28,000 code maps of 12 x 12 cells with 7 classes, and there are 1500 hidden units. Each side is a process,
+and only one fits at a time. The script installs the other libraries in virtual environments and keeps them. `ratio` is
+the time of a side divided by that of adlx, the median over rounds. `min_ratio` compares the shortest times, which other
+work on the machine disturbs less. `peak_mb` is the peak memory of the first fit, minus the memory before it with inputs
+(and for `made` sides features) in memory. `distance` is that of a ridge readout from that of scikit-learn in float64,
+relative to its norm. `floor` computes features, product and solution in float32, in one piece. `load` is the median
+number of cores that work for other processes during a fit.
 
---long streams 2,800,000 samples too; --mlp trains the notebook's MLP beside a bare PyTorch loop and scikit-learn.
+--long streams 2,800,000 samples too; --mlp compares the MLP of the notebook with a bare loop and scikit-learn.
 """
 
 import argparse
@@ -76,32 +77,32 @@ def main() -> None:
     parser.add_argument("--mlp", action="store_true", help="train the MLP too")
     parser.add_argument("--long", action="store_true", help="stream 2,800,000 samples too")
     parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="of the peers (default: in the user's cache)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    if given.venvs is None:
+    if options.venvs is None:
         from platformdirs import user_cache_path
 
-        given.venvs = user_cache_path("adlx") / "bench"
-    chosen = [given.only] if given.only else ["fit", "memory", *(["mlp"] if given.mlp else [])]
+        options.venvs = user_cache_path("adlx") / "bench"
+    chosen = [options.only] if options.only else ["fit", "memory", *(["mlp"] if options.mlp else [])]
     with tempfile.TemporaryDirectory() as folder:
-        save_case(Path(folder), given)
+        save_case(Path(folder), options)
         for bench in chosen:
-            {"fit": fit, "memory": memory, "mlp": mlp}[bench](folder, given)
+            {"fit": fit, "memory": memory, "mlp": mlp}[bench](folder, options)
 
 
-def tell(bench: str, **facts: Any) -> None:
+def report(bench: str, **facts: Any) -> None:
     print(json.dumps({"bench": f"elm {bench}", **facts}), flush=True)
 
 
-def save_case(folder: Path, given: argparse.Namespace) -> None:
-    """Writes what all sides fit: maps of which each class has its own mean, and the hidden layer of `adlx`."""
+def save_case(folder: Path, options: argparse.Namespace) -> None:
+    """Writes the data of all sides: code maps whose mean depends on the class, and the hidden layer of adlx."""
     from peers.elm_worker import Case
 
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=SAMPLES)
     means = 127.5 + 12 * rng.standard_normal((CLASSES, 12, 12))
     codes = np.clip(means[labels] + 70 * rng.standard_normal((SAMPLES, 12, 12)), 0, 255).astype(np.int16)
-    arrays = {"codemaps": codes, "labels": labels, "offset": np.zeros(given.hidden, dtype=np.float32)}
+    arrays = {"codemaps": codes, "labels": labels, "offset": np.zeros(options.hidden, dtype=np.float32)}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     import torch
@@ -113,7 +114,7 @@ def save_case(folder: Path, given: argparse.Namespace) -> None:
 
 
 class Fits(workers.Worker):
-    """A side's process. Its first turn fits nothing, its second is a first fit: its peak less the memory before."""
+    """The process of a side. The first turn does not fit and gives the memory before; the second is the first fit."""
 
     def __init__(self, python: str, side: str, folder: str, threads: int, *rest: Any) -> None:
         self.side = side
@@ -139,13 +140,13 @@ class Fits(workers.Worker):
 
     @property
     def fits(self) -> list[float]:
-        """Seconds of each fit; the first one, which is cold, only where there is no other."""
+        """Seconds of each fit, without the first one (with cold caches) if there are others."""
         return self.seconds[2:] or self.seconds[1:2]
 
     def facts(self) -> dict[str, Any]:
         return {
             "seconds": round(statistics.median(self.fits), 3),
-            "least_seconds": round(min(self.fits), 3),
+            "min_seconds": round(min(self.fits), 3),
             "peak_mb": round(self.peaks[1] - self.peaks[0], 1),
             "fits": len(self.fits),
             "load": round(statistics.median(self.loads[1:]), 2),
@@ -153,9 +154,9 @@ class Fits(workers.Worker):
 
 
 def machine_seconds() -> float:
-    """CPU seconds that all processes have had."""
+    """CPU seconds that all processes have used."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    busy = [int(field) for place, field in enumerate(fields[:8]) if place not in (3, 4)]  # neither idle nor waiting
+    busy = [int(field) for index, field in enumerate(fields[:8]) if index not in (3, 4)]  # neither idle nor waiting
     return sum(busy) / os.sysconf("SC_CLK_TCK")
 
 
@@ -170,50 +171,61 @@ def python_of(peer: str | None, folder: Path) -> str:
     return venvs.python_of(peer, folder)
 
 
-def fit(folder: str, given: argparse.Namespace) -> None:
-    """A whole fit of each side, by turns."""
-    wanted = tuple(given.sides.split(","))
+def fit(folder: str, options: argparse.Namespace) -> None:
+    """Measures a whole fit of each side, in turn."""
+    wanted = tuple(options.sides.split(","))
     names = [name for name in SIDES if name.startswith(wanted) or name == "adlx ridge"]
     sides: dict[str, Fits] = {}
     with contextlib.ExitStack() as stack:
         for name in names:
             try:
-                python = python_of(SIDES[name][0], given.venvs)
-                words = train_words(folder, given) if name == "adlx train" else []
-                sides[name] = Fits(python, name, folder, given.threads, SAMPLES, *words)
+                python = python_of(SIDES[name][0], options.venvs)
+                words = train_words(folder, options) if name == "adlx train" else []
+                sides[name] = Fits(python, name, folder, options.threads, SAMPLES, *words)
             except (venvs.NoEnvironment, workers.WorkerFailed) as error:
-                tell("fit", side=name, error=str(error))
+                report("fit", side=name, error=str(error))
                 continue
             stack.callback(sides[name].close)
-        for _ in range(given.repeats):
+        for _ in range(options.repeats):
             for side in sides.values():
-                if sum(side.seconds) < given.seconds or len(side.seconds) < 3:  # two turns are behind it
+                if sum(side.seconds) < options.seconds or len(side.seconds) < 3:  # two turns are behind it
                     side.block()
-    report(sides, folder)
+    report_fits(sides, folder)
 
 
-def train_words(folder: str, given: argparse.Namespace) -> list[str]:
+def train_words(folder: str, options: argparse.Namespace) -> list[str]:
     """`adlx train` on as many training samples: all of them, and none is looked up twice."""
     words = ["data=codes", f"data.path={folder}", "data.split=[0.98,0.01,0.01]", "data.batch_size=64", "model=elm"]
-    words += ["model.field=null", "model.input=standardize", f"task.alpha={RIDGE}", f"model.hidden={given.hidden}"]
-    return [*words, "trainer.accelerator=cpu", f"trainer.threads={given.threads}"]
+    words += ["model.field=null", "model.input=standardize", f"task.alpha={RIDGE}", f"model.hidden={options.hidden}"]
+    return [*words, "trainer.accelerator=cpu", f"trainer.threads={options.threads}"]
 
 
-def report(sides: dict[str, Fits], folder: str) -> None:
+def report_fits(sides: dict[str, Fits], folder: str) -> None:
     ours, exact = sides["adlx ridge"], beta(folder, "Ridge")
     rows = []
     for name, side in sides.items():
         row = {"side": name, "features": "within" if SIDES[name][1] else "made", **side.facts()}
         pairs = zip(side.seconds[2:], ours.seconds[2:], strict=False)
         ratios = [theirs / our for theirs, our in pairs] or [side.fits[0] / statistics.median(ours.fits)]
-        row |= {"ratio": round(statistics.median(ratios), 2), "least": round(min(side.fits) / min(ours.fits), 2)}
-        found = beta(folder, name)
+        row |= {"ratio": round(statistics.median(ratios), 2), "min_ratio": round(min(side.fits) / min(ours.fits), 2)}
+        weights = beta(folder, name)
         ridge = name in ("adlx ridge", "adlx four", "floor", "hpelm", "hpelm float32") or name.endswith("Ridge float32")
-        if ridge and exact is not None and found is not None:
-            row["off"] = float(f"{np.linalg.norm(found - exact) / np.linalg.norm(exact):.1e}")
-        tell("fit", **row)
+        if ridge and exact is not None and weights is not None:
+            row["distance"] = float(f"{np.linalg.norm(weights - exact) / np.linalg.norm(exact):.1e}")
+        report("fit", **row)
         rows.append(row)
-    columns = ["side", "features", "seconds", "least_seconds", "ratio", "least", "peak_mb", "fits", "load", "off"]
+    columns = [
+        "side",
+        "features",
+        "seconds",
+        "min_seconds",
+        "ratio",
+        "min_ratio",
+        "peak_mb",
+        "fits",
+        "load",
+        "distance",
+    ]
     tables.show(columns, rows, words=2)
     goals({row["side"]: row for row in rows})
 
@@ -224,59 +236,63 @@ def beta(folder: str, side: str) -> np.ndarray | None:
 
 
 def goals(rows: dict[str, dict[str, Any]]) -> None:
-    """Each goal beside what was measured, by the least times."""
+    """Reports each goal with the shortest times."""
 
-    def goal(told: str, found: float, limit: float, at_least: bool = False) -> None:
-        met = found >= limit if at_least else found <= limit
-        tell("goal", goal=told, found=round(found, 3), limit=round(limit, 3), met=met)
+    def goal(name: str, measured: float, limit: float, at_least: bool = False) -> None:
+        met = measured >= limit if at_least else measured <= limit
+        report("goal", goal=name, measured=round(measured, 3), limit=round(limit, 3), met=met)
 
     ours = rows["adlx ridge"]
-    floor = rows.get("floor", {}).get("least_seconds")
-    for told, name, limit in (("ridge", "adlx ridge", RIDGE_SECONDS), ("four readouts", "adlx four", FOUR_SECONDS)):
+    floor = rows.get("floor", {}).get("min_seconds")
+    for label, name, limit in (("ridge", "adlx ridge", RIDGE_SECONDS), ("four readouts", "adlx four", FOUR_SECONDS)):
         if name in rows:
-            goal(f"{told}, seconds", rows[name]["least_seconds"], limit)
+            goal(f"{label}, seconds", rows[name]["min_seconds"], limit)
             if floor:
-                goal(f"{told} over the floor", rows[name]["least_seconds"] / floor, limit / FLOOR_SECONDS)
+                goal(f"{label} over the floor", rows[name]["min_seconds"] / floor, limit / FLOOR_SECONDS)
     for name, times in TIMES.items():
         if name in rows:
-            goal(f"times faster than {name}", rows[name]["least"], times, at_least=True)
+            goal(f"times faster than {name}", rows[name]["min_ratio"], times, at_least=True)
     if "features + Ridge float32" in rows:
         share = ours["peak_mb"] / rows["features + Ridge float32"]["peak_mb"]
         goal("memory over that of features + Ridge float32", share, 1 / 3)
 
 
-def memory(folder: str, given: argparse.Namespace) -> None:
-    """Peak and time of fits of ever more samples, drawn as they are needed."""
-    for samples in (28_000, 280_000, *([2_800_000] if given.long else [])):
-        side = Fits(sys.executable, "adlx streamed", folder, given.threads, samples)
+def memory(folder: str, options: argparse.Namespace) -> None:
+    """Peak memory and time of fits with more and more samples, which are drawn batch by batch."""
+    for samples in (28_000, 280_000, *([2_800_000] if options.long else [])):
+        side = Fits(sys.executable, "adlx streamed", folder, options.threads, samples)
         side.close()
         facts = side.facts()
-        tell("memory", samples=samples, **facts, goal_mb=STREAM_MB, met=facts["peak_mb"] <= STREAM_MB)
+        report("memory", samples=samples, **facts, goal_mb=STREAM_MB, met=facts["peak_mb"] <= STREAM_MB)
 
 
-def mlp(folder: str, given: argparse.Namespace) -> None:
-    """A training step of the MLP beside a bare loop, in float32 and bfloat16, and an epoch of scikit-learn's."""
+def mlp(folder: str, options: argparse.Namespace) -> None:
+    """Compares a training step of the MLP with a bare loop, in float32 and bfloat16; and an epoch of scikit-learn."""
     words = ["data=codes", f"data.path={folder}", "model=mlp", "model.input=standardize", "data.batch_size=500"]
-    words += ["trainer.accelerator=cpu", f"trainer.threads={given.threads}", "trainer.gradient_clip_val=null"]
-    found = {}
+    words += ["trainer.accelerator=cpu", f"trainer.threads={options.threads}", "trainer.gradient_clip_val=null"]
+    step_ms = {}
     for precision in ("32-true", "bf16-mixed"):
-        result = by_turns([*words, f"trainer.precision={precision}"], given, bf16=precision != "32-true")
-        found[precision] = result["step_ms"]
+        result = by_turns([*words, f"trainer.precision={precision}"], options, bf16=precision != "32-true")
+        step_ms[precision] = result["step_ms"]
         steps = -(-22_400 // 500)
         result |= {"epoch_seconds": round(steps * result["step_ms"] / 1e3, 3)}
-        tell("mlp", precision=precision, **result, goal_ratio=MLP_RATIO, met=result["ratio"] <= MLP_RATIO)
-    times = found["32-true"] / found["bf16-mixed"]
-    tell(
-        "goal", goal="times faster in bfloat16", found=round(times, 2), limit=BF16_TIMES, met=times >= 0.9 * BF16_TIMES
+        report("mlp", precision=precision, **result, goal_ratio=MLP_RATIO, met=result["ratio"] <= MLP_RATIO)
+    times = step_ms["32-true"] / step_ms["bf16-mixed"]
+    report(
+        "goal",
+        goal="times faster in bfloat16",
+        measured=round(times, 2),
+        limit=BF16_TIMES,
+        met=times >= 0.9 * BF16_TIMES,
     )
-    side = Fits(sys.executable, "MLPClassifier", folder, given.threads, 22_400)
+    side = Fits(sys.executable, "MLPClassifier", folder, options.threads, 22_400)
     side.block()
     side.close()
-    tell("mlp", side="MLPClassifier, an epoch", **side.facts())
+    report("mlp", side="MLPClassifier, an epoch", **side.facts())
 
 
-def by_turns(words: list[str], given: argparse.Namespace, bf16: bool) -> dict[str, Any]:
-    """As `interleave.compare`, over several epochs, and with the bare loop under autocast where adlx is."""
+def by_turns(words: list[str], options: argparse.Namespace, bf16: bool) -> dict[str, Any]:
+    """Like `interleave.compare`, over several epochs, and with autocast in the bare loop if adlx uses it."""
     import interleave
     import torch
 
@@ -291,7 +307,9 @@ def by_turns(words: list[str], given: argparse.Namespace, bf16: bool) -> dict[st
                 plain()
 
         run: Callable[[], Any] = data.train_dataloader
-        data.train_dataloader = lambda: interleave.Interleaved(run(), bare, steps, given.repeats, given.seconds, pairs)
+        data.train_dataloader = lambda: interleave.Interleaved(
+            run(), bare, steps, options.repeats, options.seconds, pairs
+        )
         trainer.fit(task, datamodule=data)
     return pairs.summary(steps)
 

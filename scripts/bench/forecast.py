@@ -1,17 +1,17 @@
-"""The price of a training step of the forecasting study: adlx against a bare loop, neuralforecast and Keras.
+"""Measures a training step of the forecasting study in adlx, a bare loop, neuralforecast and Keras.
 
-Seven simulated series, context 96, horizon 5. `ratio` is adlx's time over the other's, the median of alternating
-blocks; `peak_mb` is each process's peak of resident memory since its start, imports included. Peers are processes in
-virtual environments of their own, made here by pip and kept; only one process trains at a time.
+There are seven simulated series, context 96 and horizon 5. `ratio` is the time of adlx divided by that of the other
+side, the median of alternating blocks. `peak_mb` is the peak memory of each process, with its imports. The other
+libraries run in virtual environments of their own, which the script makes and keeps. Only one process trains at a time.
 
 bare            the same module, loss, optimizer and clipping in a plain loop, in one process (see interleave.py)
-neuralforecast  hidden 64, 32 windows a step, by its own `fit`. Its models are univariate: a window holds one series,
-                adlx's holds all seven. It cuts all windows of the data anew at each step and so takes longer on longer
-                series; here they are short, as suits it. PatchTST has no twin in adlx: the Transformer is the nearest.
-keras           the notebooks' models on TensorFlow, batch 1, by `fit` as the notebooks call it (`epochs`, a step each)
-                and in one long epoch (`steps`)
+neuralforecast  hidden 64, 32 windows per step, with its own `fit`. Its models are univariate: a window has one series,
+                that of adlx has all seven. It cuts all windows of the data at each step, so it is slower for longer
+                series; here they are short. adlx has no PatchTST; the most similar model is the Transformer.
+keras           the models of the notebooks in TensorFlow with batch size 1: `fit` as in the notebooks (`epochs`, with
+                one step each), and one long epoch (`steps`)
 
-The peers do not clip gradients, so adlx does not beside them. No side validates or saves within what is timed.
+The other libraries do not clip gradients, so adlx does not clip in these cases. Validation and saving are not timed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SHORT = "data.hours=1500"  # 1050 of them to train on
 TRANSFORMER = ["model=transformer"]
 NOTEBOOK_ENCODER = ["model=transformer", "model.blocks=4", "model.head_dim=64"]
 
-# adlx's words and the steps of a block.
+# The overrides for adlx, and the number of steps in a block.
 BARE: dict[str, tuple[list[str], int]] = {
     "bare/transformer": (TRANSFORMER, 5),
     "bare/transformer-notebook": (NOTEBOOK_ENCODER, 2),
@@ -43,7 +43,7 @@ BARE: dict[str, tuple[list[str], int]] = {
 }
 BARE_GOAL = 1.05
 
-# The peer's model, adlx's words, the goal and, where there is something to say, on the twin.
+# The model of the other library, the overrides for adlx, and how similar the two models are.
 NEURALFORECAST: dict[str, tuple[str, list[str], str]] = {
     "neuralforecast/lstm": ("LSTM", ["model=seq2seq", "model.hidden=64"], "like for like"),
     "neuralforecast/transformer": ("VanillaTransformer", TRANSFORMER, "like for like"),
@@ -52,7 +52,7 @@ NEURALFORECAST: dict[str, tuple[str, list[str], str]] = {
 }
 NEURALFORECAST_GOAL = 1.0
 
-# adlx's words, and how many times faster it is to be.
+# The model, the overrides for adlx, and how many times faster adlx should be.
 KERAS: dict[str, tuple[str, list[str], float]] = {
     "keras/seq2seq": ("seq2seq", ["model=seq2seq", "model.hidden=1000"], 2.3),
     "keras/encoder": ("encoder", NOTEBOOK_ENCODER, 3.0),
@@ -79,32 +79,32 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="CASES", help="cases, or what their names begin with")
     parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="of the peers (default: in the user's cache)")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    if given.worker:
-        work(given.worker)
+    if options.worker:
+        work(options.worker)
         return
-    wanted = tuple(given.only.split(","))
+    wanted = tuple(options.only.split(","))
     cases = [case for case in CASES if case.startswith(wanted)]
     if not cases:
-        parser.error(f"--only {given.only}: none of {', '.join(CASES)}")
-    if given.venvs is None:
+        parser.error(f"--only {options.only}: none of {', '.join(CASES)}")
+    if options.venvs is None:
         from platformdirs import user_cache_path
 
-        given.venvs = user_cache_path("adlx") / "bench"
-    for count in map(int, given.threads.split(",")):
+        options.venvs = user_cache_path("adlx") / "bench"
+    for count in map(int, options.threads.split(",")):
         for case in cases:
             if case in BARE:
-                bare(case, count, given)
-    peers(cases, given)
+                bare(case, count, options)
+    peers(cases, options)
 
 
-def tell(case: str, **facts: Any) -> None:
+def report(case: str, **facts: Any) -> None:
     print(json.dumps({"bench": f"forecast {case}", **facts}), flush=True)
 
 
 def met(result: dict[str, Any], goal: float) -> bool | None:
-    """Whether the goal is met; None where rounds disagree too much to tell, as two threads on two busy cores do."""
+    """Whether the goal is met; None if the rounds differ too much, as with two threads on two busy cores."""
     low, high = result["ratio_quartiles"]
     spread = high - low
     if spread > result["ratio"] / 2 or (low <= goal < high and spread > goal / 10):
@@ -112,18 +112,18 @@ def met(result: dict[str, Any], goal: float) -> bool | None:
     return result["ratio"] <= goal
 
 
-def bare(case: str, threads: int, given: argparse.Namespace) -> None:
-    """adlx's training step and the bare loop's, by turns in one process."""
+def bare(case: str, threads: int, options: argparse.Namespace) -> None:
+    """Compares the training step of adlx with that of the bare loop, in turn in one process."""
     from interleave import compare
 
     words, steps = BARE[case]
     words = [*WORDS, *words, f"trainer.threads={threads}", f"trainer.log_every_n_steps={min(50, steps)}"]
-    result = compare(words, steps, given.repeats, given.seconds)
-    tell(case, batch_size=32, threads=threads, **result, goal_ratio=BARE_GOAL, met=met(result, BARE_GOAL))
+    result = compare(words, steps, options.repeats, options.seconds)
+    report(case, batch_size=32, threads=threads, **result, goal_ratio=BARE_GOAL, met=met(result, BARE_GOAL))
 
 
-def peers(cases: list[str], given: argparse.Namespace) -> None:
-    """adlx's training step and the peers', by turns, each in a process of its own."""
+def peers(cases: list[str], options: argparse.Namespace) -> None:
+    """Compares the training step of adlx with those of other libraries, in turn, each in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         rows = str(Path(folder) / "rows.npy")
         for peer, of_peer in (("neuralforecast", NEURALFORECAST), ("keras", KERAS)):
@@ -131,18 +131,18 @@ def peers(cases: list[str], given: argparse.Namespace) -> None:
             if not chosen:
                 continue
             try:
-                python = python_of(peer, given.venvs)
+                python = python_of(peer, options.venvs)
             except NoEnvironment as error:
-                tell(peer, error=str(error))
+                report(peer, error=str(error))
                 continue
             save_rows(rows)
-            for threads in map(int, given.threads.split(",")):
+            for threads in map(int, options.threads.split(",")):
                 for case in chosen:
-                    against(case, python, rows, threads, given)
+                    against(case, python, rows, threads, options)
 
 
-def against(case: str, python: str, rows: str, threads: int, given: argparse.Namespace) -> None:
-    """One case: a line for each way in which the peer is used."""
+def against(case: str, python: str, rows: str, threads: int, options: argparse.Namespace) -> None:
+    """Reports one case, with a line for each way of using the other library."""
     scripts = Path(__file__).parent / "peers"
     shape = [rows, str(CONTEXT), str(HORIZON), str(threads)]
     if case in KERAS:
@@ -159,18 +159,18 @@ def against(case: str, python: str, rows: str, threads: int, given: argparse.Nam
     words = [*WORDS, SHORT, *chosen, "trainer.gradient_clip_val=null", f"data.batch_size={facts['batch_size']}"]
     ours = [sys.executable, __file__, "--worker", *words, f"trainer.threads={threads}"]
     try:
-        results = duel({"adlx": ours, **commands}, threads, given.repeats, given.seconds)
+        results = duel({"adlx": ours, **commands}, threads, options.repeats, options.seconds)
     except WorkerFailed as error:
-        tell(case, **facts, threads=threads, error=str(error))
+        report(case, **facts, threads=threads, error=str(error))
         return
     for usage, result in results.items():
         result |= {"goal_ratio": goal, "met": met(result, goal)}
         result["memory_met"] = result["peak_mb"] < result["peer_peak_mb"]
-        tell(case, **facts, usage=usage, threads=threads, adlx=" ".join(chosen), **result)
+        report(case, **facts, usage=usage, threads=threads, adlx=" ".join(chosen), **result)
 
 
 def save_rows(path: str) -> None:
-    """Writes the rows that adlx trains on in these cases, scaled as it does, for the peers to train on."""
+    """Writes the scaled rows that adlx trains on in these cases, as training data of the other libraries."""
     import numpy as np
     from interleave import prepared
 
@@ -181,7 +181,7 @@ def save_rows(path: str) -> None:
 
 
 def work(words: list[str]) -> None:
-    """adlx's worker: the fit of `adlx train WORDS...`, a turn at a time."""
+    """The worker of adlx: the fit of `adlx train WORDS...`, block by block."""
     turns = Turns()
     import pytorch_lightning as pl
     from interleave import prepared

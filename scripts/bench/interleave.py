@@ -1,8 +1,8 @@
-"""Two training loops by turns in one process: `adlx train`'s, and a bare PyTorch loop on a module of the same weights.
+"""Runs two training loops in turn in one process: that of `adlx train`, and a bare PyTorch loop with the same weights.
 
-The bare loop runs inside the trainer's own loader: every `steps` batches the loader stops to take as many bare steps.
-So A B A B are fractions of a second apart, and what else the machine does weighs on both. What is measured as adlx's
-is all from one batch asked for to the next: the loader's gather, Lightning, callbacks, logging.
+The bare loop runs inside the loader of the trainer: after every `steps` batches, the loader runs as many steps of the
+bare loop. So the blocks alternate within fractions of a second, and other work on the machine affects both. The time of
+adlx includes all from one request for a batch to the next: loader, Lightning, callbacks and logging.
 """
 
 import statistics
@@ -29,7 +29,7 @@ from adlx.runs.trainer import make_trainer
 
 @dataclass
 class Pairs:
-    """Wall and CPU seconds of the blocks of both sides, in the order they ran; the first pair warms up."""
+    """Wall and CPU seconds of the blocks of both sides, in order; the first pair is for warm-up."""
 
     ours: list[tuple[float, float]] = field(default_factory=list)
     bare: list[tuple[float, float]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Pairs:
         return {
             "ratio": round(statistics.median(wall), 4),
             "ratio_quartiles": [round(quarters[0], 4), round(quarters[2], 4)],
-            # CPU time of the process, less disturbed by neighbours: on one quiet thread the same as wall time.
+            # CPU time of the process; other processes disturb it less. It equals wall time for one undisturbed thread.
             "cpu_ratio": round(statistics.median(ours[1] / bare[1] for ours, bare in pairs), 4),
             "step_ms": round(ours_ms, 4),
             "bare_step_ms": round(bare_ms, 4),
@@ -54,13 +54,13 @@ class Pairs:
 
 
 class Enough(Exception):
-    """All pairs are timed: there is no need to go on to the end of the epoch."""
+    """All pairs are timed, so the epoch can end."""
 
 
 class Interleaved:
-    """A loader that hands out another's batches and takes as many bare steps after every `steps` of them.
+    """A loader around another one that runs `steps` bare steps after every `steps` batches.
 
-    Lightning finds everything else (`set_epoch`, `state_dict`) on the loader it wraps.
+    Everything else that Lightning needs (`set_epoch`, `state_dict`) comes from the inner loader.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ def _clocks() -> tuple[float, float]:
 
 
 def bare_loop(config: CheckedConfig, data: Any) -> Callable[[], None]:
-    """One step of the bare loop: module, loss, optimizer, clipping and rate as configured; batches that lie ready."""
+    """Returns a bare training step: module, loss, optimizer, clipping and schedule as in the config."""
     task = new_task(config, data)
     task.fit_statistics(data)
     task.train()
@@ -127,7 +127,7 @@ def bare_loop(config: CheckedConfig, data: Any) -> Callable[[], None]:
 
 
 def prepared(words: Sequence[str], folder: str) -> tuple[Any, ...]:
-    """A run as `adlx train WORDS...` has it before `trainer.fit`: its config, data, task and trainer."""
+    """Config, data, task and trainer of `adlx train WORDS...` before `trainer.fit`."""
     config = prepare(compose(words))
     quiet_lightning()
     data = build_data(config)
@@ -142,11 +142,11 @@ def compare(words: Sequence[str], steps: int, repeats: int, seconds: float, plai
     """Times `repeats` pairs of blocks within one epoch.
 
     Args:
-        words: of `adlx train`.
-        steps: a block.
-        repeats: pairs at most, after one that warms up.
-        seconds: after which no other pair begins.
-        plain: instead of adlx, the least that Lightning can be: no callback, no logger, the batches ready in a list.
+        words: the words of `adlx train`.
+        steps: number of steps in a block.
+        repeats: largest number of pairs, after one for warm-up.
+        seconds: time after which no other pair starts.
+        plain: instead of adlx, time a minimal Lightning run: no callback, no logger, batches from a list.
     """
     pairs = Pairs()
     with tempfile.TemporaryDirectory() as folder, suppress(Enough):
@@ -163,7 +163,7 @@ def compare(words: Sequence[str], steps: int, repeats: int, seconds: float, plai
 
 
 class Plain(pl.LightningModule):
-    """The same loss and optimizer with nothing of adlx's training step around them."""
+    """The same loss and optimizer, without the training step of adlx."""
 
     def __init__(self, task: Any) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ def plain_trainer(config: CheckedConfig) -> pl.Trainer:
 
 
 def epoch_end_ms(words: Sequence[str], epochs: int) -> dict[str, Any]:
-    """What lies between the last step of an epoch and the first of the next: one validation batch, two checkpoints."""
+    """The time between the last step of an epoch and the first of the next: one validation batch, two checkpoints."""
     gaps = _Gaps()
     with tempfile.TemporaryDirectory() as folder:
         limits = ["trainer.limit_train_batches=3", "trainer.limit_val_batches=1", f"trainer.max_epochs={epochs + 1}"]
@@ -213,7 +213,7 @@ class _Gaps(pl.Callback):
 
 
 def fit_seconds(words: Sequence[str]) -> float:
-    """A whole fit from its first batch on; what prepares it is left out."""
+    """The time of a whole fit from its first batch, without the preparation."""
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         _, data, task, trainer = prepared(words, folder)
@@ -230,14 +230,14 @@ class _Clock(pl.Callback):
 
 
 def loader_seconds(words: Sequence[str], batches: int, repeats: int) -> float:
-    """Seconds a batch of the training loader, the median of several starts."""
+    """Seconds per batch of the training loader, the median of several starts."""
     times = []
     with tempfile.TemporaryDirectory() as folder:
         _, data, _, _ = prepared(words, folder)
         for _ in range(repeats):
             loader = iter(data.train_dataloader())
-            next(loader)  # scales the series and draws the order
+            next(loader)  # scales the series and shuffles the windows
             start = time.perf_counter()
-            taken = sum(1 for _ in zip(range(batches), loader, strict=False))
-            times.append((time.perf_counter() - start) / taken)
+            count = sum(1 for _ in zip(range(batches), loader, strict=False))
+            times.append((time.perf_counter() - start) / count)
     return statistics.median(times)

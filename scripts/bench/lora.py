@@ -1,9 +1,9 @@
-"""The price of a training step with low-rank adapters: adlx against PEFT, loralib and full fine-tuning.
+"""Measures a training step with low-rank adapters in adlx, PEFT and loralib, and one of full fine-tuning.
 
-The encoder of 549,319 parameters on seven series, context 96, horizon 5; every affine layer has an adapter. A step is
-forward, backward and fused Adam on what trains. All sides take turns in one process, in a virtual environment that is
-made here by pip and kept. `ratio` is adlx's time over the other's, the median of rounds; `cpu_ratio` that of CPU time.
-Memory is the peak of a process for each side, all with the same imports.
+The encoder has 549,319 parameters, for seven series, context 96 and horizon 5; every affine layer has an adapter. A
+step is forward, backward and fused Adam on the trainable weights. All sides run in turn in one process, in a virtual
+environment that the script makes and keeps. `ratio` is the time of adlx divided by that of the other side, the median
+of rounds; `cpu_ratio` compares CPU time. Memory is the peak of one process per side, all with the same imports.
 """
 
 import argparse
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
   python scripts/bench/lora.py --only memory
 """
 
-# By the other side and the batch size: adlx's time, and its peak of memory, over the other's at most.
+# By the other side and the batch size: the largest ratio of the times, and of the peak memory.
 STEP_GOALS = {("peft", 1): round(1 / 1.15, 4), ("peft", 32): 1.0, ("full", 1): 1.05, ("full", 32): 1.05}
 MEMORY_GOAL = 1.0
 OTHERS = ("peft", "loralib", "full")
@@ -43,30 +43,30 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=25, help="after which a case begins no other (default 25)")
     parser.add_argument("--only", choices=BENCHES, help="one of the benches")
     parser.add_argument("--venvs", type=Path, metavar="FOLDER", help="of the peers (default: in the user's cache)")
-    given = parser.parse_args()
-    if given.venvs is None:
+    options = parser.parse_args()
+    if options.venvs is None:
         from platformdirs import user_cache_path
 
-        given.venvs = user_cache_path("adlx") / "bench"
+        options.venvs = user_cache_path("adlx") / "bench"
     try:
-        python = python_of("lora", given.venvs)
+        python = python_of("lora", options.venvs)
     except NoEnvironment as error:
-        tell("step", error=str(error))
+        report("step", error=str(error))
         return
     threads, batches, ranks = (
-        [int(n) for n in text.split(",")] for text in (given.threads, given.batches, given.ranks)
+        [int(n) for n in text.split(",")] for text in (options.threads, options.batches, options.ranks)
     )
     cases = [{"batch_size": batch, "rank": rank} for batch in batches for rank in ranks]
-    if given.only != "memory":
+    if options.only != "memory":
         for count in threads:
             for case in cases:
-                step(python, {"threads": count, **case}, given)
-    if given.only != "step":
+                step(python, {"threads": count, **case}, options)
+    if options.only != "step":
         for case in cases:
             memory(python, {"threads": threads[0], **case})
 
 
-def tell(bench: str, **facts: Any) -> None:
+def report(bench: str, **facts: Any) -> None:
     print(json.dumps({"bench": f"lora {bench}", **facts}), flush=True)
 
 
@@ -77,13 +77,13 @@ def worker(python: str, what: str, case: dict[str, int], *rest: Any) -> dict[str
     command = [python, "-W", "ignore", str(script), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        sys.exit((done.stderr.strip().splitlines() or ["the worker ended without a word"])[-1])
+        sys.exit((done.stderr.strip().splitlines() or ["the worker ended without output"])[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def step(python: str, case: dict[str, int], given: argparse.Namespace) -> None:
-    """One race: a line for each other side."""
-    result = worker(python, "race", case, given.repeats, given.seconds)
+def step(python: str, case: dict[str, int], options: argparse.Namespace) -> None:
+    """Compares all sides once, and reports a line for each side other than adlx."""
+    result = worker(python, "race", case, options.repeats, options.seconds)
     times, counts = result["times"], result["counts"]
     for name, count in counts.items():
         assert count["optimizer_numbers"] == 2 * count["trainable"], (name, count)
@@ -108,17 +108,17 @@ def step(python: str, case: dict[str, int], given: argparse.Namespace) -> None:
         }
         if goal := STEP_GOALS.get((other, case["batch_size"])):
             facts |= {"goal_ratio": goal, "met": met(facts, goal)}
-        tell("step", peer=other, **case, **facts)
+        report("step", peer=other, **case, **facts)
 
 
 def met(facts: dict[str, Any], goal: float) -> bool | None:
-    """Whether the goal is met; None where rounds disagree too much to tell, as two threads on two busy cores do."""
+    """Whether the goal is met; None if the rounds differ too much, as with two threads on two busy cores."""
     low, high = facts["ratio_quartiles"]
     return facts["ratio"] <= goal if high - low < 0.25 and not (low <= goal < high and high - low > goal / 10) else None
 
 
 def memory(python: str, case: dict[str, int]) -> None:
-    """Peak resident memory of some training steps."""
+    """Compares the peak memory of a few training steps."""
     sides = {side: worker(python, "memory", case, side) for side in ("adlx", *OTHERS)}
     ours = sides["adlx"]
     for other in OTHERS:
@@ -131,7 +131,7 @@ def memory(python: str, case: dict[str, int]) -> None:
             "goal_ratio": MEMORY_GOAL,
             "met": ratio <= MEMORY_GOAL,
         }
-        tell("memory", peer=other, **case, **facts)
+        report("memory", peer=other, **case, **facts)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The price of adlx around a training step: the whole of `adlx train`'s fit against a bare PyTorch loop.
+"""Measures the overhead of adlx around a training step: the fit of `adlx train` compared with a bare PyTorch loop.
 
-The bare loop has the same module, loss, fused Adam and gradient clipping, and batches that lie ready in a list. Ratios
-come from alternating blocks of steps within one process (see interleave.py), memory from two processes of their own.
-`lightning` cases put the least that Lightning can be in adlx's place: what no callback or logger of ours can save.
+The bare loop has the same module, loss, fused Adam and gradient clipping, and batches from a list. Ratios come from
+alternating blocks of steps within one process (see interleave.py), memory from two separate processes. The `lightning`
+cases replace adlx by a minimal Lightning run, without callbacks and loggers: adlx cannot be faster than that.
 """
 
 import argparse
@@ -23,8 +23,7 @@ EXAMPLES = """examples:
 
 WORDS = ["model=seq2seq", "data=crypto", "data.source=simulated", "trainer.accelerator=cpu"]
 
-# Hidden units, batch size, the steps of a block, the goal. Each block holds its share of logging: one in 50 steps, or
-# more where a block is shorter.
+# Hidden units, batch size, steps of a block, goal. A block logs every 50 steps, or once if it is shorter.
 CASES = ((64, 32, 25, 1.10), (64, 1, 50, 1.25), (1000, 1, 4, 1.05))
 MEMORY_GOAL = 1.2
 BENCHES = ("step", "memory", "loader", "epoch")
@@ -43,49 +42,49 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=BENCHES, help="one of the benches")
     parser.add_argument("--memory-of", choices=("adlx", "bare"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    if given.memory_of:
-        print(json.dumps(memory_of(given.memory_of, given.words)))
+    if options.memory_of:
+        print(json.dumps(memory_of(options.memory_of, options.words)))
         return
-    threads = [int(number) for number in given.threads.split(",")]
+    threads = [int(number) for number in options.threads.split(",")]
     for bench in BENCHES:
-        if given.only in (None, bench):
-            globals()[bench](given, threads)
+        if options.only in (None, bench):
+            globals()[bench](options, threads)
 
 
-def tell(bench: str, **facts: Any) -> None:
+def report(bench: str, **facts: Any) -> None:
     print(json.dumps({"bench": f"seq2seq {bench}", **facts}), flush=True)
 
 
-def step(given: argparse.Namespace, threads: list[int]) -> None:
-    """Steps within one epoch, of adlx and of the least Lightning, each against the bare loop."""
+def step(options: argparse.Namespace, threads: list[int]) -> None:
+    """Compares steps within one epoch of adlx, and of a minimal Lightning run, with the bare loop."""
     from interleave import compare
 
     for count in threads:
         for hidden, batch_size, steps, goal in CASES:
-            steps = given.steps or steps
+            steps = options.steps or steps
             words = [*WORDS, f"model.hidden={hidden}", f"data.batch_size={batch_size}", f"trainer.threads={count}"]
-            words += [f"trainer.log_every_n_steps={min(50, steps)}", "data.hours=40000", *given.words]
+            words += [f"trainer.log_every_n_steps={min(50, steps)}", "data.hours=40000", *options.words]
             case = {"hidden": hidden, "batch_size": batch_size, "threads": count}
-            result = compare(words, steps, given.repeats, given.seconds)
-            tell("step", side="adlx", **case, **result, goal_ratio=goal, met=met(result, goal))
+            result = compare(words, steps, options.repeats, options.seconds)
+            report("step", side="adlx", **case, **result, goal_ratio=goal, met=met(result, goal))
             if hidden == 64:
-                result = compare(words, steps, given.repeats, given.seconds / 2, plain=True)
-                tell("step", side="lightning", **case, **result)
+                result = compare(words, steps, options.repeats, options.seconds / 2, plain=True)
+                report("step", side="lightning", **case, **result)
 
 
 def met(result: dict[str, Any], goal: float) -> bool | None:
-    """Whether the goal is met; None where the pairs disagree too much to tell, as two threads on two busy cores do."""
+    """Whether the goal is met; None if the pairs differ too much, as with two threads on two busy cores."""
     low, high = result["ratio_quartiles"]
     return result["ratio"] <= goal if high - low < 0.25 else None
 
 
-def memory(given: argparse.Namespace, threads: list[int]) -> None:
-    """Peak resident memory of one epoch, validation and checkpoints included; both processes import all of adlx."""
+def memory(options: argparse.Namespace, threads: list[int]) -> None:
+    """Peak memory of one epoch, with validation and checkpoints; both processes import all of adlx."""
     for hidden, batch_size in ((64, 32), (1000, 1)):
         words = [
-            *given.words,
+            *options.words,
             f"model.hidden={hidden}",
             f"data.batch_size={batch_size}",
             f"trainer.threads={threads[0]}",
@@ -96,7 +95,7 @@ def memory(given: argparse.Namespace, threads: list[int]) -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             peak[side] = json.loads(done.stdout.splitlines()[-1])
         ratio = peak["adlx"]["peak_mb"] / peak["bare"]["peak_mb"]
-        tell(
+        report(
             "memory",
             hidden=hidden,
             batch_size=batch_size,
@@ -111,7 +110,7 @@ def memory(given: argparse.Namespace, threads: list[int]) -> None:
 
 
 def memory_of(side: str, words: list[str]) -> dict[str, float]:
-    """Megabytes at the peak of a short fit in this process, and before it."""
+    """Megabytes at the peak of a short fit in this process, and before the fit."""
     from interleave import bare_loop, prepared
 
     limits = ["trainer.limit_train_batches=60", "trainer.limit_val_batches=20", "trainer.max_epochs=1"]
@@ -129,7 +128,7 @@ def memory_of(side: str, words: list[str]) -> dict[str, float]:
 
 
 def peak_mb() -> float:
-    """Peak of this process alone: `ru_maxrss` starts from that of the process that started it."""
+    """Peak memory of this process alone; `ru_maxrss` would include the peak of the parent process."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -141,29 +140,29 @@ def peak_mb() -> float:
     return peak_memory_mb(torch.device("cpu"))
 
 
-def loader(given: argparse.Namespace, threads: list[int]) -> None:
-    """Batches a second of the window loader alone."""
+def loader(options: argparse.Namespace, threads: list[int]) -> None:
+    """Batches per second of the window loader alone."""
     from interleave import loader_seconds
 
     for batch_size in (1, 32):
-        words = [*WORDS, f"data.batch_size={batch_size}", f"trainer.threads={threads[0]}", *given.words]
+        words = [*WORDS, f"data.batch_size={batch_size}", f"trainer.threads={threads[0]}", *options.words]
         seconds = loader_seconds(words, batches=300, repeats=10)
-        tell("loader", batch_size=batch_size, batches_per_s=round(1 / seconds), batch_us=round(seconds * 1e6, 1))
+        report("loader", batch_size=batch_size, batches_per_s=round(1 / seconds), batch_us=round(seconds * 1e6, 1))
 
 
-def epoch(given: argparse.Namespace, threads: list[int]) -> None:
-    """What an epoch's end costs, and so what `data.repeat` saves on a data set of one window."""
+def epoch(options: argparse.Namespace, threads: list[int]) -> None:
+    """The time of the end of an epoch, which `data.repeat` saves for a data set of one window."""
     from interleave import epoch_end_ms, fit_seconds
 
-    words = [*WORDS, f"trainer.threads={threads[0]}", "callbacks=checkpoint", *given.words]
-    tell("epoch end", what="one validation batch, best.ckpt, last.ckpt, curves", **epoch_end_ms(words, epochs=8))
+    words = [*WORDS, f"trainer.threads={threads[0]}", "callbacks=checkpoint", *options.words]
+    report("epoch end", what="one validation batch, best.ckpt, last.ckpt, curves", **epoch_end_ms(words, epochs=8))
     window = [*words, "data.last=101", "data.split=null", "data.batch_size=1"]
     steps, times = 30, []
     for _ in range(4):
         one_epoch = fit_seconds([*window, f"data.repeat={steps}", "trainer.max_epochs=1"])
         one_step_epochs = fit_seconds([*window, "data.repeat=1", f"trainer.max_epochs={steps}"])
         times.append((one_epoch, one_step_epochs))
-    tell(
+    report(
         "repeat",
         steps=steps,
         repeat_step_ms=round(statistics.median(one for one, _ in times) / steps * 1e3, 3),

@@ -1,8 +1,8 @@
-"""How long the commands take that a user waits for before any work begins, and before a first result is there.
+"""Measures how long a user waits for commands without training, and for a first result.
 
-One JSON line a command: real processes, the median of several. Commands without work are timed by the clock, in rounds,
-so that a busy spell of the machine hits all alike; the first table of a run and a comparison of 50 runs by the CPU
-seconds of their process, which a busy machine changes less.
+Prints one JSON line per command, with the median of several real processes. For commands without training it measures
+wall time, in rounds, so that other work on the machine affects all alike. For the first table of a run and a comparison
+of 50 runs it measures CPU seconds, which a busy machine changes less.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RUNS, COMPARE_GOAL = 50, 1.5
 
 
 def seconds(words: list[str]) -> float:
-    """Wall time of one `adlx WORDS...`, the interpreter's own start included."""
+    """Wall time of one `adlx WORDS...`, with the start of the interpreter."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "adlx", *words], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
@@ -50,7 +50,7 @@ def imported(words: list[str]) -> set[str]:
 
 
 def cpu_seconds(words: list[str], line: str) -> float:
-    """CPU seconds that `adlx WORDS...` has used when it prints a line that begins like this."""
+    """CPU seconds that `adlx WORDS...` has used when it prints a line that starts with `line`."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "adlx", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -79,7 +79,7 @@ def report(command: str, values: list[float], goal: float, **more: object) -> No
 
 
 def copies(folder: Path) -> list[str]:
-    """Run folders that differ in their seed: one run, and as many copies of it as make `RUNS`."""
+    """Makes `RUNS` run folders that differ in their seed: one run and copies of it."""
     words = [*FIRST_TABLE.split(), f"output_dir={folder}", "logger=none"]
     subprocess.run([sys.executable, "-m", "adlx", *words], check=True, stdout=subprocess.DEVNULL)
     first = next(folder.glob("*/*"))
@@ -98,7 +98,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     os.environ.pop("ADLX_DEBUG", None)
     times: dict[str, list[float]] = {command: [] for command in COMMANDS}
-    for command in COMMANDS:  # the first of each fills the file cache
+    for command in COMMANDS:  # the first process of each command fills the file cache
         seconds(command.split())
     for _ in range(repeats):
         for command, values in times.items():

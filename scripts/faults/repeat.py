@@ -1,4 +1,4 @@
-"""Trains one command again and again and says whether every run is equal to the first one, to the last bit.
+"""Trains one command several times and shows whether each run equals the first one, bit for bit.
 
     python scripts/faults/repeat.py 20 model=seq2seq data=crypto data.source=simulated trainer.max_epochs=3
 
@@ -72,13 +72,13 @@ def busy(wanted: bool) -> Iterator[None]:
 
 
 def train(words: list[str], output: Path) -> Path:
-    """The folder of a run that was left to finish."""
+    """Trains a run without a kill; returns its folder."""
     subprocess.run([*ADLX, "train", *words, f"output_dir={output}"], check=True, capture_output=True)
     return only_run(output)
 
 
 def train_with_kills(words: list[str], output: Path, seconds: float) -> tuple[Path, int]:
-    """The folder of a run that was killed once or twice, at random moments, and resumed; and the number of kills."""
+    """Trains a run that is killed up to twice, at random moments, and resumed; returns its folder and the kills."""
     command, kills = [*ADLX, "train", *words, f"output_dir={output}"], 0
     while kills < 2:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -102,7 +102,7 @@ def only_run(output: Path) -> Path:
 
 
 def contents(run: Path) -> dict[str, Any]:
-    """All that must be equal, by name."""
+    """All values that must be equal, by name."""
     last, best = (load_checkpoint(run / "checkpoints" / f"{name}.ckpt") for name in ("last", "best"))
     tensors = dict(flat(last["state_dict"], "last/state_dict")) | dict(flat(best["state_dict"], "best/state_dict"))
     tensors |= dict(flat(last.get("optimizer_states", []), "last/optimizer"))
@@ -127,7 +127,7 @@ def flat(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def first_difference(reference: dict[str, Any], other: dict[str, Any]) -> str | None:
-    """The first name whose value is not the same, bit for bit; None: there is none."""
+    """The name of the first value that differs in any bit; None if all are equal."""
     if reference.keys() != other.keys():
         return f"only one of them has {sorted(reference.keys() ^ other.keys())[:3]}"
     for name, value in reference.items():

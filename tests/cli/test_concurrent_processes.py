@@ -13,7 +13,7 @@ import adlx
 from adlx.metrics.kid import kid
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks.extractors import sample_images
 
 SMALL = ["data=csv", "data.path=series.csv", "data.context=12", "data.horizon=2", "logger=none", "trainer.threads=1"]
@@ -74,7 +74,7 @@ def test_kid_over_two_processes_counts_each_image_once(shell):
     small = [*sizes, "task.kid_steps=1", "data=digits", "data.source=sklearn", "data.size=8"]
     words = ["trainer.max_epochs=1", "trainer.threads=1", "logger=none"]
     run = adlx.open_run(shell.folder / shell("train", "model=dit", *small, *words, *DDP).run)
-    trained = open_trained(run, [], "test")
+    trained = load_trained(run, [], "test")
     task: Any = trained.task
     features = [task.features_of(sample_images(trained.data, part, 40)[0]) for part in ("val", "test")]
     generated = task.features_of_samples()

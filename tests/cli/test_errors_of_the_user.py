@@ -80,7 +80,7 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["export", "nowhere", "--merged"], "no run folder nowhere"),
         (
             ["train", *FILE, "finetune=lora", "finetune.run=nowhere"],
-            "finetune.run={folder}/nowhere is not there: say where the base run is with finetune.run=RUN",
+            "finetune.run={folder}/nowhere is not there: give the folder of the base run with finetune.run=RUN",
         ),
         (["train", *FILE, "finetune=full"], "finetune.run is required: add finetune.run=VALUE"),
         (
@@ -126,7 +126,7 @@ def test_a_finished_or_changed_run_folder_is_refused_in_one_line(work_folder, ca
         f"adlx: {run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)\n"
     )
     assert call("eval", str(run.path), "model.hidden=3").err == (
-        "adlx: model.hidden: a trained run is what it is; override data, data.* or trainer.*\n"
+        "adlx: model.hidden: a trained run cannot change this; override data, data.* or trainer.*\n"
     )
     assert tree(work_folder) == before
 
@@ -137,7 +137,7 @@ def test_a_finished_or_changed_run_folder_is_refused_in_one_line(work_folder, ca
         ended = call(verb, str(run.path))
         assert (ended.code, ended.err) == (
             2,
-            f"adlx: checkpoint {run.best} is truncated or no checkpoint (500 bytes)\n",
+            f"adlx: checkpoint {run.best} is truncated or not a checkpoint (500 bytes)\n",
         )
     assert tree(work_folder) == before
 

@@ -91,8 +91,8 @@ def refusal(*words: str) -> str:
         ),
         (
             ["trainer.limit_val_batches=0"],
-            "trainer.limit_val_batches=0 leaves no val/loss for callbacks.checkpoint: validate, or monitor something "
-            "else",
+            "trainer.limit_val_batches=0 leaves no val/loss for callbacks.checkpoint: use a larger limit, or monitor "
+            "another metric",
         ),
     ],
 )

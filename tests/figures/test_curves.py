@@ -53,7 +53,7 @@ def test_a_diverged_loss_is_not_drawn(lines, drawn):
     np.testing.assert_array_equal(lines(panel)["training"], [[9, 19], [0.9, 0.6]])
 
 
-def test_a_run_without_validation_and_a_run_without_losses(lines, drawn):
+def test_a_run_without_validation_or_without_losses_is_drawn(lines, drawn):
     panel = training_curves(logged().drop(columns="val/loss"), "t").axes[0]
     assert list(lines(panel)) == ["training"]
     empty = drawn(training_curves(pd.DataFrame({"step": [], "epoch": []}), "t"))

@@ -105,7 +105,7 @@ def test_cells_without_a_grid_are_drawn_at_their_coordinates(bodies, drawn):
         ([np.nan, np.nan], (-0.5, 0.5)),
     ],
 )
-def test_the_range_of_colors(values, expected):
+def test_the_range_of_colors_ignores_values_that_are_not_finite(values, expected):
     assert limits(np.array(values)) == pytest.approx(expected, abs=0.02)
 
 

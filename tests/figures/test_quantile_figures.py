@@ -18,11 +18,11 @@ def bands(panel):
 
 def ends(band):
     """Lowest and highest value of each filled polygon at each of its x."""
-    found = []
+    polygons = []
     for path in band.get_paths():
         x, y = path.vertices.T
-        found.append([(y[x == at].min(), y[x == at].max()) for at in np.unique(x)])
-    return np.array(found)
+        polygons.append([(y[x == at].min(), y[x == at].max()) for at in np.unique(x)])
+    return np.array(polygons)
 
 
 def legend_of(figure):
@@ -49,9 +49,9 @@ def test_panels_draw_a_band_for_each_interval_of_each_window(make_result, drawn,
     figure = forecast_panels(result, "t")
     windows = np.arange(79, -1, -5 if stride == 1 else -1)[:30][::-1]
     for index, panel in enumerate(figure.axes):
-        assert list(bands(panel)) == list(ENDS)  # the widest first: the others lie on it
-        for label, places in ENDS.items():
-            expected = result.quantiles.values[windows, :, index][..., places]
+        assert list(bands(panel)) == list(ENDS)  # the widest first, below the others
+        for label, indices in ENDS.items():
+            expected = result.quantiles.values[windows, :, index][..., indices]
             np.testing.assert_allclose(ends(bands(panel)[label]), expected)
 
 
@@ -77,7 +77,7 @@ def test_each_band_has_its_shade_in_the_legend_too(make_result, drawn):
         (tuple(np.arange(1, 100) / 100), [98, 72, 46, 20]),
     ],
 )
-def test_intervals_are_drawn_as_long_as_shades_can_be_told_apart(make_result, drawn, levels, shown):
+def test_at_most_four_intervals_are_drawn(make_result, drawn, levels, shown):
     figures = [forecast_panels(make_result(series=1, levels=levels), "t")]
     if levels:
         figures.append(fan(series=1, levels=levels)[0])
@@ -100,9 +100,9 @@ def test_bands_are_visible_with_few_points(make_result, drawn, windows, horizon)
 def test_a_single_point_has_vertical_bars_and_markers(make_result):
     result = make_result(windows=1, horizon=1, series=2, levels=LEVELS)
     for index, panel in enumerate(forecast_panels(result, "t").axes):
-        for label, places in ENDS.items():
+        for label, indices in ENDS.items():
             (segment,) = bands(panel)[label].get_segments()
-            low, high = result.quantiles.values[0, 0, index, list(places)]
+            low, high = result.quantiles.values[0, 0, index, list(indices)]
             np.testing.assert_array_equal(segment, [[1, low], [1, high]])
         assert {line.get_label(): line.get_marker() for line in panel.get_lines()} == dict.fromkeys(
             ("naive (last value)", "actual", "forecast"), "o"
@@ -117,10 +117,10 @@ def test_fan_starts_at_the_last_value(drawn, series, horizon):
     drawn(figure)
     assert list(legend_of(figure)) == ["context", "80 % interval", "50 % interval", "forecast"]
     for index, panel in enumerate(figure.axes):
-        for label, places in ENDS.items():
+        for label, indices in ENDS.items():
             (band_ends,) = ends(bands(panel)[label])
             np.testing.assert_array_equal(band_ends[0], values[[59, 59], index])
-            np.testing.assert_allclose(band_ends[1:], quantiles[:, index, list(places)])
+            np.testing.assert_allclose(band_ends[1:], quantiles[:, index, list(indices)])
         low, high = panel.get_ylim()
         assert low < quantiles[:, index].min() and quantiles[:, index].max() < high
 

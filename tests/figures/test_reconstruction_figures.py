@@ -78,7 +78,7 @@ def test_enlarged_pixels_are_sharp_and_reduced_ones_averaged():
         assert image.get_interpolation() in ((expected, "auto") if expected == "antialiased" else (expected,))
 
 
-def test_arrays_that_are_no_images_raise_an_error():
+def test_arrays_that_are_not_images_raise_an_error():
     originals, decoded = images(3, channels=2)
     with pytest.raises(ValueError, match=r"\(3, 2, 12, 16\) .* not those of gray or color images"):
         pairs(originals, decoded, "t")

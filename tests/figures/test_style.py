@@ -38,7 +38,7 @@ def test_style_does_not_change_the_settings_of_the_user():
 
 
 @pytest.mark.parametrize("name", ["$", "a$b_c^d$", r"\frac{1}{2} $\nothing$", "US$ 5 and US$ 6", "_tax^2", "$$", "%"])
-def test_names_are_drawn_as_they_are(name, tmp_path):
+def test_names_are_drawn_unchanged(name, tmp_path):
     with style.styled():
         figure = style.blank(name, 2.0)
         panel = figure.add_subplot(title=name, xlabel=name, ylabel=name)

@@ -15,7 +15,7 @@ from adlx.metrics.forecast import ForecastResult
 from adlx.runs.evaluate import evaluate
 from adlx.runs.loggers import read_curves
 from adlx.runs.predict import predict
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 
 SCORES = ("test/", "baseline/")
 
@@ -167,7 +167,7 @@ def _check_windows_without_future(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _check_data_without_future(run: Run, folder: Path) -> None:
     """Forecasts are equal for the whole data, for a file that ends at the origin, and with NaN after the origin."""
-    trained = open_trained(run, [], "test")
+    trained = load_trained(run, [], "test")
     data, task = trained.data, trained.task.eval()
     stored = ForecastResult.load(run.path / "predictions.npz")
     starts, context = data.starts("test"), data.context

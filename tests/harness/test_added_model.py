@@ -19,7 +19,7 @@ from adlx.config import targets
 from adlx.config.trusted_packages import trust_file
 from adlx.errors import UserError
 from adlx.metrics.forecast import ForecastResult
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 
 MODEL = """
     import torch
@@ -102,7 +102,7 @@ def test_a_model_without_quantiles_gets_those_of_its_training_errors(own_words, 
     check_finished_forecast(run)
     check_quantiles(run)
     check_evaluation_repeats(run)
-    opened = open_trained(run, ["allow=[my_forecasters]"], "test")
+    opened = load_trained(run, ["allow=[my_forecasters]"], "test")
     data, task = opened.data, opened.task.eval()
     assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors differ from those at the start
     past, future = (torch.cat(parts) for parts in zip(*data.sample("train", most=1000), strict=True))

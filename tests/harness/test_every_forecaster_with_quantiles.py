@@ -16,7 +16,7 @@ from tiny_models import LONGER, forecasters
 
 from adlx.metrics.forecast import ForecastResult
 from adlx.models.forecasting.forecaster import ewma_volatility
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 
 WORDS = ("loss=quantile",)
 
@@ -59,7 +59,7 @@ def test_ewma_differs_from_naive_only_in_its_quantiles(trained):
 
 
 def test_intervals_of_ewma_are_proportional_to_the_volatility(trained):
-    opened = open_trained(trained("ewma"), [], "test")
+    opened = load_trained(trained("ewma"), [], "test")
     past = torch.cat([past for past, _ in opened.data.test_dataloader()])
     with torch.inference_mode():
         _, bands = opened.task.distribution(past)

@@ -16,7 +16,7 @@ from adlx.api import Run
 from adlx.data.fields.sources.well import read_well
 from adlx.errors import UserError
 from adlx.runs.predict import predict
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks.reconstruct_fields import ReconstructFields
 from adlx.tasks.rollout import Rollout
 
@@ -141,14 +141,14 @@ def test_predict_rollouts(name, fitted):
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_predict_latents(name, fitted):
     latents = predict(fitted(name)).product
-    task = open_trained(fitted(name), [], "predict").task
+    task = load_trained(fitted(name), [], "predict").task
     assert len(latents) == 8
     assert all(part.shape == (20, 2, task.model.latents) for part in latents.values())
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_rollout_uses_only_its_seed_frames(name, fitted):
-    trained = open_trained(fitted(name), [], "test")
+    trained = load_trained(fitted(name), [], "test")
     task, known = trained.task.eval(), trained.task.model.seed_frames
     (batch,) = trained.data.test_dataloader()
     fields = batch[0].clone()

@@ -9,7 +9,7 @@ from tiny_models import LONGER, SIDE, TinyRuns, fail_at, models_of_task, node_of
 
 from adlx.errors import UserError
 from adlx.runs.predict import predict
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks.classify import Classify
 from adlx.tasks.closed_form import ClosedForm
 from adlx.tasks.denoise import Denoise
@@ -97,11 +97,11 @@ def test_fine_tuning_starts_from_the_base(model, fitted, tiny_runs):
     """With a very small learning rate, the weights stay those of the base."""
     base, data = fitted(model), data_of(model, tiny_runs)
     words = [*tiny_words(model), "finetune=full", f"finetune.run={base.path}", "optimizer.lr=1e-12"]
-    if not task_of(model).follows_gradient:
+    if not task_of(model).uses_gradient_descent:
         kind = node_of(model).target.__name__
         with pytest.raises(
             UserError,
-            match=rf"^finetune: {kind} is solved in closed form and starts from no other run: leave finetune out$",
+            match=rf"^finetune: {kind} has a closed-form solution and cannot start from another run: leave finetune ",
         ):
             tiny_runs.train(words, data=data)
         return
@@ -133,7 +133,7 @@ def test_predict_classes(name, fitted):
 def test_a_classifier_does_not_use_the_labels(name, fitted):
     """If all labels of the test part are replaced, scores are exactly the same."""
     run = fitted(name)
-    trained = open_trained(run, [], "test")
+    trained = load_trained(run, [], "test")
     before = [trained.task.model(sample) for sample, _ in trained.data.test_dataloader()]
     values = trained.data.loaded.labels
     values[trained.data.indices["test"]] = (values[trained.data.indices["test"]] + 1) % 3
@@ -145,7 +145,7 @@ def test_a_classifier_does_not_use_the_labels(name, fitted):
 def test_predict_codes(name, fitted, tiny_runs):
     run = fitted(name)
     codes, codebook = predict(run).product
-    task = open_trained(run, [], "test").task
+    task = load_trained(run, [], "test").task
     assert torch.equal(codebook, task.model.codebook)
     trained = tiny_runs.train([*tiny_words("mlp")], data=["data=codes", f"data.path={run.path}", "data.batch_size=16"])
     parts = run.info["data"]["samples"]
@@ -176,6 +176,6 @@ def test_the_model_of_a_checkpoint_has_the_averaged_weights(name, fitted):
     checkpoint = torch.load(fitted(name).last, weights_only=True)
     state, weights = checkpoint["state_dict"], checkpoint["adlx"]["raw_weights"]
     assert any(not torch.equal(state[f"model.{key}"], value) for key, value in weights.items())
-    task = open_trained(fitted(name), [], "test").task
+    task = load_trained(fitted(name), [], "test").task
     best = torch.load(fitted(name).best, weights_only=True)["state_dict"]
     assert all(torch.equal(value, best[f"model.{key}"]) for key, value in task.model.named_parameters())

@@ -49,8 +49,8 @@ def words_of(group: str, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_a_number_of_a_config_file_works_or_is_refused_by_its_key(group, name):
-    """The rest of the config is not that of a run, so only the node itself is checked."""
+def test_a_number_of_a_config_file_is_accepted_or_refused_by_its_key(group, name):
+    """Checks only the node itself, because the rest of the config does not belong to it."""
     composition = composed(*words_of(group, name))
     node = group.partition("/")[0]
     for key in numeric_keys(composition.config[node], node):
@@ -108,7 +108,7 @@ def test_the_last_of_equal_words_is_named():
         (["optimizer.foreach=true"], "optimizer (Adam): `fused` and `foreach`"),
         (["optimizer.betas=[0.9,0.99,0.999]"], "optimizer.betas="),
         (["callbacks.early_stopping.mode=nonsense"], "callbacks.early_stopping (EarlyStopping): `mode`"),
-        (["~callbacks.checkpoint"], "callbacks: a run needs its checkpoints"),
+        (["~callbacks.checkpoint"], "callbacks: a run needs checkpoints"),
         (["trainer.barebones=true"], "unknown key trainer.barebones"),
         (["callbacks=samples"], "callbacks.samples (DrawnSamples): "),
         (["trainer.gradient_clip_algorithm=x"], "trainer.gradient_clip_algorithm=x: "),
@@ -131,7 +131,7 @@ def test_a_setting_that_cannot_work_is_refused_before_data_are_read(words, start
 
 
 @pytest.mark.parametrize("words", [["trainer=gpu"], ["trainer=ddp"], ["trainer.accelerator=gpu", "trainer.devices=3"]])
-def test_a_gpu_that_is_not_there_is_one_line(words, monkeypatch):
+def test_a_missing_gpu_is_reported_in_one_line(words, monkeypatch):
     for kind in ("CUDA", "MPS"):
         monkeypatch.setattr(
             f"pytorch_lightning.accelerators.{kind}Accelerator.is_available", staticmethod(lambda: False)
@@ -141,7 +141,7 @@ def test_a_gpu_that_is_not_there_is_one_line(words, monkeypatch):
     assert "{" not in line
 
 
-def test_a_share_of_the_batches_that_holds_none_is_refused(small, tmp_path):
+def test_a_share_of_less_than_one_batch_is_refused(small, tmp_path):
     line = user_error_of(small, "trainer.limit_train_batches=0.1")
     assert line == "trainer.limit_train_batches=0.1 leaves none of 4 batches: give at least 0.25"
     assert not (tmp_path / "outputs").exists()
@@ -161,7 +161,7 @@ FITTING = {
 
 @pytest.mark.parametrize("loss", options("loss"))
 @pytest.mark.parametrize("task", options("task"))
-def test_a_loss_trains_a_task_or_is_refused(task, loss):
+def test_a_loss_is_accepted_or_refused_by_a_task(task, loss):
     kind = check_node(TASKS[task], GROUPS["task"], "task", str).target
     made = check_node(composed(f"loss={loss}").config["loss"], GROUPS["loss"], "loss", str).build()
     if loss in FITTING[task]:
@@ -196,7 +196,7 @@ def test_losses_of_pytorch_are_accepted_or_refused(require, fitting):
 
 
 class Own(nn.Module):
-    """Weights of two steps, which other shapes do not have."""
+    """A loss that works only for two steps, because it has a weight for each."""
 
     def forward(self, prediction: Any, target: Any) -> Any:
         return ((prediction - target).abs().sum(dim=(0, 2)) @ prediction.new_tensor([1.0, 2.0])).sum()

@@ -16,7 +16,7 @@ STEPS = 4  # an epoch of the small run
 
 
 class Explodes:
-    """Half a checkpoint has gone to the disk when this is reached."""
+    """Raises an error when a part of the checkpoint is already on the disk."""
 
     def __reduce__(self):
         raise OSError("no space left on device")
@@ -36,7 +36,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path):
 
 @pytest.mark.parametrize("limit", [200, 2000, 4000])
 def test_a_full_disk_ends_a_run_in_one_line(limit, small, tmp_path):
-    """Here no file may become longer than some bytes: the config, `run.json` and a checkpoint are."""
+    """Limits the size of files, so that the config, `run.json` or a checkpoint is too large."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, finished):
     whole = finished.last.read_bytes()
     for content in (b"", b"just text\n", whole[:1], whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        assert refusal(path) == f"checkpoint {path} is truncated or no checkpoint ({len(content)} bytes)"
+        assert refusal(path) == f"checkpoint {path} is truncated or not a checkpoint ({len(content)} bytes)"
 
 
 def test_a_checkpoint_is_data_and_not_code(tmp_path, canary):
@@ -104,12 +104,12 @@ def test_a_damaged_checkpoint_stops_every_verb_and_changes_nothing(copied, verb)
         path.write_bytes(path.read_bytes()[:1000])
     before = {path: path.read_bytes() for path in copied.path.rglob("*") if path.is_file()}
     words = ["trainer.max_epochs=4"] if verb == "resume" else []
-    with pytest.raises(UserError, match=r"is truncated or no checkpoint \(1000 bytes\)$"):
+    with pytest.raises(UserError, match=r"is truncated or not a checkpoint \(1000 bytes\)$"):
         getattr(copied, verb)(words)
     assert before == {path: path.read_bytes() for path in copied.path.rglob("*") if path.is_file()}
 
 
-def test_weights_of_another_model(copied):
+def test_weights_of_another_model_are_refused(copied):
     checkpoint = load_checkpoint(copied.best)
     name, weights = next(iter(checkpoint["state_dict"].items()))
     checkpoint["state_dict"][name] = weights.new_zeros(3, 3, 3)
@@ -122,7 +122,7 @@ def test_best_has_the_lowest_monitored_loss_and_last_is_the_newest(small):
     run = small("trainer.max_epochs=6", "optimizer.lr=0.05")
     losses = read_curves(run.path / "metrics.csv")["val/loss"].dropna().tolist()
     at = losses.index(min(losses))
-    assert 0 < at < 5, losses  # or this would show nothing
+    assert 0 < at < 5, losses  # otherwise the test proves nothing
     assert load_checkpoint(run.best)["adlx"]["steps"] == STEPS * (at + 1)
     assert load_checkpoint(run.last)["adlx"]["steps"] == STEPS * 6
     assert [path.name for path in sorted((run.path / "checkpoints").iterdir())] == ["best.ckpt", "last.ckpt"]
@@ -137,7 +137,7 @@ def test_the_untrained_model_is_tested_if_no_epoch_improves_on_it(small, caplog)
         run = small(*TOO_FAST, "callbacks.checkpoint.untrained=true")
     assert load_checkpoint(run.best)["adlx"]["steps"] == 0
     assert run.metrics["test/skill"] == 0.0
-    assert "no epoch improved val/loss: the model as it started is the best, and is tested" in caplog.messages
+    assert "no epoch improved val/loss: the model before training is the best, and is tested" in caplog.messages
 
 
 def test_the_last_checkpoint_is_tested_if_training_ends_before_a_validation(small):
@@ -146,7 +146,7 @@ def test_the_last_checkpoint_is_tested_if_training_ends_before_a_validation(smal
     assert load_checkpoint(run.checkpoint)["adlx"]["steps"] == 2
 
 
-def test_best_by_the_greatest(small):
+def test_best_has_the_highest_metric_with_mode_max(small):
     run = small("trainer.max_epochs=6", "optimizer.lr=0.05", "callbacks=checkpoint", "callbacks.checkpoint.mode=max")
     losses = read_curves(run.path / "metrics.csv")["val/loss"].dropna().tolist()
     best = load_checkpoint(run.best)
@@ -155,14 +155,14 @@ def test_best_by_the_greatest(small):
     assert score["best_score"] == pytest.approx(-max(losses), rel=1e-6)
 
 
-def test_last_within_an_epoch(small, monkeypatch):
-    """Every third step: 3 of each epoch of four, and its end."""
+def test_last_is_also_written_within_an_epoch(small, monkeypatch):
+    """After the third step of each epoch, and at its end after four steps."""
     written = []
-    honest = AtomicCheckpointIO.save_checkpoint
+    original = AtomicCheckpointIO.save_checkpoint
 
     def spy(self, checkpoint, path, storage_options=None):
         written.append((str(path).rsplit("/", 1)[-1], checkpoint["adlx"]["steps"]))
-        honest(self, checkpoint, path, storage_options)
+        original(self, checkpoint, path, storage_options)
 
     monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", spy)
     small("callbacks.checkpoint.every_n_train_steps=3", "callbacks.checkpoint.untrained=true")
@@ -179,7 +179,7 @@ def test_a_monitored_metric_that_is_not_logged_is_refused(small, tmp_path):
     assert not (path / "checkpoints").exists()
 
 
-def test_state_holds_no_path(tmp_path):
+def test_the_state_contains_no_path(tmp_path):
     callback = Checkpoint(str(tmp_path), mode="max")
     assert callback.state_dict() == {"best_score": None, "is_untrained_best": False, "num_validations": 0}
     state = {"best_score": -2.0, "is_untrained_best": True, "num_validations": 3}

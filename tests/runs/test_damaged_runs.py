@@ -1,4 +1,4 @@
-"""A file of a run that is damaged or was edited by hand: each verb that reads it says so in one line."""
+"""A file of a run is damaged, or was edited by hand: each verb that reads it reports this in one line."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ LAST = "checkpoints/last.ckpt"
 
 @pytest.fixture
 def verbs(copied, small, finished):
-    """What reads a run, by the name of its verb."""
+    """Functions that read a run, by verb."""
 
     def run():
         return adlx.open_run(copied.path)
@@ -97,7 +97,7 @@ def test_facts_that_are_no_object_stop_all_verbs(text, copied, verbs):
 
 
 @pytest.mark.parametrize("value", [DELETED, 3, {}, ["2024"]])
-def test_facts_that_do_not_describe_the_data(value, copied, verbs):
+def test_facts_that_do_not_describe_the_data_stop_eval_predict_and_resume(value, copied, verbs):
     """The data module knows which of its facts it needs."""
     info = json.loads((copied.path / "run.json").read_text())
     edit(info, "data.start", value)
@@ -117,7 +117,7 @@ def test_facts_that_do_not_describe_the_data(value, copied, verbs):
         ("modle", {}, "config.yaml: unknown key modle; did you mean model?"),
     ],
 )
-def test_nodes_of_the_config_that_are_missing_or_wrong(key, value, says, copied, verbs):
+def test_missing_or_wrong_nodes_of_the_config_are_reported(key, value, says, copied, verbs):
     config = yaml.safe_load((copied.path / "config.yaml").read_text())
     edit(config, key, value)
     (copied.path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -140,7 +140,7 @@ def test_nodes_of_the_config_that_are_missing_or_wrong(key, value, says, copied,
         ("trainer.threads", 1.5, "trainer.threads=1.5 in {folder}/config.yaml must be auto or int"),
     ],
 )
-def test_settings_of_the_config_that_are_wrong(key, value, says, copied, verbs):
+def test_wrong_settings_of_the_config_are_reported(key, value, says, copied, verbs):
     config = yaml.safe_load((copied.path / "config.yaml").read_text())
     edit(config, key, value)
     (copied.path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -162,7 +162,7 @@ def test_settings_of_the_config_that_are_wrong(key, value, says, copied, verbs):
         ("state_dict.scaler.mean", [1.0], "is damaged: the weight scaler.mean is [1.0]"),
     ],
 )
-def test_checkpoints_with_missing_or_wrong_parts(key, value, says, copied, verbs):
+def test_missing_or_wrong_parts_of_a_checkpoint_are_reported(key, value, says, copied, verbs):
     for path in (copied.best, copied.last):
         checkpoint = load_checkpoint(path)
         if key.startswith("state_dict."):
@@ -187,7 +187,7 @@ def test_checkpoints_with_missing_or_wrong_parts(key, value, says, copied, verbs
         ("colour", 1, "has the unknown value colour: another version of adlx wrote it"),
     ],
 )
-def test_checkpoints_with_a_wrong_spec(key, value, says, copied, verbs):
+def test_a_wrong_spec_in_a_checkpoint_is_reported(key, value, says, copied, verbs):
     checkpoint = load_checkpoint(copied.best)
     edit(checkpoint["adlx"]["spec"], key, value)
     torch.save(checkpoint, copied.best)
@@ -196,7 +196,7 @@ def test_checkpoints_with_a_wrong_spec(key, value, says, copied, verbs):
 
 
 @pytest.mark.parametrize("content", [3, [1], {}, torch.zeros(2), {"state_dict": {}}])
-def test_files_of_pytorch_that_are_no_checkpoints_of_adlx(content, copied, verbs):
+def test_pytorch_files_that_do_not_describe_a_run_are_refused(content, copied, verbs):
     torch.save(content, copied.best)
     for name in ("eval", "predict", "export", "finetune"):
         assert line_of(verbs[name], copied.path).endswith(
@@ -219,12 +219,12 @@ def test_a_training_state_that_is_damaged_stops_a_resume(key, value, copied):
     edit(checkpoint, key, value)
     torch.save(checkpoint, copied.last)
     line = user_error_of(copied.resume, ["trainer.max_epochs=3"])
-    assert line.startswith(f"checkpoint {copied.last} is damaged, and training cannot go on from it (")
+    assert line.startswith(f"checkpoint {copied.last} is damaged, and training cannot continue from it (")
     assert line.endswith("): start a new run")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"test/skill": ', '{"test/skill": null}', '{"test/mase": "1"}'])
-def test_metrics_that_are_not_numbers(text, copied, verbs):
+def test_metrics_that_are_not_numbers_stop_compare(text, copied, verbs):
     (copied.path / "metrics.json").write_text(text)
     assert "metrics.json" in line_of(verbs["compare"], copied.path)
     assert user_error_of(lambda: RunFolder.open(copied.path).metrics) == line_of(verbs["compare"], copied.path)

@@ -1,4 +1,4 @@
-"""A trained run on its own data and on others."""
+"""Evaluates a trained run, and predicts with it, on its own data and on other data."""
 
 import json
 import logging
@@ -29,9 +29,9 @@ def own_scores(finished) -> dict[str, float]:
     return {key: value for key, value in finished.metrics.items() if key.startswith(("test/", "baseline/"))}
 
 
-def test_an_evaluation_folder(copied, own_scores, capsys):
+def test_an_evaluation_writes_a_folder_with_the_scores_of_the_run(copied, own_scores, capsys):
     evaluation = evaluate(copied)
-    assert capsys.readouterr().out == ""  # a notebook prints what it likes
+    assert capsys.readouterr().out == ""  # only the command prints
     report_evaluation(evaluation)
     assert evaluation.metrics == own_scores
     assert evaluation.path.parent == copied.path / "evaluations"
@@ -51,8 +51,8 @@ def test_an_evaluation_folder(copied, own_scores, capsys):
     assert evaluate(copied).path != evaluation.path
 
 
-def test_results_by_month(copied, own_scores, capsys):
-    """The test part lies in one month, so its row says what the whole does."""
+def test_the_results_by_month_equal_the_scores_for_a_single_month(copied, own_scores, capsys):
+    """The whole test part lies in one month."""
     evaluation = evaluate(copied)
     months = pd.read_csv(evaluation.path / "months.csv", float_precision="round_trip")
     assert months.columns.tolist() == ["month", "windows", "mase", "naive_mase", "skill"]
@@ -68,7 +68,7 @@ def test_results_by_month(copied, own_scores, capsys):
     ]
 
 
-def test_another_stride(copied, own_scores, capsys):
+def test_another_stride_scores_fewer_windows(copied, own_scores, capsys):
     scores = evaluate(copied, ["data.stride=5"])
     report_evaluation(scores)
     assert "4 windows, one every 5 steps" in capsys.readouterr().out.splitlines()
@@ -100,7 +100,7 @@ def test_an_absent_series_is_refused(copied, frame, tmp_path):
 
 
 def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scores, table, capsys, monkeypatch):
-    """configs/data/csv.yaml says 96 in and 5 out; the run was trained on 12 and 2. The path is stored absolute."""
+    """The config file has context 96 and horizon 5; the run was trained with 12 and 2. Stores the path as absolute."""
     monkeypatch.chdir(table.parent)
     evaluation = evaluate(copied, ["data=csv", f"data.path={table.name}"])
     assert evaluation.metrics == own_scores
@@ -115,13 +115,16 @@ def test_another_choice_of_data_keeps_what_the_model_depends_on(copied, own_scor
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("model.individual=true", "model.individual: a trained run is what it is; override data, data.* or trainer.*"),
-        ("seed=2", "seed: a trained run is what it is; override data, data.* or trainer.*"),
+        (
+            "model.individual=true",
+            "model.individual: a trained run cannot change this; override data, data.* or trainer.*",
+        ),
+        ("seed=2", "seed: a trained run cannot change this; override data, data.* or trainer.*"),
         ("data.contxt=3", "unknown key data.contxt on the command line; did you mean context?"),
         ("data=bonds", f"unknown data=bonds; did you mean codes?; one of {DATA}"),
     ],
 )
-def test_what_a_trained_run_cannot_follow(copied, word, line):
+def test_overrides_that_a_trained_run_refuses(copied, word, line):
     with pytest.raises(UserError) as caught:
         copied.evaluate([word])
     assert str(caught.value) == line
@@ -133,14 +136,14 @@ def test_another_context_does_not_fit(copied):
 
 
 def test_new_rows_are_scored_in_the_units_of_the_training(copied, frame, tmp_path):
-    """Other data on another scale keep the run's own scaler, so the scaled error grows with them."""
+    """Data on another scale are scaled with the run's own scaler, so the scaled error grows with them."""
     (frame * 10).to_csv(tmp_path / "ten.csv")
     scores = copied.evaluate([f"data.path={tmp_path / 'ten.csv'}"])
     assert scores["baseline/mase"] == pytest.approx(10 * copied.metrics["baseline/mase"], rel=1e-6)
     assert scores["test/mae/S0"] == pytest.approx(10 * copied.metrics["test/mae/S0"], rel=1e-4)
 
 
-def test_a_forecast(copied, frame, capsys):
+def test_a_forecast_starts_after_the_last_row_and_is_written(copied, frame, capsys):
     prediction = predict(copied)
     assert capsys.readouterr().out == ""
     assert prediction.path.parent == copied.path / "predict"
@@ -158,7 +161,7 @@ def test_a_forecast(copied, frame, capsys):
     assert lines[-2:] == ["files: forecast.csv, forecast.png", f"predict: {prediction.path}"]
 
 
-def test_a_forecast_from_fresh_data_begins_at_their_end(copied, frame, tmp_path):
+def test_a_forecast_from_new_data_starts_after_their_last_row(copied, frame, tmp_path):
     frame.iloc[:150].to_csv(tmp_path / "short.csv")
     forecast = copied.predict([f"data.path={tmp_path / 'short.csv'}"])
     assert list(forecast.index) == list(frame.index[150:152])

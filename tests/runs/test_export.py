@@ -1,4 +1,4 @@
-"""A fine-tuned run without its base: whole, or as an adapter for PEFT."""
+"""Exports a fine-tuned run with all its weights, or as an adapter for PEFT."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.export import export_merged, export_peft
 from adlx.runs.finetune import copy_base_weights
 from adlx.runs.groups import checked
-from adlx.runs.restore import open_base, restore_model
+from adlx.runs.restore import load_base_run, restore_model
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def test_a_merged_run_needs_no_base(words, tune, base, small, encoder_words):
     assert again.metrics["test/mase"] == merged.metrics["test/mase"]
     with pytest.raises(UserError) as caught:
         merged.resume(["trainer.max_epochs=9"])
-    assert str(caught.value) == f"{path} holds no state to go on from: start a new run with finetune.run={path}"
+    assert str(caught.value) == f"{path} has no last.ckpt to continue from: start a new run with finetune.run={path}"
 
 
 @pytest.mark.parametrize("other_series", [False, True])
 def test_peft_loads_the_adapter(other_series, tune, base, tmp_path, three):
-    """Onto the base network, or what was taken of it where the data have other dimensions."""
+    """The adapter fits the base network, also with new layers where the data have other dimensions."""
     peft = pytest.importorskip("peft")
     run = tune(*LORA, *([three] if other_series else []))
     path = export_peft(run, tmp_path / "adapter")
@@ -74,7 +74,7 @@ def test_peft_loads_the_adapter(other_series, tune, base, tmp_path, three):
     assert settings["modules_to_save"] == (["embedding", "head"] if other_series else None)
 
     network = build_model(checked(run.config, str).model, restore_model(run).spec)
-    assert copy_base_weights(network, open_base(str(base.path), None)) == run.info["finetune"]["fresh"]
+    assert copy_base_weights(network, load_base_run(str(base.path), None)) == run.info["finetune"]["fresh"]
     past = torch.randn(5, 12, 3 if other_series else 2)
     with torch.inference_mode():
         wanted, before = restore_model(run).model.eval()(past, past), network.eval()(past, past)
@@ -83,7 +83,7 @@ def test_peft_loads_the_adapter(other_series, tune, base, tmp_path, three):
     torch.testing.assert_close(loaded, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_what_has_no_adapter(tune, copied, tmp_path):
+def test_peft_export_of_a_run_without_an_adapter_is_refused(tune, copied, tmp_path):
     full = tune("finetune=full")
     merged = adlx.open_run(export_merged(tune(*LORA)))
     for run in (full, copied, merged):
@@ -93,8 +93,8 @@ def test_what_has_no_adapter(tune, copied, tmp_path):
     assert not (tmp_path / "adapter").exists()
 
 
-def test_what_peft_cannot_follow(tune, small, encoder_words, tmp_path):
-    """It adds to what a layer returns, and the head of quantiles returns another shape than a linear layer."""
+def test_an_adapter_that_peft_cannot_represent_is_refused(tune, small, encoder_words, tmp_path):
+    """PEFT adds to the output of a linear layer, and the output of a head of quantiles has another shape."""
     base = small(*encoder_words, "loss=quantile")
     own = [*LORA, f"finetune.run={base.path}", "loss=quantile"]
     run = tune(*own)
@@ -109,7 +109,7 @@ def test_what_peft_cannot_follow(tune, small, encoder_words, tmp_path):
 
 
 @pytest.mark.parametrize("export", [export_merged, export_peft])
-def test_what_cannot_be_exported(export, tune, base, tmp_path):
+def test_an_export_that_is_not_possible_is_refused(export, tune, base, tmp_path):
     run = tune(*LORA)
     (tmp_path / "there").mkdir()
     with pytest.raises(UserError) as caught:
@@ -126,7 +126,7 @@ def test_what_cannot_be_exported(export, tune, base, tmp_path):
     assert list((tmp_path / "there").iterdir()) == []
 
 
-def test_the_command(tune, tmp_path, capsys):
+def test_the_command_prints_the_folder_and_needs_exactly_one_format(tune, tmp_path, capsys):
     run = tune(*LORA)
     for form, file in (("--merged", "checkpoints/best.ckpt"), ("--peft", "adapter_model.safetensors")):
         export_verb.main([str(run.path), form, "--out", str(tmp_path / form)])

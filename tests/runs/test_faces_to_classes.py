@@ -1,4 +1,4 @@
-"""Study 1 in small: a file like FER2013's, a VQ-VAE, its codes, machines that classify them, and their comparison."""
+"""Study 1 with small models: a file like FER2013, a VQ-VAE, its codes, their classifiers, and a comparison."""
 
 from pathlib import Path
 
@@ -56,11 +56,11 @@ def test_the_split_of_the_challenge_is_kept(autoencoder, classifiers):
         assert stored["label"].tolist() == simulated_faces(150).labels[120:].tolist()
 
 
-def test_comparison(classifiers, tmp_path):
+def test_a_comparison_of_classifiers_averages_over_seeds(classifiers, tmp_path):
     comparison = compare([run.path for run in classifiers])
     assert comparison.metric.key == "test/accuracy"
     table = comparison.table.set_index("label")
-    # Of settings that only differ between models nothing is said.
+    # Labels leave out settings that differ only between models.
     assert set(table.index) == {"elm weights=gaussian readout=ridge", "elm weights=binary readout=lasso", "mlp"}
     metrics = [run.metrics for run in classifiers]
     gaussian = table.loc["elm weights=gaussian readout=ridge"]
@@ -83,7 +83,7 @@ def test_comparison(classifiers, tmp_path):
 
     heading = comparison.markdown().splitlines()[0]
     columns = ["run", "seeds", "accuracy", "baseline", "balanced", "macro F1", "skill"]
-    columns += ["McNemar p", "paired t p", "MCS p"]  # of one seed, of several
+    columns += ["McNemar p", "paired t p", "MCS p"]  # for one seed, for several seeds
     assert heading == f"| {' | '.join([*columns, 'parameters', 'non-zeros', 'model kB', 'seconds'])} |"
     written = comparison.write(tmp_path / "c.png")
     assert [path.name for path in written] == ["c.png", "c_confusion.png"]
@@ -93,7 +93,7 @@ def test_comparison(classifiers, tmp_path):
     assert recall["happy"] == pytest.approx((result.prediction[happy] == result.label[happy]).mean())
 
 
-def test_images_compare_too(autoencoder):
+def test_reconstructions_are_compared_by_psnr(autoencoder):
     comparison = compare([autoencoder.path])
     assert comparison.metric.key == "test/psnr"
     assert comparison.table["mean"].tolist() == [autoencoder.metrics["test/psnr"]]
@@ -101,7 +101,7 @@ def test_images_compare_too(autoencoder):
     assert "McNemar" not in comparison.markdown()
 
 
-def test_runs_of_unlike_tasks_share_no_table(autoencoder, classifiers):
+def test_runs_of_different_tasks_are_compared_without_significance_tests(autoencoder, classifiers):
     comparison = compare([autoencoder.path, classifiers[0].path], metric="test/skill")
     assert comparison.evidence is None
     assert comparison.table["mcs_pvalue"].isna().all()

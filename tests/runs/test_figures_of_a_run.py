@@ -1,4 +1,4 @@
-"""The figures of a run: one that cannot be drawn loses neither scores nor other figures."""
+"""An error in one figure of a run affects neither the scores nor the other figures."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def figures_of(run: RunFolder) -> list[str]:
     return sorted(path.name for path in (run.path / "figures").iterdir())
 
 
-def test_a_figure_that_cannot_be_drawn_is_one_line(words, monkeypatch, caplog):
+def test_a_figure_that_cannot_be_drawn_is_reported_in_one_line(words, monkeypatch, caplog):
     def save(figure, path):
         if path.stem == "forecast":
             raise ValueError("Expected end of text, found '$'\n  (at char 0)")

@@ -1,4 +1,4 @@
-"""What a fine-tuned run takes over from its base, what it begins afresh, and what of it trains."""
+"""Which weights a fine-tuned run copies from its base, which start at random, and which are trained."""
 
 import logging
 
@@ -15,7 +15,7 @@ from adlx.models.forecasting.forecaster import Forecaster
 from adlx.models.lora import adapters
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.restore import restore_model
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 
 INNER = [f"blocks.0.attention.{name}" for name in ("query", "key", "value", "output")] + ["blocks.0.feedforward.0"]
 INNER_RANK_2 = 5 * 2 * (8 + 8)
@@ -37,13 +37,13 @@ def scores(run) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_layers_of_other_dimensions_begin_afresh_and_are_named(strategy, tune, encoder, three, caplog):
+def test_layers_of_other_dimensions_get_random_weights_and_are_named(strategy, tune, encoder, three, caplog):
     with caplog.at_level(logging.INFO, "adlx"):
         run = tune(f"finetune={strategy}", three, "optimizer.lr=0", "model.zero_init=false")
         assert run.evaluate() == scores(run)
     messages = [message for message in caplog.messages if message.startswith("starting from")]
-    assert messages == [  # once, and not again by what opens the run afterwards
-        f"starting from {encoder.path}: 7 of 9 layers; initialised afresh, as the data have other dimensions: "
+    assert messages == [  # logged once, and not again when the run is evaluated
+        f"starting from {encoder.path}: 7 of 9 layers; new random weights, because the data have other dimensions: "
         "embedding, head"
     ]
     assert run.info["finetune"]["fresh"] == ["embedding", "head"]
@@ -55,30 +55,30 @@ def test_layers_of_other_dimensions_begin_afresh_and_are_named(strategy, tune, e
 
 
 @pytest.mark.parametrize("train_fresh", [True, False])
-def test_whether_fresh_layers_train(train_fresh, tune, three):
-    """If not, they are updated like the others, and their weights are in the checkpoint: no base has them."""
+def test_fresh_layers_are_trained_or_get_low_rank_updates(train_fresh, tune, three):
+    """Without `train_fresh` they get updates like the others. The checkpoint contains them, since the base does not."""
     words = ["finetune=lora", "finetune.rank=2", f"finetune.train_fresh={train_fresh}", three, "callbacks=checkpoint"]
     run = tune(*words, "optimizer.lr=0.1")
     fresh, updates = (3 * 8 + 8) + (8 * 3 + 3), 2 * (3 + 8) + 2 * (8 + 3)
     assert run.metrics["model/trainable_parameters"] == INNER_RANK_2 + (fresh if train_fresh else updates)
     adapted = run.info["finetune"]["adapted"]
     assert sorted(adapted) == sorted(INNER if train_fresh else ["embedding", *INNER, "head"])
-    held = load_checkpoint(run.best)["state_dict"]
-    own = {name.removeprefix("model.") for name in held if name.startswith("model.")}
+    stored = load_checkpoint(run.best)["state_dict"]
+    own = {name.removeprefix("model.") for name in stored if name.startswith("model.")}
     plain = {f"{name}.{part}" for name in ("embedding", "head") for part in ("weight", "bias")}
     assert own == plain | {f"{name}.{side}" for name in adapted for side in ("lora_A", "lora_B")}
     still = tune(*words, "optimizer.lr=0")
-    begun = load_checkpoint(still.best)["state_dict"]
+    initial = load_checkpoint(still.best)["state_dict"]
     for name in plain:
-        assert torch.equal(held[f"model.{name}"], begun[f"model.{name}"]) is not train_fresh, name
-    torch.manual_seed(99)  # what was drawn is not drawn again
+        assert torch.equal(stored[f"model.{name}"], initial[f"model.{name}"]) is not train_fresh, name
+    torch.manual_seed(99)  # loading draws no new random weights
     first, second = weights(run), weights(run)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert run.evaluate() == scores(run)
 
 
 class Positioned(Forecaster):
-    """With a parameter that belongs to no layer, and depends on the context."""
+    """A forecaster with a parameter that belongs to no layer, and whose shape depends on the context."""
 
     def __init__(self, spec) -> None:
         super().__init__(spec)
@@ -90,7 +90,7 @@ class Positioned(Forecaster):
 
 
 @pytest.mark.parametrize("train_fresh", [True, False])
-def test_a_parameter_of_no_layer(train_fresh, small, monkeypatch):
+def test_a_parameter_outside_of_layers_is_fresh_for_another_context(train_fresh, small, monkeypatch):
     monkeypatch.setattr(targets, "_TRUSTED", {*targets._TRUSTED, __name__})
     own = ["model=naive", f"model._target_={__name__}.Positioned", f"allow=[{__name__}]"]
     base = small(*own)
@@ -102,8 +102,8 @@ def test_a_parameter_of_no_layer(train_fresh, small, monkeypatch):
     assert run.evaluate([f"allow=[{__name__}]"]) == scores(run)
 
 
-def test_one_map_more_for_one_series_more(small, three):
-    """Layers that the base has no counterpart of."""
+def test_an_additional_series_gets_a_new_map(small, three):
+    """The base has no layer for this series."""
     base = small("model.individual=true")
     run = small("model.individual=true", "finetune=full", f"finetune.run={base.path}", three, "optimizer.lr=0")
     assert run.info["finetune"]["fresh"] == ["maps.2"]
@@ -122,20 +122,20 @@ def test_another_kind_of_loss_needs_another_head(strategy, before, after, small,
     assert run.evaluate() == scores(run)
 
 
-def test_a_base_that_was_fine_tuned_itself(tune):
+def test_a_fine_tuned_run_can_be_a_base(tune):
     one = tune("finetune=lora", "finetune.rank=2", "optimizer.lr=0.01")
     still = tune("finetune=lora", "finetune.rank=1", f"finetune.run={one.path}", "optimizer.lr=0")
-    whole, begun = weights(one), weights(still)
-    assert all(torch.equal(whole[name], begun[name]) for name in whole)
+    before, after = weights(one), weights(still)
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert still.info["finetune"]["run"] == str(one.path)
     assert (still.evaluate(), scores(still)) == (scores(one), scores(one))
 
 
-def test_only_what_the_target_names(tune):
+def test_only_layers_that_the_target_names_get_updates(tune):
     run = tune("finetune=lora", "finetune.rank=2", "finetune.target=[blocks.*.query,head]")
     assert run.info["finetune"]["adapted"] == ["blocks.0.attention.query", "head"]
     assert run.metrics["model/trainable_parameters"] == 2 * (8 + 8) + 2 * (8 + 2)
-    assert not any(adapters(open_trained(run, [], "test").task.model))  # eval and predict work on a plain model
+    assert not any(adapters(load_trained(run, [], "test").task.model))  # eval and predict work on a plain model
     with pytest.raises(UserError) as caught:
         tune("finetune=lora", "finetune.target=block.*.query")
     assert str(caught.value) == (
@@ -143,11 +143,11 @@ def test_only_what_the_target_names(tune):
     )
 
 
-def test_arguments_are_those_of_the_base_unless_told(small, encoder, caplog):
+def test_arguments_are_those_of_the_base_unless_the_user_sets_them(small, encoder, caplog):
     rest = [f"finetune.run={encoder.path}", "trainer.max_epochs=1"]
     with caplog.at_level(logging.INFO, "adlx"):
         run = small("model=transformer", "finetune=full", "model.dropout=0.25", *rest)
-    assert f"as in {encoder.path}: model.hidden=8, model.blocks=1, model.heads=2" in caplog.messages
+    assert f"same as in {encoder.path}: model.hidden=8, model.blocks=1, model.heads=2" in caplog.messages
     assert run.config["model"] == {**encoder.config["model"], "dropout": 0.25}
     assert encoder.config["model"]["dropout"] == 0.0
 
@@ -167,11 +167,11 @@ def test_arguments_are_those_of_the_base_unless_told(small, encoder, caplog):
         (["model=nlinear"], "finetune.run={path} is a Transformer, and model=NLinear: choose the same model"),
         (
             ["model=transformer", "finetune.run=/gone"],
-            "finetune.run=/gone is not there: say where the base run is with ",
+            "finetune.run=/gone is not there: give the folder of the base run with ",
         ),
     ],
 )
-def test_what_cannot_begin(strategy, words, line, small, encoder, tmp_path):
+def test_a_model_that_does_not_fit_the_base_is_refused(strategy, words, line, small, encoder, tmp_path):
     with pytest.raises(UserError) as caught:
         small(f"finetune={strategy}", f"finetune.run={encoder.path}", *words)
     assert str(caught.value).startswith(line.format(path=encoder.path))
@@ -192,20 +192,22 @@ def test_what_cannot_begin(strategy, words, line, small, encoder, tmp_path):
         ),
     ],
 )
-def test_values_that_cannot_be(word, line, tune):
+def test_values_out_of_range_are_refused(word, line, tune):
     with pytest.raises(UserError) as caught:
         tune("finetune=lora", word)
     assert str(caught.value) == line
 
 
-def test_a_base_that_has_not_finished(small, copied):
+def test_a_base_that_has_not_finished_is_refused(small, copied):
     copied.update(status="interrupted")
     with pytest.raises(UserError) as caught:
         small("finetune=full", f"finetune.run={copied.path}")
     assert str(caught.value) == f"finetune.run={copied.path} is interrupted, not finished: adlx resume {copied.path}"
 
 
-def test_a_sweep_over_ranks_is_told_by_rank(small_words, encoder_words, encoder, tmp_path, monkeypatch, capsys):
+def test_runs_of_a_sweep_over_ranks_are_labeled_by_rank(
+    small_words, encoder_words, encoder, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     words = [*small_words[1:], *encoder_words, "finetune=lora", f"finetune.run={encoder.path}", "output_dir=out"]
     with pytest.raises(SystemExit) as caught:

@@ -1,4 +1,4 @@
-"""A fine-tuned run and its base: bound by hash, found where it moved to, and read as data by whoever wrote it."""
+"""A fine-tuned run finds its base by path and hash, also after both were moved, and runs no code from it."""
 
 import shutil
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from adlx.runs.folder import write_yaml
 
 @pytest.fixture(scope="module")
 def made(small_words, encoder_words, encoder, tmp_path_factory):
-    """A folder with a base and runs of either kind, which lay elsewhere when they were made."""
+    """A folder with a base and two fine-tuned runs, which was moved after they were trained."""
     folder = tmp_path_factory.mktemp("made") / "there"
     folder.mkdir()
     shutil.copytree(encoder.path, folder / "base")
@@ -30,7 +30,7 @@ def made(small_words, encoder_words, encoder, tmp_path_factory):
 
 @pytest.fixture
 def pair(made, tmp_path) -> SimpleNamespace:
-    """`base` and its runs `full` and `lora`, together in another place; `old` is where the base was."""
+    """`base` and its runs `full` and `lora`, moved together; `old` is the former path of the base."""
     shutil.copytree(made, tmp_path / "pair")
     runs = {name: adlx.open_run(tmp_path / "pair" / "outputs" / "transformer-csv" / name) for name in ("full", "lora")}
     return SimpleNamespace(base=tmp_path / "pair" / "base", old=made.with_name("there") / "base", **runs)
@@ -44,7 +44,7 @@ VERBS = {
 
 
 def refused(run, line: str) -> None:
-    """By every verb, with nothing left behind."""
+    """Asserts that every verb refuses the run with this line, and writes nothing."""
     files = sorted(run.path.rglob("*"))
     for verb in VERBS.values():
         with pytest.raises(UserError) as caught:
@@ -68,14 +68,14 @@ def test_a_base_and_its_runs_move_together(pair):
     assert pair.lora.config["finetune"]["run"] == str(pair.base.resolve())
 
 
-def test_a_base_that_moved_alone(pair, tmp_path, monkeypatch):
-    """Is named with its hash; the word that says where it is may be relative, and a resume notes it for good."""
+def test_a_base_that_moved_alone_is_given_by_its_new_path(pair, tmp_path, monkeypatch):
+    """The error shows its hash. `finetune.run` may be relative, and a resume stores it as an absolute path."""
     digest = pair.lora.info["finetune"]["sha256"]
     forecast = pair.lora.predict()
     pair.base.rename(tmp_path / "moved")
     refused(
         pair.lora,
-        f"finetune.run={pair.old} is not there (sha256 {digest[:12]}...): say where the base run is with "
+        f"finetune.run={pair.old} is not there (sha256 {digest[:12]}...): give the folder of the base run with "
         "finetune.run=RUN",
     )
     monkeypatch.chdir(tmp_path)
@@ -93,7 +93,7 @@ def test_a_base_that_moved_alone(pair, tmp_path, monkeypatch):
     assert adlx.open_run(tmp_path / "all/pair/outputs/transformer-csv/lora").evaluate() == known
 
 
-def test_a_base_that_changed(pair, encoder):
+def test_a_base_that_changed_is_refused(pair, encoder):
     was = pair.lora.info["finetune"]["sha256"]
     file = pair.base / "checkpoints" / "best.ckpt"
     content = bytearray(file.read_bytes())
@@ -103,7 +103,7 @@ def test_a_base_that_changed(pair, encoder):
     refused(pair.lora, line)
     with pytest.raises(UserError, match=rf"\.\.\., not {was[:12]}\.\.\. \(sha256 of best\.ckpt\)$"):
         pair.lora.evaluate()
-    shutil.copy(pair.base / "checkpoints" / "last.ckpt", file)  # whole, but of another instant
+    shutil.copy(pair.base / "checkpoints" / "last.ckpt", file)  # a complete checkpoint, but of another step
     refused(pair.lora, line)
     assert pair.lora.evaluate([f"finetune.run={encoder.path}"]) == scores(pair.lora)
 
@@ -133,7 +133,7 @@ EVIL = {"_target_": "evil_pkg.model.Evil"}
 
 
 @pytest.mark.parametrize("node", ["model", "loss", "finetune"])
-def test_the_card_of_a_base_is_not_believed(node, encoder, tmp_path, small, encoder_words, canary):
+def test_the_card_of_a_base_is_not_trusted(node, encoder, tmp_path, small, encoder_words, canary):
     shutil.copytree(encoder.path, tmp_path / "base")
     base = adlx.open_run(tmp_path / "base")
     checkpoint = load_checkpoint(base.best)
@@ -147,7 +147,7 @@ def test_the_card_of_a_base_is_not_believed(node, encoder, tmp_path, small, enco
     assert not (tmp_path / "outputs").exists()
 
 
-def test_the_config_of_a_base_is_not_believed(encoder, tmp_path, small, encoder_words, canary):
+def test_the_config_of_a_base_is_not_trusted(encoder, tmp_path, small, encoder_words, canary):
     shutil.copytree(encoder.path, tmp_path / "base")
     config = yaml.safe_load((tmp_path / "base" / "config.yaml").read_text())
     write_yaml(tmp_path / "base" / "config.yaml", {**config, "model": EVIL, "allow": ["evil_pkg"]})
@@ -156,7 +156,7 @@ def test_the_config_of_a_base_is_not_believed(encoder, tmp_path, small, encoder_
     assert canary.silent
 
 
-def test_a_base_with_code_in_its_checkpoint(encoder, tmp_path, small, encoder_words, canary):
+def test_a_base_with_code_in_its_checkpoint_is_refused(encoder, tmp_path, small, encoder_words, canary):
     from evil_pkg.model import Pickled
 
     shutil.copytree(encoder.path, tmp_path / "base")
@@ -169,8 +169,8 @@ def test_a_base_with_code_in_its_checkpoint(encoder, tmp_path, small, encoder_wo
 
 
 @pytest.mark.parametrize("node", ["finetune", "task"])
-def test_a_config_of_a_version_that_knew_fewer_nodes_is_refused(node, copied, small):
-    """In a line that names the node, by every verb and as a base; nothing is guessed."""
+def test_a_config_without_one_of_the_nodes_is_refused(node, copied, small):
+    """Every verb names the missing node in one line, and so does fine-tuning from this run."""
     config = yaml.safe_load((copied.path / "config.yaml").read_text())
     config.pop(node)
     write_yaml(copied.path / "config.yaml", config)

@@ -106,7 +106,7 @@ def test_files_of_a_finished_run(finished):
     }
 
 
-def test_the_git_commit(tmp_path, monkeypatch):
+def test_the_git_commit_says_whether_files_changed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_commit() is None
@@ -141,8 +141,8 @@ def test_opening_a_damaged_folder_is_refused_in_one_line(created, tmp_path):
     facts, config = run.path / "run.json", run.path / "config.yaml"
     whole = config.read_text()
     lines = {
-        "model: [1\n": f"{config} is no YAML: ",
-        "model: !!python/object/apply:os.system ['touch sang']\n": f"{config} is no YAML: could not determine",
+        "model: [1\n": f"{config} is not YAML: ",
+        "model: !!python/object/apply:os.system ['touch sang']\n": f"{config} is not YAML: could not determine",
         "just words\n": f"{config} is not a config of adlx: it lacks {', '.join(NODES)}",
         "[1, 2]\n": f"{config} is not a config of adlx: it must hold the keys {', '.join(NODES)}",
         whole.replace("seed: 7", "seed: ${oc.env:HOME}"): f"{config} is not a resolved config",
@@ -181,7 +181,7 @@ def test_an_unfinished_run_is_refused_where_a_finished_one_is_needed(created):
     run.require_finished()
 
 
-def test_a_second_writer_is_refused(copied, small):
+def test_a_second_process_that_trains_the_run_is_refused(copied, small):
     other = adlx.open_run(copied.path)
     with copied.locked():
         with pytest.raises(UserError, match=f"^{copied.path} is in use: another process is training it$"):
@@ -190,7 +190,7 @@ def test_a_second_writer_is_refused(copied, small):
     assert other.resume(["trainer.max_epochs=3"]).status == "finished"
 
 
-def test_discard(created, tmp_path):
+def test_discard_removes_the_folder_and_its_empty_parent(created, tmp_path):
     first, second = created(), created()
     first.discard()
     assert not first.path.exists()
@@ -213,7 +213,7 @@ def test_only_the_first_of_several_processes_writes(created, monkeypatch):
     assert adlx.open_run(run.path).status == "running"
 
 
-def test_json_is_whole_or_not_there(tmp_path):
+def test_a_failed_write_of_json_leaves_the_old_file(tmp_path):
     write_json(tmp_path / "x.json", {"a": 1})
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"a": object()})

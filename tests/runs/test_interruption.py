@@ -1,4 +1,4 @@
-"""A signal: the step in progress is finished, what was reached is saved, and the run says how to go on."""
+"""A signal stops training after the current step; a checkpoint is saved and the resume command is shown."""
 
 import logging
 import os
@@ -17,8 +17,8 @@ from adlx.tasks.task import Diverged
 
 
 def signal_in(monkeypatch, call: int, *signums: int) -> list[int]:
-    """Sends signals to this process within the training pass of this number; returns the passes that were begun."""
-    honest, calls = Forecast.batch_loss, []
+    """Sends signals to this process in training step number `call`; returns the numbers of all started steps."""
+    original, calls = Forecast.batch_loss, []
 
     def loss(task, batch):
         if task.training:
@@ -26,7 +26,7 @@ def signal_in(monkeypatch, call: int, *signums: int) -> list[int]:
             if len(calls) == call:
                 for signum in signums:
                     os.kill(os.getpid(), signum)
-        return honest(task, batch)
+        return original(task, batch)
 
     monkeypatch.setattr(Forecast, "batch_loss", loss)
     return calls
@@ -37,19 +37,19 @@ def only_run(tmp_path):
     return adlx.open_run(path)
 
 
-# Of four steps an epoch: within one, its last, and the first of the next.
+# An epoch has four steps: a signal within an epoch, in its last step, and in the first step of the next epoch.
 @pytest.mark.parametrize(
     ("call", "signum", "code"), [(3, signal.SIGINT, 130), (4, signal.SIGTERM, 143), (5, signal.SIGTERM, 143)]
 )
-def test_it_stops_between_steps(small, finished, tmp_path, monkeypatch, caplog, call, signum, code):
+def test_a_signal_stops_training_between_two_steps(small, finished, tmp_path, monkeypatch, caplog, call, signum, code):
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     caplog.set_level(logging.INFO, "adlx")
     with monkeypatch.context() as patch:
-        begun = signal_in(patch, call, signum)
+        started = signal_in(patch, call, signum)
         with pytest.raises(Interrupted) as caught:
             small()
     assert isinstance(caught.value, KeyboardInterrupt) == (signum == signal.SIGINT)
-    assert begun[-1] == call  # that step was finished, and no other begun
+    assert started[-1] == call  # this step was finished, and no other one started
     assert (caught.value.exit_code, caught.value.signum, str(caught.value)) == (code, signum, signum.name)
     run = only_run(tmp_path)
     assert (run.status, run.info["reason"]) == ("interrupted", signum.name)
@@ -62,7 +62,7 @@ def test_it_stops_between_steps(small, finished, tmp_path, monkeypatch, caplog, 
 
 
 def test_a_second_signal_stops_at_once(small, tmp_path, monkeypatch):
-    """In the midst of the step, which then does not count."""
+    """It stops in the middle of the step, which does not count."""
     signal_in(monkeypatch, 3, signal.SIGINT, signal.SIGTERM)
     with pytest.raises(Interrupted) as caught:
         small()
@@ -78,21 +78,21 @@ def test_outside_training_one_signal_is_enough():
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_nothing_that_catches_exceptions_catches_it():
+def test_except_exception_does_not_catch_an_interruption():
     assert not issubclass(Interrupted, Exception)
     assert [Interrupted(signum).exit_code for signum in (signal.SIGINT, signal.SIGTERM)] == [130, 143]
 
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(small, tmp_path, monkeypatch):
-    """At step 6, the third of the second epoch: what was saved at the end of the first is untouched."""
-    honest, calls, kept = Forecast.batch_loss, [0], []
+    """It diverges at step 6, the third of epoch 2: the checkpoints from the end of epoch 1 do not change."""
+    original, calls, kept = Forecast.batch_loss, [0], []
 
     def loss(task, batch):
         calls[0] += task.training
         if task.training and calls[0] == 7:
             folder = Path(task.trainer.default_root_dir) / "checkpoints"
             kept.extend((folder / f"{name}.ckpt").read_bytes() for name in ("best", "last"))
-        return honest(task, batch) * (float("inf") if task.training and calls[0] >= 7 else 1)
+        return original(task, batch) * (float("inf") if task.training and calls[0] >= 7 else 1)
 
     monkeypatch.setattr(Forecast, "batch_loss", loss)
     with pytest.raises(Diverged) as caught:

@@ -1,4 +1,4 @@
-"""The curves: one row a step, whole after whatever happened."""
+"""`metrics.csv`: one row for each step, also after a kill and a resume."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_rows_and_columns(path):
     curves.log_metrics({"train/loss": 0.1 + 0.2, "epoch": 0.0}, step=0)
     curves.log_metrics({"train/loss": 2.0, "epoch": 0}, step=1)
     assert path.read_text() == "step,epoch,train/loss\n0,0,0.30000000000000004\n1,0,2\n"
-    curves.log_metrics({"val/loss": math.nan, "lr": 1e-3, "epoch": 0}, step=1)  # two new columns: written anew
+    curves.log_metrics({"val/loss": math.nan, "lr": 1e-3, "epoch": 0}, step=1)  # two new columns: the file is rewritten
     assert path.read_text() == (
         "step,epoch,train/loss,val/loss,lr\n0,0,0.30000000000000004,,\n1,0,2.0,,\n1,0,,nan,0.001\n"
     )
@@ -31,7 +31,7 @@ def test_rows_and_columns(path):
     assert [file.name for file in path.parent.iterdir()] == ["metrics.csv"]
 
 
-def test_what_is_no_curve_is_left_out(path):
+def test_final_scores_are_not_in_the_curves(path):
     curves = Curves(path)
     curves.log_metrics({"epoch": 0}, step=0)
     curves.log_metrics({"test/mase": 1.0, "baseline/mase": 1.0, "insample/mse": 1.0, "epoch": 0}, step=0)
@@ -45,7 +45,7 @@ def test_a_resumed_run_writes_again_what_came_after_its_checkpoint(path):
     curves.log_metrics({"train/loss": 2.25, "epoch": 1}, step=2)
     assert path.read_text().splitlines()[-1] == "2,1,2.25,"
     Curves(path)
-    assert read_curves(path).empty  # from the beginning
+    assert read_curves(path).empty  # the run starts again at step 0
     assert list(read_curves(path).columns) == ["step", "epoch", "train/loss", "val/loss"]
 
 
@@ -57,13 +57,13 @@ def test_a_last_line_cut_short_by_a_kill(path, rest):
     assert path.read_text() == "step,epoch,train/loss\n2,1,2.5\n3,1,9\n"
 
 
-def test_nothing_but_a_header(path):
+def test_a_file_with_only_a_header_is_continued(path):
     path.write_text("step,epoch,train/loss\n0,")
     Curves(path, first_step=0).log_metrics({"train/loss": 9.0, "epoch": 0}, step=0)
     assert path.read_text() == "step,epoch,train/loss\n0,0,9\n"
 
 
-def test_other_processes_of_the_run_leave_the_file_alone(path, monkeypatch):
+def test_other_processes_of_the_run_do_not_write_the_file(path, monkeypatch):
     path.write_text("step,epoch,train/loss\n2,1,2.5\n")
     monkeypatch.setenv("LOCAL_RANK", "1")
     Curves(path, first_step=0)

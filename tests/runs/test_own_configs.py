@@ -1,4 +1,4 @@
-"""A run with config files and classes of the user's own, found again when it is evaluated from elsewhere."""
+"""A run with the user's own config files and classes, evaluated later from another folder."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ FILES = {
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A working folder with a package, a folder of configs and a table."""
     folder = tmp_path / "work"
     for name, text in FILES.items():
@@ -68,7 +68,7 @@ def only_run(folder: Path) -> adlx.Run:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Goes to another folder, in a process that knows nothing of the user's package yet."""
+    """Changes to another folder, as in a new process that does not trust the user's package yet."""
 
     def go() -> None:
         monkeypatch.chdir(tmp_path)
@@ -82,69 +82,69 @@ def rest(words: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("flag", [["--config-dir", "my configs"], ["--config-dir=my configs"], ["-cd", "my configs"]])
-def test_a_run_knows_the_folder_of_its_configs(flag, place, small_words, elsewhere):
+def test_a_run_stores_its_config_folder(flag, workspace, small_words, elsewhere):
     """Later verbs need neither `--config-dir` nor `allow=` on the machine where the run was trained."""
     words = ["model=mine", "data=mine", "data.path=other.csv", *rest(small_words), f"allow=[{PACKAGE}]"]
     train_verb.main([*words, *flag])
-    run = only_run(place)
+    run = only_run(workspace)
     assert run.name == "mine-mine"
-    assert run.info["config_folders"] == [str(place / "my configs")]
+    assert run.info["config_folders"] == [str(workspace / "my configs")]
     elsewhere()
-    table = f"data.path={place / 'other.csv'}"
+    table = f"data.path={workspace / 'other.csv'}"
     scores = run.evaluate(["data=mine", table])
     assert scores == {key: run.metrics[key] for key in scores}
     forecast = run.predict(["data=mine", table])
     assert forecast.shape == (2, 2)
 
 
-def test_other_data_of_the_users_own_for_a_run_of_adlx(place, small_words, elsewhere):
-    """A choice without classes of the user's own needs no trust either."""
+def test_other_data_of_the_users_own_for_a_run_of_adlx(workspace, small_words, elsewhere):
+    """A choice without classes of the user's own does not need `allow=`."""
     words = ["model=naive", "data=plain", "data.path=other.csv", *rest(small_words), "--config-dir", "my configs"]
     train_verb.main(words)
-    run = only_run(place)
+    run = only_run(workspace)
     elsewhere()
-    evaluated = run.evaluate(["data=plain", f"data.path={place / 'other.csv'}"])
+    evaluated = run.evaluate(["data=plain", f"data.path={workspace / 'other.csv'}"])
     assert evaluated == {key: run.metrics[key] for key in evaluated}
     (folder,) = (run.path / "evaluations").iterdir()
     data = yaml.safe_load((folder / "config.yaml").read_text())["data"]
     assert (data["batch_size"], data["context"], data["horizon"]) == (7, 12, 2)
 
 
-def test_a_folder_of_configs_that_is_gone_is_no_choice_any_more(place, small_words, elsewhere, tmp_path):
+def test_choices_of_a_config_folder_that_was_removed_are_unknown(workspace, small_words, elsewhere, tmp_path):
     words = ["model=naive", "data=plain", "data.path=other.csv", *rest(small_words), "--config-dir", "my configs"]
     train_verb.main(words)
-    run = only_run(place)
+    run = only_run(workspace)
     elsewhere()
-    (place / "my configs").rename(tmp_path / "moved")
-    scores = run.evaluate()  # its own config is in its folder
+    (workspace / "my configs").rename(tmp_path / "moved")
+    scores = run.evaluate()  # the folder of the run contains its config
     assert scores == {key: run.metrics[key] for key in scores}
     assert user_error_of(run.evaluate, ["data=plain"]).startswith("unknown data=plain; ")
 
 
-def test_a_run_from_python_knows_it_too(place, small_words, elsewhere):
-    own = f"hydra.searchpath=['file://{place / 'my configs'}']"
+def test_a_run_from_python_stores_its_config_folder_too(workspace, small_words, elsewhere):
+    own = f"hydra.searchpath=['file://{workspace / 'my configs'}']"
     run = adlx.train([own, "model=naive", "data=plain", "data.path=other.csv", *rest(small_words)])
-    assert run.info["config_folders"] == [str(place / "my configs")]
+    assert run.info["config_folders"] == [str(workspace / "my configs")]
     elsewhere()
-    scores = run.evaluate(["data=plain", f"data.path={place / 'other.csv'}"])
+    scores = run.evaluate(["data=plain", f"data.path={workspace / 'other.csv'}"])
     assert scores == {key: run.metrics[key] for key in scores}
 
 
-def test_a_folder_of_configs_named_later_is_remembered(copied, place, tmp_path, call_verb):
+def test_a_folder_of_configs_named_later_is_remembered(copied, workspace, tmp_path, call_verb):
     """A run that was trained without `--config-dir` can be evaluated on the user's own choice of data."""
-    words = ["data=plain", f"data.path={place / 'other.csv'}"]
+    words = ["data=plain", f"data.path={workspace / 'other.csv'}"]
     assert user_error_of(copied.evaluate, words).startswith("unknown data=plain; ")
     assert user_error_of(copied.evaluate, ["--config-dir", "no such", *words]) == (
         "--config-dir=no such is not a folder; check the spelling and the folder you are in"
     )
     assert call_verb("eval", str(copied.path), "--config-dir", "my configs", *words) == 0
     run = adlx.open_run(copied.path)
-    assert run.info["config_folders"] == [str(place / "my configs")]
+    assert run.info["config_folders"] == [str(workspace / "my configs")]
     assert run.evaluate(words)  # the folder need not be named again
     assert call_verb("predict", str(copied.path), *words) == 0
 
 
-def test_a_choice_of_data_with_an_error_lists_the_users_own(copied, place):
+def test_a_choice_of_data_with_an_error_lists_the_users_own(copied, workspace):
     line = user_error_of(copied.evaluate, ["--config-dir=my configs", "data=plian"])
     assert line.startswith("unknown data=plian; did you mean plain?; one of ")
 
@@ -159,20 +159,26 @@ def call_verb(monkeypatch):
     logger.handlers[:], logger.level, logger.propagate = before
 
 
-def test_list_shows_the_users_own_choices(place, capsys, call_verb):
+def test_list_shows_the_users_own_choices(workspace, capsys, call_verb):
     for flag in (["--config-dir", "my configs"], ["--config-dir=my configs"]):
         assert call_verb("list", "data", *flag) == 0
         lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
         assert ["plain", "a table with other windows"] in lines
 
 
-def test_the_jobs_of_a_sweep_find_the_users_folder_when_it_is_resumed(place, small_words, elsewhere):
-    """Job 1 was lost before it had a folder; it is started again from the plan, with no word said again."""
-    words = ["model=mine", "data=mine", f"data.path={place / 'other.csv'}", *rest(small_words), f"allow=[{PACKAGE}]"]
+def test_the_jobs_of_a_sweep_find_the_users_folder_when_it_is_resumed(workspace, small_words, elsewhere):
+    """Job 1 has no result; it is started again from the plan, without `--config-dir`."""
+    words = [
+        "model=mine",
+        "data=mine",
+        f"data.path={workspace / 'other.csv'}",
+        *rest(small_words),
+        f"allow=[{PACKAGE}]",
+    ]
     sweep = run_sweep(["-m", "seed=0,1", *words, "--config-dir", "my configs"])
     assert sweep.failed == {}
     plan = json.loads((sweep.path / "multirun.json").read_text())
-    assert plan["config_folders"] == [str(place / "my configs")]
+    assert plan["config_folders"] == [str(workspace / "my configs")]
     (sweep.path / "jobs" / "1.json").unlink()
     elsewhere()
     assert resume_sweep(sweep.path, [], str) == 2

@@ -47,7 +47,7 @@ def test_a_line_shows_only_the_validation_of_its_epoch(caplog):
     ]
 
 
-def test_of_fast_epochs_the_first_and_the_last_are_logged(caplog):
+def test_only_the_first_and_the_last_of_fast_epochs_are_logged(caplog):
     assert [line.split("  ")[0] for line in lines(caplog, 60.0)] == ["epoch 1/4", "epoch 4/4"]
 
 

@@ -1,4 +1,4 @@
-"""What cannot work is refused before anything is written, or leaves nothing behind."""
+"""A run that cannot work is refused before anything is written, or its folder is removed."""
 
 import pytest
 from user_errors import user_error_of
@@ -15,13 +15,13 @@ from adlx.tasks.forecast import Forecast
     [
         (
             ["task=classify"],
-            "task and model do not fit: Classify trains a Classifier, and NLinear is none; the model's own config file "
-            "chooses its task",
+            "task and model do not fit: Classify trains a Classifier, and NLinear is not one; the model's own config "
+            "file chooses its task",
         ),
         (
             ["model=mlp", "task=forecast"],
-            "task and model do not fit: Forecast trains a Forecaster, and MLP is none; the model's own config file "
-            "chooses its task",
+            "task and model do not fit: Forecast trains a Forecaster, and MLP is not one; the model's own config "
+            "file chooses its task",
         ),
         (
             ["model=elm"],
@@ -29,14 +29,14 @@ from adlx.tasks.forecast import Forecast
         ),
     ],
 )
-def test_a_task_a_model_and_data_that_do_not_fit(words, line, small, tmp_path):
+def test_a_task_a_model_and_data_that_do_not_fit_are_refused(words, line, small, tmp_path):
     assert user_error_of(small, *words) == line
     assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.parametrize("kind", [UserError, ValueError])
 def test_statistics_that_cannot_be_computed_leave_nothing(kind, small, tmp_path, monkeypatch):
-    """They are computed when the folder is there; it goes again, and so does the one above it."""
+    """They are computed after the folder is made; it is removed, and so is the empty folder above it."""
     folders = []
 
     def refuse(task, data):
@@ -49,8 +49,8 @@ def test_statistics_that_cannot_be_computed_leave_nothing(kind, small, tmp_path,
     assert list((tmp_path / "outputs").iterdir()) == []
 
 
-def test_settings_that_a_task_refuses(tmp_path):
-    """In the task's own words, before there is a folder."""
+def test_settings_that_a_task_refuses_leave_nothing(tmp_path):
+    """The message comes from the task, before a folder is made."""
     words = ["model=unet", "model.widths=[4,4]", "model.depth=1", "data=digits", "data.source=sklearn", "data.size=8"]
     quiet = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", f"output_dir={tmp_path / 'outputs'}"]
     line = "task.kid_features=trained needs images of at least two classes; choose random or auto"
@@ -78,7 +78,7 @@ def test_an_output_dir_that_cannot_be_used_is_refused_before_data_are_read(outpu
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    """As for a user who does not own it."""
+    """Simulates a folder of another user."""
 
     def refuse(**_):
         raise PermissionError(13, "Permission denied")

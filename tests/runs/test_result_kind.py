@@ -1,4 +1,4 @@
-"""Which metrics a run has, by what its `run.json` names."""
+"""`run.json` names the class of the result, which declares the metrics of a run."""
 
 import pytest
 
@@ -15,13 +15,13 @@ def test_a_run_names_the_kind_of_its_result(finished):
     assert metrics_of(finished) == (*ForecastResult.metrics, *TRAINING)
 
 
-def test_nothing_is_imported_for_a_run_of_a_stranger(tmp_path, canary):
+def test_a_result_class_that_is_not_trusted_is_not_imported(tmp_path, canary):
     for name in ("evil_pkg.model.Evil", "adlx.runs.declarations.resolve", "adlx.runs.folder.Run", "os.system"):
         with pytest.raises(UserError):
             result_kind(RunFolder(tmp_path, {"result": name}))
     assert canary.silent
 
 
-def test_a_run_without_a_kind(tmp_path):
+def test_a_run_without_a_result_kind_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"run\.json does not name the kind of its result: an older adlx wrote it$"):
         result_kind(RunFolder(tmp_path, {}))

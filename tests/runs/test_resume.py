@@ -1,4 +1,4 @@
-"""Going on: when it is refused, and that it goes on from the same data."""
+"""Resume: when it is refused, and that it uses the same data."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from adlx.runs.predict import predict
 from adlx.tasks.forecast import Forecast
 
 
-def test_a_finished_run_has_nothing_to_go_on_with(copied):
+def test_a_resume_of_a_finished_run_is_refused(copied):
     with pytest.raises(UserError) as caught:
         copied.resume()
     assert str(caught.value) == (
@@ -27,7 +27,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(copied):
 
 
 @pytest.mark.parametrize("word", ["seed=1", "model.hidden=3", "data.stride=2", "optimizer.lr=1", "data=fx"])
-def test_another_config_is_another_run(copied, word):
+def test_a_resume_with_another_config_is_refused(copied, word):
     with pytest.raises(UserError) as caught:
         copied.resume([word])
     assert str(caught.value) == (
@@ -61,8 +61,8 @@ def test_changed_data_are_refused(small, tmp_path):
         run.resume(["trainer.max_epochs=4"])
 
 
-def test_data_that_grew_are_cut_to_what_was_there(small, tmp_path):
-    """New rows at the end change neither the splits nor the scaler of a run that goes on."""
+def test_rows_that_were_added_to_the_data_are_not_used(small, tmp_path):
+    """New rows at the end change neither the splits nor the scaler of a resumed run."""
     path = tmp_path / "mine.csv"
     frame = walk_frame(260)
     frame.iloc[:200].to_csv(path)
@@ -73,7 +73,7 @@ def test_data_that_grew_are_cut_to_what_was_there(small, tmp_path):
     assert run.resume(["trainer.max_epochs=3"]).metrics["baseline/mase"] == scores["baseline/mase"]
 
 
-def test_a_longer_run_is_what_it_would_have_been(copied, longer):
+def test_a_run_resumed_for_more_epochs_equals_an_uninterrupted_run(copied, longer):
     resumed = copied.resume(["trainer.max_epochs=4"])
     curves = [read_curves(run.path / "metrics.csv") for run in (resumed, longer)]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
@@ -83,7 +83,7 @@ def test_a_longer_run_is_what_it_would_have_been(copied, longer):
     assert resumed.metrics["test/mase"] == longer.metrics["test/mase"]
     assert resumed.info["seconds"] == resumed.metrics["fit/seconds"]
     again = adlx.open_run(resumed.path)
-    assert again.config["trainer"]["max_epochs"] == 4  # so that a second resume knows where it was going
+    assert again.config["trainer"]["max_epochs"] == 4  # so that a second resume has the same number of epochs
     assert load_checkpoint(again.last)["adlx"]["config"] == again.config
 
 
@@ -105,7 +105,7 @@ def test_seconds_add_up_over_the_processes_of_a_run(copied):
 
 @pytest.mark.parametrize(("word", "threads"), [("trainer.threads=auto", 1), ("trainer.threads=2", 2)])
 def test_a_resumed_run_keeps_its_threads_unless_a_number_is_given(copied, word, threads):
-    """`auto` is not chosen again, the machine may be another one: another number of threads would round differently."""
+    """`auto` does not choose again: another machine may have more cores, and another number rounds differently."""
     before = torch.get_num_threads()
     try:
         assert copied.resume(["trainer.max_epochs=5", word]).info["threads"] == threads
@@ -116,18 +116,18 @@ def test_a_resumed_run_keeps_its_threads_unless_a_number_is_given(copied, word, 
 
 @pytest.fixture
 def offline(monkeypatch) -> list[str]:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def fail():
-        asked.append("yahoo")
+        requests.append("yahoo")
         raise DownloadFailed("Yahoo cannot be reached; use data.source=csv")
 
     monkeypatch.setattr(crypto, "load_yahoo", fail)
-    return asked
+    return requests
 
 
-def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline, capsys):
-    """Simulated then, simulated ever after, the same rows, whatever the network has to say by then."""
+def test_auto_keeps_the_source_that_it_chose_in_training(small_words, tmp_path, offline, capsys):
+    """Data that were simulated in training are simulated again, with the same rows, even if a download works now."""
     words = [word for word in small_words if not word.startswith(("data=", "data.path"))]
     run = adlx.train([*words, "data=crypto", "data.hours=400", f"output_dir={tmp_path}"])
     assert offline == ["yahoo"]
@@ -145,31 +145,31 @@ def test_auto_is_pinned_to_what_it_chose(small_words, tmp_path, offline, capsys)
     forecast = prediction.product
     assert "\ndata: simulated\nfiles: " in capsys.readouterr().out
     resumed = run.resume(["trainer.max_epochs=3"])
-    assert offline == ["yahoo"]  # nobody asked again
+    assert offline == ["yahoo"]  # no second request
     assert resumed.metrics["baseline/mase"] == scores["baseline/mase"]
     assert resumed.info["data"]["fingerprint"] == run.info["data"]["fingerprint"]
 
-    with pytest.MonkeyPatch.context() as patch:  # the word asks for what there is now
+    with pytest.MonkeyPatch.context() as patch:  # the override asks for new data
         patch.setattr(crypto, "load_yahoo", lambda: crypto.simulate_crypto(500, 9))
         fresh = run.predict(["data.source=auto"])
     assert not np.array_equal(fresh.to_numpy(), forecast.to_numpy())
 
 
-def spoil(monkeypatch, call: int) -> None:
-    honest, calls = Forecast.batch_loss, [0]
+def fail_in_step(monkeypatch, call: int) -> None:
+    original, calls = Forecast.batch_loss, [0]
 
     def fail(task, batch):
         calls[0] += task.training
         if task.training and calls[0] == call:
             raise OSError("the disk is gone")
-        return honest(task, batch)
+        return original(task, batch)
 
     monkeypatch.setattr(Forecast, "batch_loss", fail)
 
 
-def test_a_longer_resume_that_broke_off_still_knows_how_long(copied, longer, monkeypatch):
+def test_a_resume_that_failed_keeps_its_number_of_epochs(copied, longer, monkeypatch):
     with monkeypatch.context() as patch:
-        spoil(patch, call=3)
+        fail_in_step(patch, call=3)
         with pytest.raises(OSError, match="the disk is gone"):
             copied.resume(["trainer.max_epochs=4"])
     again = adlx.open_run(copied.path)

@@ -1,4 +1,4 @@
-"""A diffusion model on a folder of pictures: trained, scored, asked for more, and without decoding twice."""
+"""Trains a diffusion model on a folder of pictures, evaluates it and generates images; decodes each picture once."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def no_decoder(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "decode", never)
 
 
-def test_a_run_tells_what_it_saw(trained, folder):
+def test_run_json_describes_the_pictures(trained, folder):
     facts = json.loads((trained.path / "run.json").read_text())["data"]
     assert facts["detail"] == f"{folder.name} (60 pictures)"
     assert facts["samples"] == {"train": 48, "val": 6, "test": 6}
@@ -62,11 +62,11 @@ def test_a_run_tells_what_it_saw(trained, folder):
 
 def test_evaluate_and_predict_decode_nothing(trained, no_decoder):
     metrics = json.loads((trained.path / "metrics.json").read_text())
-    found = evaluate(trained).metrics
-    assert found == {key: metrics[key] for key in found}
-    drawn = predict(trained, ["predict.n=3", "predict.steps=2"]).product
-    assert drawn.shape == (3, 3, SIZE, SIZE)
-    assert drawn.dtype == np.uint8
+    scores = evaluate(trained).metrics
+    assert scores == {key: metrics[key] for key in scores}
+    samples = predict(trained, ["predict.n=3", "predict.steps=2"]).product
+    assert samples.shape == (3, 3, SIZE, SIZE)
+    assert samples.dtype == np.uint8
 
 
 def test_the_same_words_make_the_same_run(trained, words, no_decoder):

@@ -23,7 +23,7 @@ def run(small_words, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def resumed(run):
-    """Runs after those that look at it as it was."""
+    """The same run after a resume; only the last test uses it."""
     return run.resume(["trainer.max_epochs=4"])
 
 
@@ -36,23 +36,23 @@ def scalars(read: EventAccumulator, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in read.Scalars(tag)}
 
 
-def are_the_curves(read: EventAccumulator, run: RunFolder, steps: int) -> None:
+def assert_curves_are_equal(read: EventAccumulator, run: RunFolder, steps: int) -> None:
     table = read_curves(run.path / "metrics.csv")
     assert table["step"].max() == steps - 1
     for tag in ("train/loss", "val/loss", "lr"):
         column = table.set_index("step")[tag].dropna()
-        found = scalars(read, tag)
-        assert list(found) == list(column.index), tag
-        assert list(found.values()) == list(column.to_numpy(np.float32)), tag
+        logged = scalars(read, tag)
+        assert list(logged) == list(column.index), tag
+        assert list(logged.values()) == list(column.to_numpy(np.float32)), tag
 
 
 def hparams(read: EventAccumulator) -> dict[str, object]:
     content = read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
-    found = {}
+    values = {}
     for key, value in start.hparams.items():
-        found[key] = getattr(value, value.WhichOneof("kind"))
-    return found
+        values[key] = getattr(value, value.WhichOneof("kind"))
+    return values
 
 
 def hparam_metrics(read: EventAccumulator) -> set[str]:
@@ -63,10 +63,10 @@ def hparam_metrics(read: EventAccumulator) -> set[str]:
 SHOWN = ("test/mase", "test/mse_scaled", "test/mae_scaled", "test/skill", "test/dm_pvalue", "fit/seconds")
 
 
-def has_all(run: RunFolder, epochs: int) -> None:
+def assert_complete(run: RunFolder, epochs: int) -> None:
     steps = 4 * epochs
     read = events(run)
-    are_the_curves(read, run, steps)
+    assert_curves_are_equal(read, run, steps)
     headlines = {*SHOWN, "model/parameters"}
     assert hparam_metrics(read) == headlines
     assert set(read.Tags()["scalars"]) == {"train/loss", "val/loss", "lr", *headlines}
@@ -86,19 +86,19 @@ def has_all(run: RunFolder, epochs: int) -> None:
         **{key: value for key, value in settings.items() if not key.endswith("_target_")},
         **{f"choice.{node}": run.info["choices"][node] for node in nodes},
         "seed": 3,
-        "trainer.max_epochs": 2,  # TensorBoard keeps the hparams that it saw first, with the metrics of the last
+        "trainer.max_epochs": 2,  # TensorBoard keeps the first hparams, also after a resume
     }
     assert (shown["choice.model"], shown["model.individual"]) == ("nlinear", True)
     assert not list(run.path.rglob("hparams.yaml"))
 
 
-def test_a_run(run):
-    has_all(run, epochs=2)
+def test_the_event_files_of_a_run(run):
+    assert_complete(run, epochs=2)
 
 
-def test_a_run_that_was_gone_on_with(resumed):
-    """No step twice, and the numbers of its end."""
-    has_all(resumed, epochs=4)
+def test_the_event_files_of_a_resumed_run(resumed):
+    """No step occurs twice, and the metrics are those of the resumed run."""
+    assert_complete(resumed, epochs=4)
 
 
 def test_without_tensorboard_there_is_no_folder(finished):

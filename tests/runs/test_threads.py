@@ -1,4 +1,4 @@
-"""The number of threads follows from the config and the machine, and counting leaves no trace in what is trained."""
+"""The number of threads depends only on the config and the machine, and counting does not change the task."""
 
 import os
 import random
@@ -31,7 +31,7 @@ def same_number_after():
 
 @pytest.fixture
 def prepared(tmp_path):
-    """A task with everything that a careless count would move: dropout, sampling, a batch norm's running mean."""
+    """A task with all that a careless count could change: dropout, sampling, the running mean of a batch norm."""
     path = tmp_path / "series.csv"
     walk_frame(200).to_csv(path)
     words = ["model=seq2seq", "model.hidden=8", "model.layers=2", "model.dropout=0.5", "model.teacher_forcing=0.5"]
@@ -42,11 +42,11 @@ def prepared(tmp_path):
     task = new_task(config, data)
     task.fit_statistics(data)
     norm = nn.BatchNorm1d(2)
-    honest = task.batch_loss
+    original = task.batch_loss
 
     def loss(batch):
         norm(batch[0][:, -1])
-        return honest(batch)
+        return original(batch)
 
     task.norm, task.batch_loss = norm, loss
     return task, next(iter(data.train_dataloader()))
@@ -86,7 +86,7 @@ def test_the_count_is_that_of_the_matrix_products(prepared):
 
 
 @pytest.mark.parametrize(("side", "chosen"), [(8, 1), (512, 4)])
-def test_large_operators_take_all_cores_and_small_ones_one(side, chosen, prepared, monkeypatch, caplog):
+def test_large_operators_use_all_cores_and_small_ones_use_one(side, chosen, prepared, monkeypatch, caplog):
     monkeypatch.setattr(threads, "available_cpus", lambda: 4)
     task, batch = prepared
     task.batch_loss = lambda batch: (torch.ones(side, side) @ torch.ones(side, side)).sum()
@@ -95,7 +95,7 @@ def test_large_operators_take_all_cores_and_small_ones_one(side, chosen, prepare
     assert caplog.messages == [f"threads: {chosen} of 4 cores (trainer.threads=N to choose)"]
 
 
-def test_the_choice_does_not_depend_on_a_clock(prepared, monkeypatch):
+def test_the_choice_does_not_depend_on_measured_time(prepared, monkeypatch):
     import time
 
     monkeypatch.setattr(threads, "available_cpus", lambda: 4)
@@ -109,7 +109,7 @@ def test_waiting_threads_sleep():
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
-def test_a_number_is_obeyed_and_nothing_is_tried(prepared):
+def test_a_given_number_is_used_without_counting(prepared):
     task, batch = prepared
     task.batch_loss = lambda batch: pytest.fail("a number needs no count")
     for number in (1, 2, 3):
@@ -123,7 +123,7 @@ def test_a_model_without_parameters_is_not_counted(prepared):
     assert set_threads("auto", task, batch, CPU) == CORES
 
 
-def test_a_run_notes_its_number_and_a_resume_keeps_it(small):
+def test_a_run_stores_its_number_and_a_resume_keeps_it(small):
     run = small("trainer.threads=1")
     assert run.info["threads"] == 1
     assert run.resume(["trainer.max_epochs=3"]).info["threads"] == 1

@@ -1,4 +1,4 @@
-"""The moving average of the weights, compared with its formula in a whole run."""
+"""The moving average of the weights equals its formula in a whole run."""
 
 from contextlib import nullcontext
 
@@ -27,13 +27,13 @@ WORDS += ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "traine
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
 def test_weights_and_statistics_of_normalization_layers_are_averaged(decay, monkeypatch, tmp_path):
     seen = []
-    honest = Denoise.on_train_batch_end
+    original = Denoise.on_train_batch_end
 
     def watched(task, outputs, batch, batch_idx):
         if not seen:
             seen.append({name: value.clone() for name, value in task.ema_weights.items()})  # the initial weights
         seen.append({name: value.clone() for name, value in task.model.state_dict().items()})
-        honest(task, outputs, batch, batch_idx)
+        original(task, outputs, batch, batch_idx)
 
     monkeypatch.setattr(Denoise, "on_train_batch_end", watched)
     run = adlx.train([*WORDS, f"task.ema={decay}", f"output_dir={tmp_path}"])
@@ -110,6 +110,6 @@ def test_a_checkpoint_is_the_same_inside_and_outside_of_averaged(training, monke
             training.on_save_checkpoint(checkpoint)
         saved.append(checkpoint)
     for part in ("state_dict", "adlx"):
-        found = [one[part] if part == "state_dict" else one[part]["raw_weights"] for one in saved]
-        names = {f"model.{name}" for name in training.raw_weights()} if part == "state_dict" else found[0].keys()
-        assert all(torch.equal(found[0][name], found[1][name]) for name in names)
+        weights = [one[part] if part == "state_dict" else one[part]["raw_weights"] for one in saved]
+        names = {f"model.{name}" for name in training.raw_weights()} if part == "state_dict" else weights[0].keys()
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)

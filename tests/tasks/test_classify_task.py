@@ -1,4 +1,4 @@
-"""Classification through whole runs: scores from the stored predictions, statistics from the training part alone."""
+"""Whole runs of classification: scores from the stored predictions, statistics from the training part alone."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from adlx.data.images.sources.samples import Samples
 from adlx.errors import UserError
 from adlx.models.classification.mlp import MLP
 from adlx.runs.checkpoints import load_checkpoint
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.specs import CodeSpec
 from adlx.tasks.classify import Classify
 from adlx.tasks.closed_form import ClosedForm
@@ -32,7 +32,7 @@ TINY = ["model=mlp", "model.widths=[12]", "trainer.max_epochs=3", "optimizer.lr=
 
 
 def make_samples(codebook_seed: int | None = 0, count: int = TRAIN + VAL + TEST, parted: bool = True) -> Samples:
-    """Code maps of which one cell mostly tells the class."""
+    """Code maps in which one cell contains the class with a probability of 0.7."""
     rng = np.random.default_rng(0)
     labels = rng.choice(3, count, p=(0.5, 0.3, 0.2))
     values = rng.integers(0, CODES, (count, 3, 4))
@@ -72,7 +72,7 @@ def newest(run: Run, pattern: str) -> Path:
 
 
 @pytest.mark.parametrize("model", [[], ["model=elm", "~model.widths", "model.hidden=20"]], ids=["mlp", "elm"])
-def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
+def test_scores_follow_from_predictions_and_checkpoint(train, maps, model):
     samples = make_samples()
     run = train(*maps(samples), *model)
     with np.load(run.path / "predictions.npz") as stored:
@@ -84,14 +84,14 @@ def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
     assert majority == np.bincount(samples.labels[:TRAIN]).argmax() == 0
 
     state = load_checkpoint(run.best)["state_dict"]
-    assert type(open_trained(run, [], "test").task) is (ClosedForm if model else Classify)
+    assert type(load_trained(run, [], "test").task) is (ClosedForm if model else Classify)
     assert int(state["majority"]) == 0
     if not model:
         network = MLP(CodeSpec((3, 4), CODES, 3, CLASSES), widths=[12])
         network.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
         with torch.no_grad():
-            found = network(as_input(torch.from_numpy(samples.values[index])))
-        np.testing.assert_allclose(scores, found, rtol=0, atol=1e-5)
+            expected = network(as_input(torch.from_numpy(samples.values[index])))
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
     metrics, guess = json.loads((run.path / "metrics.json").read_text()), np.full(TEST, majority)
     for prefix, predicted in (("test", scores.argmax(axis=1)), ("baseline", guess)):
@@ -101,14 +101,14 @@ def test_scores_are_those_of_predictions_and_checkpoint(train, maps, model):
     assert metrics["test/accuracy"] > metrics["baseline/accuracy"]
     skill = 1 - (1 - metrics["test/accuracy"]) / (1 - metrics["baseline/accuracy"])
     assert metrics["test/skill"] == pytest.approx(skill)
-    for place, name in enumerate(CLASSES):
-        assert metrics[f"test/recall/{name}"] == pytest.approx((scores.argmax(axis=1) == place)[label == place].mean())
+    for row, name in enumerate(CLASSES):
+        assert metrics[f"test/recall/{name}"] == pytest.approx((scores.argmax(axis=1) == row)[label == row].mean())
     assert run.evaluate() == {key: metrics[key] for key in metrics if key.startswith(("test/", "baseline/"))}
     with np.load(newest(run, "evaluations/*/predictions.npz")) as again:
         assert np.array_equal(again["scores"], scores)
 
 
-def test_loss_and_accuracy_of_validation_weigh_each_sample_alike(train, maps):
+def test_validation_loss_and_accuracy_weigh_each_sample_equally(train, maps):
     samples = make_samples()
     run = train(*maps(samples), "trainer.max_epochs=1")
     curves = pd.read_csv(run.path / "metrics.csv")
@@ -117,22 +117,22 @@ def test_loss_and_accuracy_of_validation_weigh_each_sample_alike(train, maps):
     network.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
     values, label = samples.values[TRAIN : TRAIN + VAL], torch.from_numpy(samples.labels[TRAIN : TRAIN + VAL])
     with torch.no_grad():  # 30 samples: batches of 16 and 14
-        found = network(as_input(torch.from_numpy(values)))
-        loss = torch.nn.functional.cross_entropy(found, label).item()
+        class_scores = network(as_input(torch.from_numpy(values)))
+        loss = torch.nn.functional.cross_entropy(class_scores, label).item()
     assert curves["val/loss"].dropna().iloc[-1] == pytest.approx(loss, rel=1e-5)
-    right = (found.argmax(dim=1) == label).float().mean().item()
+    right = (class_scores.argmax(dim=1) == label).float().mean().item()
     assert curves["val/accuracy"].dropna().iloc[-1] == pytest.approx(right, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["standardize", "embedding"])
 def test_statistics_are_of_the_training_part_alone(train, maps, kind):
-    """Other values in validation and test change no buffer; other ones in training do."""
+    """Other values in validation and test change no buffer; other values in training do."""
     samples, book = make_samples(), make_samples().codebook
     states = []
-    for place in (None, slice(TRAIN, None), slice(0, TRAIN)):
+    for rows in (None, slice(TRAIN, None), slice(0, TRAIN)):
         values = samples.values.copy()
-        if place is not None:
-            values[place] = (values[place] * 2) % CODES
+        if rows is not None:
+            values[rows] = (values[rows] * 2) % CODES
         run = train(*maps(changed(samples, values=values)), f"model.input={kind}", "trainer.max_epochs=1")
         states.append(load_checkpoint(run.best)["state_dict"])
     for name in ("model.inputs.mean", "model.inputs.std"):
@@ -152,8 +152,8 @@ def test_samples_without_labels_are_classified(train, maps):
     bare = changed(make_samples(), labels=np.full(TRAIN + VAL + TEST, -1), classes=(), parts=None)
     frame = run.predict(maps(bare, "bare.npz"))
     known = run.predict()
-    for found in (frame, known):
-        sums = found[[f"score/{name}" for name in CLASSES]].sum(axis=1)
+    for table in (frame, known):
+        sums = table[[f"score/{name}" for name in CLASSES]].sum(axis=1)
         np.testing.assert_allclose(sums, 1, atol=1e-6)  # probabilities
     assert frame["class"].tolist() == known["class"].tolist()
     assert list(frame) == ["sample", "class", *(f"score/{name}" for name in CLASSES)]
@@ -172,13 +172,13 @@ def test_samples_without_labels_are_classified(train, maps):
 
 
 def test_a_few_labelled_samples_are_classified(train, maps):
-    """Too few to be split, which no prediction needs."""
+    """They are too few for a split, and a prediction needs none."""
     run = train(*maps(make_samples()))
     few = changed(make_samples().at(np.arange(3)), parts=None)
     assert run.predict(maps(few, "few.npz"))["class"].tolist() == run.predict()["class"].tolist()[:3]
 
 
-def test_classes_by_name(train, maps):
+def test_classes_are_matched_by_name(train, maps):
     """The same data with the classes in another order, and some of them missing, have the same scores."""
     samples = make_samples()
     run = train(*maps(samples))
@@ -197,19 +197,18 @@ def test_classes_by_name(train, maps):
 def test_the_codebook_of_another_autoencoder_is_refused(train, maps):
     run = train(*maps(make_samples()))
     other = maps(make_samples(codebook_seed=1), "other.npz")
-    told = (
-        "made up was made by another codebook than the one this run was trained with: make the codes with the same "
-        "VQ-VAE run"
+    message = (
+        "made up was made with another codebook than the data of this run: make the codes with the same VQ-VAE run"
     )
-    assert user_error_of(run.evaluate, other) == told
-    assert user_error_of(run.predict, other) == told
+    assert user_error_of(run.evaluate, other) == message
+    assert user_error_of(run.predict, other) == message
     near = changed(make_samples(), codebook=make_samples().codebook * (1 + 1e-6))
     assert run.evaluate(maps(near, "near.npz"))["test/accuracy"] == run.metrics["test/accuracy"]
 
 
 @pytest.mark.parametrize("trained_on", ["book", "bare"])
-def test_codes_with_a_codebook_for_a_run_without_one_and_the_reverse(train, maps, trained_on):
-    """`input=auto` stays what it was in training; if that cannot be, the codebook is to blame, not sizes of layers."""
+def test_an_evaluation_with_or_without_a_codebook_works_or_names_the_codebook(train, maps, trained_on):
+    """`input=auto` stays as in training; if that is not possible, the message names the codebook and no layer."""
     words = {"book": maps(make_samples(), "book.npz"), "bare": maps(make_samples(None), "bare.npz")}
     run = train(*words.pop(trained_on))
     try:
@@ -227,7 +226,7 @@ def test_every_precision_accepts_its_own_codebook(train, maps, precision):
         assert np.array_equal(one["scores"], other["scores"])
 
 
-def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
+def test_models_and_data_that_do_not_fit_are_refused(train, maps, write_csv, tmp_path):
     codes = maps(make_samples())
     table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
     series = ["~model.widths", "~optimizer.lr", "~data.batch_size"]
@@ -243,8 +242,8 @@ def test_models_and_data_that_do_not_fit(train, maps, write_csv, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_run_on_data_of_another_kind(train, maps, write_csv, tmp_path):
-    """One line, whichever of the two the run was trained on."""
+def test_data_of_another_kind_are_refused_in_one_line(train, maps, write_csv, tmp_path):
+    """Each kind of run gets data of each other kind."""
     codes = [f"data.path={Path(maps(make_samples())[0].removeprefix('data.path=')).absolute()}"]
     table = ["data=csv", f"data.path={write_csv(walk_frame(200))}", "data.context=10", "data.horizon=2"]
     classifier = train(*codes)

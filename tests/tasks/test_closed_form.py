@@ -23,7 +23,7 @@ from adlx.models.classification.elm import ELM
 from adlx.runs.checkpoints import Checkpoint, load_checkpoint
 from adlx.runs.interruption import Interrupted
 from adlx.runs.loggers import read_curves
-from adlx.runs.trained import Trained, open_trained
+from adlx.runs.trained import Trained, load_trained
 from adlx.tasks import accumulate
 from adlx.tasks.closed_form import ClosedForm
 from adlx.tasks.readouts import Sums, penalty_grid, solve_readout
@@ -69,11 +69,11 @@ def beta_of(run: Run) -> np.ndarray:
     return load_checkpoint(run.best)["state_dict"]["model.beta"].double().numpy()
 
 
-def relative(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+def relative(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
-# What is solved
+# Solutions
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 def test_the_readout_is_that_of_scikit_learn(train, words, monkeypatch):
     monkeypatch.setattr(accumulate, "ROWS", 64)
     run = train("task.alpha=5", *words)
-    trained = open_trained(run, [], "test")
+    trained = load_trained(run, [], "test")
     hidden, target = hidden_and_targets(trained)
     expected = Ridge(trained.task.alpha, fit_intercept=False, solver="svd").fit(hidden, target).coef_.T
     assert relative(beta_of(run)[0], expected) < 1e-4
@@ -106,15 +106,15 @@ def test_the_readout_is_that_of_scikit_learn(train, words, monkeypatch):
 
 def test_the_strength_with_the_lowest_validation_error_is_selected(train):
     run = train("model.readout=[ridge,lasso]")
-    trained = open_trained(run, [], "test")
+    trained = load_trained(run, [], "test")
     hidden, target = hidden_and_targets(trained)
     unseen, truth = hidden_and_targets(trained, "val")
     sums = Sums(hidden.T @ hidden, hidden.T @ target, target.sum(axis=0), TRAIN)
     errors = {}
     for row, readout in enumerate(("ridge", "lasso")):
-        found = list(solve_readout(sums, readout, penalty_grid(sums, readout, 0.5), 0.5))
-        each = [((unseen @ solution.beta - truth) ** 2).mean() for solution in found]
-        best = found[int(np.argmin(each))]
+        solutions = list(solve_readout(sums, readout, penalty_grid(sums, readout, 0.5), 0.5))
+        each = [((unseen @ solution.beta - truth) ** 2).mean() for solution in solutions]
+        best = solutions[int(np.argmin(each))]
         errors[readout] = min(each)
         assert run.metrics[f"model/alpha/{readout}"] == pytest.approx(best.alpha, rel=1e-5)
         assert run.metrics[f"model/nonzeros/{readout}"] == np.count_nonzero(best.beta)
@@ -152,7 +152,7 @@ def test_several_readouts_equal_those_of_single_runs(train):
 
 @pytest.fixture
 def stop(train, monkeypatch, tmp_path):
-    """Trains in peace and with another method, `instead`, of `kind`; the second run has to end as the first did."""
+    """Trains a run without and with a replaced method of `kind`; after a resume, the second run equals the first."""
     monkeypatch.setattr(accumulate, "ROWS", 64)
 
     def stop(kind, name, instead, error, status, *words) -> dict:
@@ -164,9 +164,9 @@ def stop(train, monkeypatch, tmp_path):
         run = next(run for run in runs if run.status == status)
         state = load_checkpoint(run.last)["adlx"] if run.last.exists() else {}
         run.resume()
-        found, expected = (load_checkpoint(each.last)["state_dict"] for each in (run, whole))
-        assert found["alphas"].tolist() == expected["alphas"].tolist()
-        assert run.best.is_file() and all(torch.equal(found[key], expected[key]) for key in expected)
+        resumed, expected = (load_checkpoint(each.last)["state_dict"] for each in (run, whole))
+        assert resumed["alphas"].tolist() == expected["alphas"].tolist()
+        assert run.best.is_file() and all(torch.equal(resumed[key], expected[key]) for key in expected)
         scores = [{k: v for k, v in each.metrics.items() if not k.startswith("fit/")} for each in (run, whole)]
         assert scores[0] == scores[1]
         return state
@@ -175,15 +175,15 @@ def stop(train, monkeypatch, tmp_path):
 
 
 def failing(call: int):
-    """The method, but for one call."""
+    """A replacement for a method that fails in one call."""
 
-    def instead(honest):
+    def instead(original):
         calls = iter(range(1, 1000))
 
         def fail(self, *arguments):
             if next(calls) == call:
                 raise OSError("the disk is gone")
-            return honest(self, *arguments)
+            return original(self, *arguments)
 
         return fail
 
@@ -201,7 +201,7 @@ def test_a_resumed_run_repeats_the_failed_step(stop, kind, name, call):
     stop(kind, name, failing(call), OSError, "failed")
 
 
-def test_a_kill_loses_what_came_after_the_last_checkpoint(stop, monkeypatch):
+def test_a_killed_run_repeats_the_steps_after_its_last_checkpoint(stop, monkeypatch):
     monkeypatch.setattr(Checkpoint, "on_exception", lambda *_: None)
     words = ["callbacks.checkpoint.every_n_train_steps=3"]
     state = stop(ClosedForm, "training_step", failing(5), OSError, "failed", *words)
@@ -209,9 +209,9 @@ def test_a_kill_loses_what_came_after_the_last_checkpoint(stop, monkeypatch):
     assert [len(label) for _, label in state["pass"]["waiting"]] == [50]  # the other 100 are in the sums
 
 
-def test_a_signal_while_the_last_batch_is_solved(stop):
-    def instead(honest):
-        return lambda self: os.kill(os.getpid(), signal.SIGINT) or honest(self)
+def test_a_signal_during_the_solution_stops_the_run(stop):
+    def instead(original):
+        return lambda self: os.kill(os.getpid(), signal.SIGINT) or original(self)
 
     stop(ClosedForm, "fit_readouts", instead, Interrupted, "interrupted")
 
@@ -223,9 +223,9 @@ def test_a_signal_while_the_last_batch_is_solved(stop):
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
 )
 def test_two_processes_give_the_result_of_one(train, table, tmp_path):
-    """241 and 31 samples in batches of 15: the last of the second process is a surplus alone, in both parts."""
+    """With 241 and 31 samples in batches of 15, the last batch of the second process has only repeated samples."""
     words = [*SMALL, f"data.path={table}", "data.batch_size=15", "model.readout=[ridge,lasso]"]
-    words.append("trainer.precision=64-true")  # so that the order of sums cannot be seen
+    words.append("trainer.precision=64-true")  # so that the order of the sums does not matter
     one = train(*words)
     ddp = ["trainer.devices=2", "trainer.strategy=ddp", f"output_dir={tmp_path / 'two'}"]
     hidden = ("ADLX_RUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "PYTEST")
@@ -247,8 +247,8 @@ def test_two_processes_give_the_result_of_one(train, table, tmp_path):
 # Precision and errors
 
 
-def test_half_precision_leaves_the_sums_alone(train):
-    """And the errors in validation, by which a strength is chosen."""
+def test_half_precision_does_not_change_the_sums(train):
+    """Nor the validation errors, by which a penalty strength is chosen."""
     full, mixed = train(READOUTS), train(READOUTS, "trainer.precision=bf16-mixed")
     states = [load_checkpoint(run.best)["state_dict"] for run in (full, mixed)]
     assert states[0]["alphas"].tolist() == states[1]["alphas"].tolist()
@@ -258,7 +258,7 @@ def test_half_precision_leaves_the_sums_alone(train):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
-def test_an_evaluation_scores_the_same_again(train, precision):
+def test_an_evaluation_gives_the_same_scores(train, precision):
     run = train(f"trainer.precision={precision}", READOUTS)
     assert run.evaluate() == {key: run.metrics[key] for key in run.metrics if key.startswith(("test/", "baseline/"))}
     (again,) = run.path.glob("evaluations/*/predictions.npz")
@@ -266,19 +266,19 @@ def test_an_evaluation_scores_the_same_again(train, precision):
     assert np.array_equal(*scores)
 
 
-def test_a_validation_before_there_is_a_readout(train):
+def test_a_validation_before_the_readout_exists_changes_nothing(train):
     runs = [train("task.alpha=0.5", *words) for words in ([], ["trainer.num_sanity_val_steps=1"])]
     assert np.array_equal(*map(beta_of, runs))
 
 
-def test_errors_are_one_line(train, tmp_path):
+def test_errors_are_reported_in_one_line(train, tmp_path):
     first = f"finetune.run={train().path}"
     cases = {
         ("loss=mae",): "loss: a closed-form readout minimizes the mean squared error and needs loss=mse, not L1Loss",
         (
             "finetune=full",
             first,
-        ): "finetune: ELM is solved in closed form and starts from no other run: leave finetune out",
+        ): "finetune: ELM has a closed-form solution and cannot start from another run: leave finetune out",
         ("model.field=9",): "model.field=9: must be from 1 to 4, or null for the whole input",
     }
     for words, message in cases.items():
@@ -288,10 +288,10 @@ def test_errors_are_one_line(train, tmp_path):
 
 
 REFUSED = ["precision=bf16-true", "precision=16-true", "accumulate_grad_batches=2"]
-REFUSED += ["val_check_interval=2", "check_val_every_n_epoch=2"]  # what is solved is not validated
+REFUSED += ["val_check_interval=2", "check_val_every_n_epoch=2"]  # the readout does not exist yet
 
 
 @pytest.mark.parametrize("word", REFUSED)
-def test_settings_that_make_no_sense_for_a_solution_are_refused(train, word):
+def test_settings_that_make_no_sense_for_a_closed_form_are_refused(train, word):
     with pytest.raises(UserError, match=rf"^[^\n]*trainer\.{word.split('=')[0]}[^\n]*$"):
         train(f"trainer.{word}")

@@ -16,7 +16,7 @@ from adlx.models.diffusion.dit import DiT
 from adlx.models.diffusion.features import Features
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks import extractors
 from adlx.tasks.denoise import Denoise
 from adlx.tasks.optimization import Optimization
@@ -72,9 +72,9 @@ def test_scores_are_those_of_predictions(trained, digits):
     assert result.samples.shape == (64, 1, 8, 8)
     training = digits.training_samples()[:].numpy().astype(float) / 255
     for sample, neighbour, distance in list(zip(result.samples, result.neighbours, result.distance, strict=True))[:5]:
-        found = np.sqrt(((sample / 255 - training) ** 2).mean(axis=(1, 2, 3)))
-        assert distance == pytest.approx(found.min(), rel=1e-5)
-        assert np.array_equal(neighbour / 255, training[found.argmin()])
+        distances = np.sqrt(((sample / 255 - training) ** 2).mean(axis=(1, 2, 3)))
+        assert distance == pytest.approx(distances.min(), rel=1e-5)
+        assert np.array_equal(neighbour / 255, training[distances.argmin()])
     assert trained.evaluate() == {k: v for k, v in metrics.items() if k.startswith(SCORES)}
 
 
@@ -82,7 +82,7 @@ def test_kid_is_computed_with_the_features_in_the_checkpoint(trained, digits):
     state = load_checkpoint(trained.best)["state_dict"]
     network = Features(1)
     network.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")})
-    task = open_trained(trained, [], "test").task
+    task = load_trained(trained, [], "test").task
     drawn = torch.from_numpy(task.draw(40, steps=2, seed=1))
     real = extractors.sample_images(digits, "test", 40)[0]
     with torch.no_grad():
@@ -138,9 +138,9 @@ def test_trained_features_separate_the_classes_and_all_features_are_scaled(digit
     assert accuracy(networks["trained"], digits) > max(0.9, accuracy(networks["random"], digits))
     for network in networks.values():
         with torch.no_grad():
-            found = network(extractors.sample_images(digits, "train", 1024)[0].float() / 255)
-        assert found.shape == (1024, 256)
-        assert found.square().mean().item() == pytest.approx(1, rel=1e-4)
+            features = network(extractors.sample_images(digits, "train", 1024)[0].float() / 255)
+        assert features.shape == (1024, 256)
+        assert features.square().mean().item() == pytest.approx(1, rel=1e-4)
 
 
 def test_a_trained_network_is_loaded_from_the_cache(digits, monkeypatch, tmp_path, caplog):
@@ -252,7 +252,7 @@ def test_invalid_options_of_predict_give_one_line(word, line, trained):
 # Fine-tuning and other precisions
 
 
-def test_lora_from_some_digits_to_others(tmp_path):
+def test_lora_adapts_a_model_to_other_digits(tmp_path):
     words = [*WORDS, *DIGITS, "optimizer.lr=0.003", f"output_dir={tmp_path}"]
     base = adlx.train([*words, "data.digits=[0,1,2,3,4]", "trainer.max_epochs=3"])
     tuning = ["finetune=lora", f"finetune.run={base.path}", "finetune.rank=2", "data.digits=[5,6,7,8,9]"]
@@ -261,7 +261,7 @@ def test_lora_from_some_digits_to_others(tmp_path):
     state = load_checkpoint(run.best)["state_dict"]
     stored = [name for name in state if name.startswith("model.")]
     assert stored and all(name.endswith(("lora_A", "lora_B")) for name in stored)
-    assert "features.layers.0.weight" in state  # of the new digits
+    assert "features.layers.0.weight" in state  # fitted on the new digits
     assert run.metrics["model/trainable_parameters"] < 0.3 * base.metrics["model/parameters"]
     untuned = base.evaluate(["data.digits=[0,1,2,3,4]"])
     assert untuned["test/noise_mae"] == base.metrics["test/noise_mae"]
@@ -285,12 +285,12 @@ def test_other_precisions_and_the_unet(words, tmp_path):
 
 def test_images_are_generated_in_the_precision_of_the_run(trained, monkeypatch):
     seen = []
-    honest = DiT.forward
+    original = DiT.forward
 
     def watched(model, image, variance):
-        found = honest(model, image, variance)
-        seen.append((image.dtype, found.dtype))
-        return found
+        prediction = original(model, image, variance)
+        seen.append((image.dtype, prediction.dtype))
+        return prediction
 
     monkeypatch.setattr(DiT, "forward", watched)
     trained.predict(["predict.n=2", "predict.steps=2", "seed=0"])

@@ -1,4 +1,4 @@
-"""Fields through whole runs: what is scored, what a checkpoint holds, and that a rollout sees its seed frames alone."""
+"""Whole runs on fields: scores, checkpoints, and that a rollout sees only its seed frames."""
 
 import math
 import shutil
@@ -20,7 +20,7 @@ from adlx.models.fields.interfaces import FieldForecaster
 from adlx.runs.checkpoints import load_checkpoint
 from adlx.runs.loggers import read_curves
 from adlx.runs.predict import predict
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks.rollout import Rollout
 
 pytestmark = pytest.mark.usefixtures("plain_films")
@@ -50,7 +50,7 @@ def autoencoder(train) -> Run:
 
 @pytest.fixture(scope="module")
 def sea(train, autoencoder) -> Run:
-    """Not to be changed."""
+    """A run that tests must not change."""
     return train(*SEA, f"model.autoencoder={autoencoder.path}", "trainer.max_epochs=4", "model.dropout=0.1")
 
 
@@ -71,15 +71,15 @@ def by_hand(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def trajectories(run: Run) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Fields (T, cells, F), speed, and what is fluid, of the test part."""
-    data = open_trained(run, [], "test").data
+    """Fields (T, cells, F), speed, and a mask of fluid cells, for each trajectory of the test part."""
+    data = load_trained(run, [], "test").data
     return [(fields[0], parameters, ~bodies[0]) for fields, parameters, bodies, _ in data.test_dataloader()]
 
 
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence"])
 def test_scores_are_those_of_a_rollout_by_hand(name, runs):
     run = runs[name]
-    model, known = open_trained(run, [], "test").task.eval().model, 2 if name == "dmd" else 1
+    model, known = load_trained(run, [], "test").task.eval().model, 2 if name == "dmd" else 1
     assert model.seed_frames == known
     rollout, onestep, frozen = [], [], []
     for fields, parameters, fluid in trajectories(run):
@@ -100,10 +100,10 @@ def test_scores_are_those_of_a_rollout_by_hand(name, runs):
     assert vrmse(result.error, result.variance).mean(axis=1) == pytest.approx(rollout, rel=1e-5)
 
 
-def test_scores_of_the_autoencoder_are_those_of_its_reconstructions(autoencoder):
-    trained = open_trained(autoencoder, [], "test")
+def test_scores_of_the_autoencoder_follow_from_its_reconstructions(autoencoder):
+    trained = load_trained(autoencoder, [], "test")
     mean = read_well(trained.config.plain["data"]["path"]).frames
-    frames = np.concatenate([mean.read(place, 0, 20) for place in trained.data.indices["train"]])
+    frames = np.concatenate([mean.read(index, 0, 20) for index in trained.data.indices["train"]])
     predicted, baseline = [], []
     for fields, _, fluid in trajectories(autoencoder):
         truth = fields[:, fluid].double().numpy()
@@ -133,7 +133,7 @@ def test_trained_models_are_better_than_persistence(runs):
 
 @pytest.mark.parametrize("name", ["sea", "dmd", "persistence"])
 def test_a_rollout_cannot_see_its_target(name, runs):
-    trained = open_trained(runs[name], [], "test")
+    trained = load_trained(runs[name], [], "test")
     task, known = trained.task.eval(), trained.task.model.seed_frames
     for batch in trained.data.test_dataloader():
         fields = batch[0].clone()
@@ -144,13 +144,13 @@ def test_a_rollout_cannot_see_its_target(name, runs):
         assert truth.shape == blind.shape
 
 
-def test_the_best_checkpoint_is_that_of_the_least_rollout_error(sea):
+def test_the_best_checkpoint_has_the_lowest_rollout_error(sea):
     curves = read_curves(sea.path / "metrics.csv").dropna(subset="val/rollout_vrmse")
     assert len(curves) == 4
     best = curves.loc[curves["val/rollout_vrmse"].idxmin()]
     checkpoint = load_checkpoint(sea.best)
     assert checkpoint["adlx"]["steps"] == best["step"] + 1
-    trained = open_trained(sea, [], "test")
+    trained = load_trained(sea, [], "test")
     errors = []
     for fields, parameters, bodies, _ in trained.data.val_dataloader():
         fluid = ~bodies[0]
@@ -159,7 +159,7 @@ def test_the_best_checkpoint_is_that_of_the_least_rollout_error(sea):
     assert best["val/rollout_vrmse"] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
-# The autoencoder within
+# The autoencoder inside of the model
 
 
 def test_a_run_works_after_its_autoencoder_is_moved(train, file, tmp_path):
@@ -180,7 +180,7 @@ def test_a_run_works_after_its_autoencoder_is_moved(train, file, tmp_path):
 
 
 def test_prepared_frames_are_the_encoded_fields(sea):
-    trained = open_trained(sea, [], "test")
+    trained = load_trained(sea, [], "test")
     task = trained.task.eval()
     lean = list(trained.data.train_dataloader())
     trained.data.load_fields = True
@@ -189,8 +189,8 @@ def test_prepared_frames_are_the_encoded_fields(sea):
         assert torch.equal(batch[3], where)
         direct = task.model.loss(fields, parameters)
         torch.testing.assert_close(task.batch_loss(batch), direct, rtol=1e-5, atol=1e-7)
-        for row, (place, start) in zip(task.model.encode(fields), where.tolist(), strict=True):
-            torch.testing.assert_close(task.prepared_frames[place][start : start + 6], row, rtol=1e-4, atol=1e-5)
+        for row, (index, start) in zip(task.model.encode(fields), where.tolist(), strict=True):
+            torch.testing.assert_close(task.prepared_frames[index][start : start + 6], row, rtol=1e-4, atol=1e-5)
     assert set(task.prepared_frames) == set(trained.data.indices["train"].tolist())
 
 
@@ -218,14 +218,14 @@ def test_predict_writes_rollouts_that_can_be_read(name, runs):
     prediction = predict(runs[name], ["predict.steps=30"])  # longer than the data
     predicted = read_well(prediction.path / "rollout.hdf5")
     assert prediction.product.shape == (2, 30, 128, 3)
-    indices = open_trained(runs[name], [], "test").data.indices["test"]
-    for place, values in enumerate(prediction.product):
-        assert np.array_equal(predicted.frames.read(place, 0, 30), values)
+    indices = load_trained(runs[name], [], "test").data.indices["test"]
+    for index, values in enumerate(prediction.product):
+        assert np.array_equal(predicted.frames.read(index, 0, 30), values)
     assert np.array_equal(predicted.parameters, waves().parameters[indices])
     known = 2 if name == "dmd" else 1
     assert predicted.time[:2].tolist() == [0.5 * known, 0.5 * (known + 1)]
     for row, (fields, parameters, _) in enumerate(trajectories(runs[name])):
-        model = open_trained(runs[name], [], "predict").task.eval().model
+        model = load_trained(runs[name], [], "predict").task.eval().model
         again = model.rollout(fields[None, :known], 30, parameters)[0].detach().numpy()
         np.testing.assert_allclose(prediction.product[row], again, rtol=1e-4, atol=1e-5)
     with Image.open(prediction.path / "rollout.gif") as film:
@@ -237,10 +237,10 @@ def test_predict_writes_rollouts_that_can_be_read(name, runs):
 def test_predict_writes_latents(autoencoder):
     prediction = predict(autoencoder)
     with np.load(prediction.path / "latents.npz") as stored:
-        assert sorted(stored.files) == [f"trajectory_{place}" for place in range(8)]
+        assert sorted(stored.files) == [f"trajectory_{index}" for index in range(8)]
         predicted = stored["trajectory_3"]
     assert predicted.shape == (20, 2, 2 * 4 * 4)
-    model = open_trained(autoencoder, [], "predict").task.eval().model
+    model = load_trained(autoencoder, [], "predict").task.eval().model
     with torch.no_grad():
         latents = model.encode(torch.from_numpy(waves().frames.read(3, 0, 20)))
     np.testing.assert_allclose(predicted, latents.numpy(), rtol=1e-4, atol=1e-5)
@@ -253,7 +253,7 @@ def test_a_rollout_has_a_film_and_figures(sea):
         assert film.n_frames == 19
 
 
-def test_divergence_is_by_the_coordinates_of_the_data(runs, tmp_path):
+def test_the_divergence_uses_the_coordinates_of_the_data(runs, tmp_path):
     given = waves()
     wide = replace(given, coordinates=given.coordinates * [4.0, 4.0])
     write_well(tmp_path / "wide.hdf5", wide, "waves")
@@ -264,6 +264,6 @@ def test_divergence_is_by_the_coordinates_of_the_data(runs, tmp_path):
 
 def test_prepared_frames_are_not_stored_in_checkpoints(sea):
     keys = load_checkpoint(sea.best)["state_dict"].keys()
-    assert keys == {f"model.{name}" for name in open_trained(sea, [], "test").task.model.state_dict()}
-    assert isinstance(open_trained(sea, [], "test").task, Rollout)
-    assert issubclass(type(open_trained(sea, [], "test").task.model), FieldForecaster)
+    assert keys == {f"model.{name}" for name in load_trained(sea, [], "test").task.model.state_dict()}
+    assert isinstance(load_trained(sea, [], "test").task, Rollout)
+    assert issubclass(type(load_trained(sea, [], "test").task.model), FieldForecaster)

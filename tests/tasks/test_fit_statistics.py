@@ -1,4 +1,4 @@
-"""Statistics of the training part are fitted once, for a new run, and never where a checkpoint brings them."""
+"""Statistics of the training part are fitted once, for a new run, and never if a checkpoint contains them."""
 
 import shutil
 from importlib import import_module
@@ -69,11 +69,11 @@ def fits(monkeypatch):
         import_module(f"adlx.tasks.{module.name}")
     for kind in {Task, *subclasses(Task)}:
         if "fit_statistics" in vars(kind):
-            honest = vars(kind)["fit_statistics"]
+            original = vars(kind)["fit_statistics"]
 
-            def fit(task, data, honest=honest):
+            def fit(task, data, original=original):
                 fitted.append(type(task).__name__)
-                honest(task, data)
+                original(task, data)
 
             monkeypatch.setattr(kind, "fit_statistics", fit)
     return fitted
@@ -83,7 +83,7 @@ def subclasses(kind: type) -> set[type]:
     return {inner for child in kind.__subclasses__() for inner in (child, *subclasses(child))}
 
 
-def test_once_for_a_new_run_and_never_again(words, fits, tmp_path, plain_films):
+def test_statistics_are_fitted_once_for_a_new_run_and_never_again(words, fits, tmp_path, plain_films):
     run = adlx.train(words)
     assert len(fits) == 1
     run.evaluate()
@@ -97,12 +97,12 @@ def test_once_for_a_new_run_and_never_again(words, fits, tmp_path, plain_films):
     (copy / "checkpoints" / "best.ckpt").unlink()
     info = adlx.open_run(copy)
     info.update(status="interrupted")
-    info.resume()  # there was no checkpoint yet: all begins anew
+    info.resume()  # without a checkpoint, the run starts again
     assert len(fits) == 2
 
 
 def test_a_constructor_fits_nothing(words, fits):
-    """Nor does it draw: after it the global generator is where the model left it."""
+    """It does not change the global random generator either."""
     config = prepare(compose(words))
     data = build_data(config)
     data.setup("fit")

@@ -101,7 +101,7 @@ def test_dropout_repeats_for_the_same_seed_process_and_step(write_csv):
         task = task_of(Seq2Seq, data, seed=seed, hidden=8, dropout=0.5, teacher_forcing=0.5, zero_init=False).train()
         task.trainer = trainer = stub_trainer(epoch, rank)
         batch = next(iter(data.val_dataloader()))
-        torch.rand(epoch + batch_idx)  # whatever was drawn before
+        torch.rand(epoch + batch_idx)  # earlier random numbers must not matter
         value = task.training_step(batch, batch_idx).item()
         assert task.steps_done == 10 * trainer.current_epoch + batch_idx + 1
         return value
@@ -111,17 +111,17 @@ def test_dropout_repeats_for_the_same_seed_process_and_step(write_csv):
     assert loss(0, 0, 3, rank=1) == loss(0, 0, 3, rank=1)
     others = [loss(0, 0, 4), loss(0, 1, 3), loss(1, 0, 3), loss(0, 0, 3, rank=1)]
     assert len({first, *others}) == 5
-    assert loss(0, 1, 0) == loss(0, 0, 10)  # a step has one number, however epochs are cut
+    assert loss(0, 1, 0) == loss(0, 0, 10)  # the number of a step does not depend on the length of an epoch
 
 
-def test_seeding_a_step_draws_what_torch_would():
+def test_seeding_a_step_gives_the_random_numbers_of_torch():
     torch.manual_seed(123)
     expected = torch.rand(5)
     seed_generators(123, torch.device("cpu"))
     assert torch.equal(torch.rand(5), expected)
 
 
-def test_the_mean_validation_loss_weighs_each_window_alike(write_csv, monkeypatch):
+def test_the_mean_validation_loss_weighs_each_window_equally(write_csv, monkeypatch):
     data = data_of(write_csv, batch_size=5, split=(0.5, 0.25, 0.25))
     task = task_of(Recorder, data).eval()
     task.trainer = stub = stub_trainer()
@@ -188,7 +188,7 @@ def test_scores_are_those_of_the_stored_predictions(write_csv, tmp_path):
 
 
 def test_in_sample_scores_are_those_of_the_notebook(write_csv, tmp_path, capsys):
-    """One window for training and test, where the model sees the target at each step; and the honest score."""
+    """One window for training and test, scored with teacher forcing as in the notebook, and without it."""
     run = adlx.train(
         [
             "experiment=a2_seq2seq",
@@ -205,7 +205,7 @@ def test_in_sample_scores_are_those_of_the_notebook(write_csv, tmp_path, capsys)
     report(run)
     output = capsys.readouterr().out
     assert "in-sample" in output
-    assert "no significant difference" not in output  # a single window cannot tell
+    assert "no significant difference" not in output  # a single window has no test
     chosen = run.config["data"]
     assert (chosen["last"], chosen["scaling"], chosen["split"]) == (101, "minmax", None)
     weights = torch.load(run.best, weights_only=True)["state_dict"]
@@ -220,10 +220,10 @@ def test_in_sample_scores_are_those_of_the_notebook(write_csv, tmp_path, capsys)
         forced = (model(past, future) - future).square().mean().item()
         own = (model.forecast(past) - future).square().mean().item()
         naive = (past[:, -1:] - future).square().mean().item()
-        honest = model.forecast(past)[0].numpy() * np.ptp(values, axis=0) + values.min(axis=0)
+        free_running = model.forecast(past)[0].numpy() * np.ptp(values, axis=0) + values.min(axis=0)
     assert run.metrics["insample/mse"] == pytest.approx(forced, rel=1e-4)
     assert run.metrics["insample/mse_autoregressive"] == pytest.approx(own, rel=1e-4)
     assert run.metrics["insample/mse_naive"] == pytest.approx(naive, rel=1e-4)
     with np.load(run.path / "predictions.npz") as stored:
-        np.testing.assert_allclose(stored["prediction"][0], honest, rtol=1e-5)
+        np.testing.assert_allclose(stored["prediction"][0], free_running, rtol=1e-5)
         assert stored["prediction"].shape == (1, 5, 2)

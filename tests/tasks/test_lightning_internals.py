@@ -10,7 +10,7 @@ from adlx.tasks.lightning_internals import batches_done, forward_context, has_tr
 
 
 class Watched(pl.LightningModule):
-    """Notes what the private attributes say in each of three steps."""
+    """Stores the values of the private attributes in each of three steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,8 +46,8 @@ def watched() -> Watched:
     return module
 
 
-def test_lightning_notes_which_hook_runs(watched):
-    """`_current_fx_name`: else `Task.__setattr__` saves nothing, and is to go."""
+def test_lightning_stores_which_hook_runs(watched):
+    """`_current_fx_name`: without it, `Task.__setattr__` saves no time and can be removed."""
     assert {"training_step", "on_train_batch_end"} <= watched.hooks
 
 
@@ -57,7 +57,7 @@ def test_the_batches_of_an_epoch_are_counted(watched):
 
 
 def test_a_module_has_a_trainer_or_none(watched):
-    """`LightningModule._trainer`, `Trainer.precision_plugin.forward_context`: images are drawn in its precision."""
+    """`LightningModule._trainer`, `Trainer.precision_plugin.forward_context`: images are generated in its precision."""
     assert has_trainer(watched)
     assert watched.dtypes == [torch.bfloat16] * 3
     with forward_context(Watched()):

@@ -38,7 +38,9 @@ def test_gradient_of_pinball(rng):
     quantiles = torch.tensor(rng.normal(size=(3, 2, 5)), requires_grad=True)
     target = torch.tensor(rng.normal(size=(3, 2)))
     assert torch.autograd.gradcheck(lambda values: Pinball(LEVELS).double()(values, target), quantiles)
-    Pinball(LEVELS)(quantiles, torch.full((3, 2), 1e3)).backward()  # all too low: by the level itself
+    Pinball(LEVELS)(
+        quantiles, torch.full((3, 2), 1e3)
+    ).backward()  # all quantiles are too low: the gradient is the level
     expected = -2 * torch.tensor(LEVELS, dtype=torch.double) / quantiles.numel()
     torch.testing.assert_close(quantiles.grad, expected.expand(3, 2, 5), rtol=1e-6, atol=0)
 
@@ -61,7 +63,7 @@ def test_invalid_levels_raise_an_error(levels):
 def test_quantiles_are_those_of_the_errors_about_their_median():
     errors = np.array([4.0, -2.0, 0.0, 1.0, -1.0])[:, None, None] * [[1.0, 10.0], [2.0, 20.0]] + 7
     spread = fit_spread(errors, 2 * ones(5, 1, 2))
-    # of -2 -1 0 1 4, between the order statistics: 0.1 is 0.4 of the way from the first to the second
+    # the errors are -2 -1 0 1 4; level 0.1 is interpolated at 0.4 of the way from the first to the second
     offsets = torch.tensor([-1.6, -1.0, 0.0, 1.0, 2.8])
     point = torch.tensor([[[100.0, 0.0], [5.0, -1.0]], [[0.0, 0.0], [1.0, 2.0]]])
     unit = torch.tensor([[2.0, 2.0], [6.0, 1.0]])[None, :, None, :]  # (1, B, 1, S)
@@ -75,8 +77,10 @@ def test_quantiles_cover_the_errors_that_they_were_fitted_on(rng):
     errors = rng.gamma(2, size=(20_000, 2, 3)) * [1, 10, 100]
     spread = fit_spread(errors, ones(20_000, 1, 3)).double()
     median = torch.tensor(np.median(errors, axis=0))[None]
-    found = spread(median, torch.ones(1, 1, 1, 3).double())[0].numpy()
-    np.testing.assert_allclose((errors[..., None] <= found).mean(axis=0), np.broadcast_to(LEVELS, (2, 3, 5)), atol=1e-3)
+    quantiles = spread(median, torch.ones(1, 1, 1, 3).double())[0].numpy()
+    np.testing.assert_allclose(
+        (errors[..., None] <= quantiles).mean(axis=0), np.broadcast_to(LEVELS, (2, 3, 5)), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("levels", [LEVELS, [0.5, 0.9], [0.1, 0.5], [0.01, 0.02, 0.5, 0.6], [*np.arange(1, 20) / 20]])
@@ -104,9 +108,9 @@ def test_scores_widen_and_narrow_one_gap_each():
     scores = torch.zeros(1, 1, 1, 4, requires_grad=True)
     quantiles = spread(torch.zeros(1, 1, 1), torch.full((1, 1, 1, 1), 3.0), scores)
     torch.testing.assert_close(quantiles.flatten(), 3 * torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]))
-    slope = 3 * (1 - 1 / math.e)  # of softplus where it is 1, times the unit
-    for place, expected in enumerate([[-1, -1, 0, 0], [0, -1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]):
-        (gradient,) = torch.autograd.grad(quantiles[..., place].sum(), scores, retain_graph=True)
+    slope = 3 * (1 - 1 / math.e)  # the slope of softplus where its value is 1, times the unit
+    for index, expected in enumerate([[-1, -1, 0, 0], [0, -1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]):
+        (gradient,) = torch.autograd.grad(quantiles[..., index].sum(), scores, retain_graph=True)
         torch.testing.assert_close(gradient.flatten(), slope * torch.tensor(expected, dtype=torch.float32))
 
 
@@ -161,7 +165,7 @@ def test_a_checkpoint_restores_the_quantiles(rng):
     assert list(spread.state_dict()) == ["gaps", "kind"]
 
 
-def test_double_precision(rng):
+def test_float32_and_float64_give_the_same_quantiles(rng):
     spread = fit_spread(rng.normal(size=(100, 3, 2)), rng.uniform(0.1, 9, size=(2, 100, 1, 2)))
     arguments = (rng.normal(size=(4, 3, 2)), rng.uniform(0.5, 2, size=(2, 4, 1, 2)), rng.normal(size=(4, 3, 2, 4)))
     doubles = [torch.tensor(argument) for argument in arguments]
@@ -171,7 +175,7 @@ def test_double_precision(rng):
 
 
 def calm_and_rough(rng, windows, context=64, horizon=3):
-    """Pasts (N, T, 1) and changes from their end (N, H, 1) of walks whose volatility is 1, then 4, then 1 again."""
+    """Contexts (N, T, 1), and changes (N, H, 1) after them, of a walk with volatility 1, 4, 1 and so on."""
     length = windows + context + horizon
     rough = np.cumsum(rng.random(length) < 0.005) % 2
     walk = np.cumsum((1 + 3 * rough) * rng.normal(size=length))

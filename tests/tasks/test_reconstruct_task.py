@@ -1,4 +1,4 @@
-"""Reconstruction through whole runs: scores, statistics, and codes that the classifiers read."""
+"""Whole runs of reconstruction: scores, statistics, and codes that the classifiers read."""
 
 import json
 import math
@@ -38,14 +38,14 @@ def unpainted_runs(unpainted, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Run:
-    """Not to be changed but by predictions."""
+    """A run that tests must not change, except by predictions."""
     folder = tmp_path_factory.mktemp("vq")
     return adlx.train([*WORDS, "trainer.max_epochs=12", "optimizer.lr=0.01", f"output_dir={folder}"])
 
 
 @pytest.fixture(scope="module")
 def codes(trained):
-    """What it predicts of its own images: codes and codebook."""
+    """Codes and codebook that the run predicts from its own images."""
     return trained.predict()
 
 
@@ -81,34 +81,34 @@ def test_statistics_are_of_the_training_part(trained, faces):
     np.testing.assert_allclose(state["mean_image"], images.mean(axis=0), rtol=1e-5, atol=1e-7)
 
 
-def test_other_test_images_change_no_statistics(faces):
-    """And other training images do."""
-    found = []
+def test_only_training_images_change_the_statistics(faces):
+    """Halves the values of one part after the other."""
+    statistics = []
     for part in (None, "test", "val", "train"):
         data = Faces(count=COUNT)
         data.setup("fit")
         if part:
             data.loaded.values[data.indices[part]] //= 2
         task = task_of(data)
-        found.append([task.mean.item(), task.std.item(), *task.mean_image.flatten().tolist()])
-    assert [each == found[0] for each in found] == [True, True, True, False]
-    assert found[3][0] == pytest.approx(found[0][0] / 2, rel=0.02)
+        statistics.append([task.mean.item(), task.std.item(), *task.mean_image.flatten().tolist()])
+    assert [each == statistics[0] for each in statistics] == [True, True, True, False]
+    assert statistics[3][0] == pytest.approx(statistics[0][0] / 2, rel=0.02)
 
 
-def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
+def test_scores_follow_from_predictions_and_checkpoint(trained, faces):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     images = torch.from_numpy(faces.loaded.values[faces.indices["test"]]).float() / 255
     network, mean, std = network_of(trained)
     with torch.no_grad():
-        found = network((images - mean) / std)
-        image = (found.image * std + mean).clamp(0, 1)
+        output = network((images - mean) / std)
+        image = (output.image * std + mean).clamp(0, 1)
     error = (image - images).square().flatten(1).double().mean(dim=1).numpy()
     train_images = faces.loaded.values[faces.indices["train"]].astype(np.float64) / 255
     baseline = ((train_images.mean(axis=0) - images.numpy()) ** 2).reshape(len(images), -1).mean(axis=1)
     with np.load(trained.path / "predictions.npz") as stored:
         np.testing.assert_allclose(stored["error"], error, rtol=1e-4)
         np.testing.assert_allclose(stored["baseline_error"], baseline, rtol=1e-4)
-        assert np.array_equal(stored["codes"], found.codes)
+        assert np.array_equal(stored["codes"], output.codes)
         assert stored["index"].tolist() == faces.indices["test"].tolist()
         assert np.array_equal(stored["originals"], faces.loaded.values[faces.indices["test"]])
         np.testing.assert_allclose(stored["reconstructions"], image * 255, rtol=0, atol=0.51)
@@ -117,7 +117,7 @@ def test_scores_are_those_of_predictions_and_checkpoint(trained, faces):
     assert metrics["baseline/mse"] == pytest.approx(baseline.mean(), rel=1e-9)
     assert metrics["test/psnr"] == pytest.approx(-10 * math.log10(error.mean()))
     assert metrics["test/skill"] == pytest.approx(1 - error.mean() / baseline.mean())
-    assert metrics["test/skill"] > 0.05  # it has learnt something
+    assert metrics["test/skill"] > 0.05  # training has improved it
     shares = np.bincount(used.ravel(), minlength=CODES) / used.size
     entropy = -sum(share * math.log(share) for share in shares if share)
     assert metrics["test/perplexity"] == pytest.approx(math.exp(entropy))
@@ -129,15 +129,15 @@ def test_the_loss_is_that_of_standardised_images_and_the_penalty(faces):
     torch.manual_seed(0)
     task = task_of(faces)
     batch = next(iter(faces.train_dataloader()))
-    task.train().batch_loss(batch)  # finds the codebook
+    task.train().batch_loss(batch)  # initializes the codebook
     x = task.standardized(batch[0])
     assert x.mean().item() == pytest.approx(0, abs=0.3)
     states = {key: value.clone() for key, value in task.state_dict().items()}
     loss = task.batch_loss(batch).item()
     task.load_state_dict(states)
-    found = task.model(x)
-    assert found.penalty > 1e-6
-    expected = (found.image - x).square().mean() + found.penalty
+    output = task.model(x)
+    assert output.penalty > 1e-6
+    expected = (output.image - x).square().mean() + output.penalty
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     task.load_state_dict(states)
     assert task.eval().batch_loss(batch).item() == pytest.approx((task.model(x).image - x).square().mean().item())
@@ -147,15 +147,15 @@ def test_the_loss_is_that_of_standardised_images_and_the_penalty(faces):
 
 
 def test_codes_are_those_of_all_images(trained, faces, codes):
-    found, codebook = codes
+    predicted, codebook = codes
     network, mean, std = network_of(trained)
     images = torch.from_numpy(faces.loaded.values).float() / 255
     with torch.no_grad():
         expected = network.encode((images - mean) / std)
-    assert torch.equal(found, expected)
+    assert torch.equal(predicted, expected)
     assert torch.equal(codebook, network.codebook)
     with np.load(newest(trained)) as stored:
-        assert np.array_equal(stored["codes"], found)
+        assert np.array_equal(stored["codes"], predicted)
         assert np.array_equal(stored["codebook"], codebook)
         assert np.array_equal(stored["labels"], faces.loaded.labels)
         assert stored["classes"].tolist() == list(faces.loaded.classes)
@@ -166,7 +166,7 @@ def test_codes_are_those_of_all_images(trained, faces, codes):
 
 
 @pytest.mark.parametrize("model", [["model=mlp", "model.widths=[8]"], ["model=elm", "model.hidden=20"]])
-def test_classifiers_read_them_from_the_run_and_keep_its_split(trained, faces, codes, model, tmp_path):
+def test_classifiers_read_codes_from_the_run_and_keep_its_split(trained, faces, codes, model, tmp_path):
     words = [*model, "data=codes", f"data.path={trained.path}", *SMALL, f"output_dir={tmp_path}"]
     run = adlx.train([*words, "trainer.max_epochs=2"])
     assert run.info["data"]["samples"] == {part: len(indices) for part, indices in faces.indices.items()}
@@ -180,10 +180,10 @@ def test_classifiers_read_them_from_the_run_and_keep_its_split(trained, faces, c
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}
 
     other = adlx.train([*WORDS, "seed=1", "trainer.max_epochs=1", f"output_dir={tmp_path}"])
-    told = user_error_of(run.evaluate, [f"data.path={other.path}"])
-    assert told == (f"the run {other.path.name} has no code maps yet; make them with: adlx predict {other.path}")
+    message = user_error_of(run.evaluate, [f"data.path={other.path}"])
+    assert message == (f"the run {other.path.name} has no code maps yet; make them with: adlx predict {other.path}")
     other.predict()
-    assert "was made by another codebook than the one this run was trained with" in user_error_of(
+    assert "was made with another codebook than the data of this run" in user_error_of(
         run.evaluate, [f"data.path={other.path}"]
     )
 
@@ -194,8 +194,8 @@ def test_pictures_without_labels_have_codes_and_no_parts(trained, faces, codes, 
     for number in range(5):
         Image.fromarray(faces.loaded.values[number, 0]).save(folder / f"{number}.png")
     words = ["data.source=folder", f"data.path={folder}"]
-    found, _ = trained.predict(words)
-    assert torch.equal(found, codes[0][:5])
+    predicted, _ = trained.predict(words)
+    assert torch.equal(predicted, codes[0][:5])
     with np.load(newest(trained)) as stored:
         assert stored["labels"].tolist() == [-1] * 5
         assert "parts" not in stored
@@ -203,13 +203,13 @@ def test_pictures_without_labels_have_codes_and_no_parts(trained, faces, codes, 
     assert user_error_of(adlx.train, [*WORDS, *words]) == (
         "pictures (5 pictures): 5 of 5 samples have no label, and a split needs them; for such samples use adlx predict"
     )
-    newest(trained).unlink()  # the next reader of the run wants the codes of its own images
+    newest(trained).unlink()  # so that later tests read the codes of the run's own images
 
 
 # What does not fit
 
 
-def test_errors_are_one_line(tmp_path):
+def test_errors_are_reported_in_one_line(tmp_path):
     words = [*WORDS, f"output_dir={tmp_path / 'outputs'}"]
     table = tmp_path / "codes.npz"
     np.savez(table, codes=np.arange(60 * 16).reshape(60, 4, 4), labels=np.arange(60) % 3)
@@ -222,15 +222,15 @@ def test_errors_are_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "quantile"])
-def test_a_loss_that_images_do_not_have(loss, tmp_path):
-    told = user_error_of(
+def test_a_loss_that_does_not_fit_images_is_refused(loss, tmp_path):
+    message = user_error_of(
         adlx.train, [*WORDS, f"loss={loss}", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}"]
     )
-    assert told.startswith("loss")
+    assert message.startswith("loss")
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_precisions(precision, tmp_path):
+def test_runs_in_other_precisions_evaluate_to_the_same_scores(precision, tmp_path):
     words = ["trainer.max_epochs=1", f"trainer.precision={precision}", f"output_dir={tmp_path}"]
     run = adlx.train([*WORDS, *words])
     assert run.evaluate() == {k: v for k, v in run.metrics.items() if k.startswith(("test/", "baseline/"))}

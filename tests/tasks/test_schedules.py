@@ -1,4 +1,4 @@
-"""Learning rates by formula."""
+"""Learning rates equal their formula."""
 
 import math
 
@@ -36,5 +36,5 @@ def test_without_warm_up_the_first_step_is_at_the_full_rate():
     assert seen == sorted(seen, reverse=True)
 
 
-def test_a_training_of_one_step():
+def test_a_training_of_one_step_has_the_full_rate():
     assert rates(1)[0] == pytest.approx(0.2)

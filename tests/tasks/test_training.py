@@ -1,4 +1,4 @@
-"""Whole trainings of a small network: losses, divergence, learning rate, and the skill on predictable series."""
+"""Whole training runs of a small network: losses, divergence, learning rate, and the skill on predictable series."""
 
 import math
 
@@ -41,14 +41,14 @@ def only_run(tmp_path):
 TRACE = [1.1971451, 1.1668258, 1.1169095, 1.2412734, 1.1473869, 1.0654160, 1.1491723, 1.1456294]
 
 
-def test_the_trace_of_losses_is_the_stored_one(train):
-    """A change here is a change of the architecture, its initialisation, the order of windows or the optimizer."""
+def test_the_losses_equal_the_stored_trace(train):
+    """A difference means that the architecture, the initialization, the order of windows or the optimizer changed."""
     run = train(predictable_frame(400), "trainer.max_epochs=1", "optimizer/schedule=constant")
     losses = read_curves(run.path / "metrics.csv")["train/loss"].dropna().tolist()
     assert losses == pytest.approx(TRACE, rel=1e-4)
 
 
-# Above 0.84 after 1,300 steps, and growing; the noise alone would leave 0.98.
+# The skill is above 0.84 after 1,300 steps and still rises; the noise limits it to 0.98.
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_predictable_series_is_predicted(train, seed):
     run = train(predictable_frame(), f"seed={seed}", "trainer.max_epochs=10", "data.repeat=5")
@@ -57,7 +57,7 @@ def test_a_predictable_series_is_predicted(train, seed):
     assert all(run.metrics[f"test/skill/S{series}"] > 0.7 for series in range(3))
 
 
-def test_a_real_market_is_not_predicted(train, real_crypto_path):
+def test_a_real_market_cannot_be_predicted(train, real_crypto_path):
     """An efficient market: an optimal linear model has a skill near 0 (-0.03 to 0.01). A good score would be a leak."""
     run = train(
         walk_frame(),
@@ -73,16 +73,16 @@ def test_a_real_market_is_not_predicted(train, real_crypto_path):
 
 
 def nan_weights_at(monkeypatch, call: int) -> None:
-    honest, calls = Forecast.batch_loss, [0]
+    original, calls = Forecast.batch_loss, [0]
 
-    def spoiled(task, batch):
+    def set_nan(task, batch):
         calls[0] += task.training
         if task.training and calls[0] == call:
             with torch.no_grad():
                 task.model.head.weight.fill_(torch.nan)
-        return honest(task, batch)
+        return original(task, batch)
 
-    monkeypatch.setattr(Forecast, "batch_loss", spoiled)
+    monkeypatch.setattr(Forecast, "batch_loss", set_nan)
 
 
 def test_a_nan_loss_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
@@ -97,14 +97,14 @@ def test_a_nan_loss_stops_the_run_at_its_step(train, tmp_path, monkeypatch):
     assert run.status == "failed"
     assert run.info["reason"].startswith("Diverged: the loss became nan at step 9 (epoch 2)")
     last = torch.load(run.last, weights_only=True)
-    assert last["adlx"]["steps"] == 5  # of the end of the first epoch
+    assert last["adlx"]["steps"] == 5  # the end of the first epoch
     assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
     steps = read_curves(run.path / "metrics.csv")
     assert steps["step"].max() == 8
     assert steps["train/loss"].notna().sum() == 9
     assert run.metrics == {}
     monkeypatch.undo()
-    resumed = run.resume()  # it goes on from the last good checkpoint
+    resumed = run.resume()  # it continues from the last good checkpoint
     assert resumed.status == "finished"
     assert read_curves(run.path / "metrics.csv")["train/loss"].notna().sum() == 15
 
@@ -123,9 +123,9 @@ def test_an_infinite_loss_at_the_first_steps_stops_the_run(train, tmp_path):
 
 
 def test_a_nan_validation_loss_stops_the_run(train, tmp_path, monkeypatch):
-    honest = Forecast.batch_loss
+    original = Forecast.batch_loss
     monkeypatch.setattr(
-        Forecast, "batch_loss", lambda task, batch: honest(task, batch) * (1.0 if task.training else math.nan)
+        Forecast, "batch_loss", lambda task, batch: original(task, batch) * (1.0 if task.training else math.nan)
     )
     with pytest.raises(
         Diverged, match=r"^the validation loss became nan after epoch 1; no checkpoint had been written$"

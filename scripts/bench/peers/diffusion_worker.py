@@ -1,11 +1,11 @@
-"""One contender of `diffusion.py`: it trains or samples when told to, a step at a time.
+"""One side of `diffusion.py`: it trains or samples on request, a step at a time.
 
-`diffusion_worker.py train|sample SIDE SRC THREADS PRECISION`; `diffusion_worker.py size SIDE SRC THREADS` prints how
-many parameters it has, `diffusion_worker.py memory BATCH SRC THREADS` the peak of drawing 64 images. SRC is the folder
-that adlx lies in. Images are 64 x 64 in colour, 8 a batch.
+`diffusion_worker.py train|sample SIDE SRC THREADS PRECISION` runs steps, `diffusion_worker.py size SIDE SRC THREADS`
+prints the number of parameters, and `diffusion_worker.py memory BATCH SRC THREADS` the peak memory for 64 images. SRC
+is the folder that contains adlx. Images have 64 x 64 pixels in color, and a batch has 8 images.
 
-A step of training is forward, mean absolute error of the noise, backward and fused AdamW; one of sampling is a pass of
-the network and the sampler's arithmetic, of 20 that make images.
+A training step is forward, mean absolute error of the noise, backward and fused AdamW. A sampling step is one of the 20
+steps of the sampler, with a forward pass of the network.
 """
 
 import json
@@ -39,7 +39,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 
 
 class PlainViT(nn.Module):
-    """The least that a vision transformer is: PyTorch's own encoder, and the noise level added to the tokens."""
+    """A minimal vision transformer: the encoder of PyTorch, with the noise level added to the tokens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def dit() -> nn.Module:
 
 
 def unet2d() -> nn.Module:
-    """Of the widths of adlx's. It attends at the smallest size; by default it would at all but the largest."""
+    """Has the widths of adlx unet, and attention at the smallest size only; the default is all but the largest."""
     from diffusers import UNet2DModel  # type: ignore
 
     down, up = ["DownBlock2D"] * 3, ["UpBlock2D"] * 3
@@ -97,7 +97,7 @@ def unet2d() -> nn.Module:
 
 
 def lucidrains() -> nn.Module:
-    # What cuts and saves pictures, for its trainer; its wheels fit one build of PyTorch alone, and this is another.
+    # Only its trainer needs torchvision, to crop and save pictures. Its wheels need another build of PyTorch than this.
     sys.modules["torchvision"] = SimpleNamespace(transforms=None, utils=None)  # type: ignore
     from denoising_diffusion_pytorch import Unet  # type: ignore
 
@@ -105,7 +105,7 @@ def lucidrains() -> nn.Module:
 
 
 def as_network(side: str, model: nn.Module) -> Network:
-    """Every model called alike. The peers count time in a thousand steps."""
+    """Gives all models the same arguments. The other libraries count time from 0 to 999."""
     if side == "DiT":
         labels = torch.zeros(BATCH, dtype=torch.long)
         return lambda image, variance: model(image, (999 * variance).round().long().flatten(), labels).sample
@@ -118,7 +118,7 @@ def as_network(side: str, model: nn.Module) -> Network:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "vit": lambda: adlx("vit"),
-    "vit told by input": lambda: adlx("vit", "input"),
+    "vit input": lambda: adlx("vit", "input"),
     "unet": lambda: adlx("unet"),
     "plain ViT": PlainViT,
     "DiT": dit,
@@ -177,7 +177,7 @@ def by_diffusers(denoise: Network, start: Tensor) -> Any:
 
 
 def prepared(words: list[str], folder: str) -> tuple[Any, ...]:
-    """A run before its fit, as in `interleave`, on colours drawn at random in place of the data set's pictures."""
+    """A run before its fit, as in `interleave`, on images of random colors instead of the pictures of the data set."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import interleave
     import numpy as np
@@ -223,7 +223,7 @@ def memory(batch: int, threads: str) -> None:
 
 def main() -> None:
     what, side, source, threads, *rest = sys.argv[1:]
-    from turns import Turns  # here, since diffusion.py imports this module too, from beside it
+    from turns import Turns  # not at the top, because diffusion.py imports this module from another folder
 
     sys.path.append(source)
     torch.manual_seed(0)

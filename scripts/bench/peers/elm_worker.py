@@ -1,11 +1,11 @@
-"""One contender of `elm.py`: it fits when told to, one fit a turn, so that only one of all processes works at a time.
+"""One side of `elm.py`: it fits on request, once per turn, so that only one process works at a time.
 
-`elm_worker.py SIDE FOLDER SAMPLES SRC`. FOLDER holds `codemaps.npy` (N, 12, 12), `labels.npy` (N,), `inputs.npy`
-(N, 144) standardised, `projection.npy` (144, L) and `offset.npy` (L,); SRC is the folder that adlx lies in. The first
-turn fits nothing: its reply's peak is the memory before the fit, inputs read and libraries imported. The first fit
-writes its readout (L, K) to FOLDER, for the sides to be held against each other.
+`elm_worker.py SIDE FOLDER SAMPLES SRC`. FOLDER contains `codemaps.npy` (N, 12, 12), `labels.npy` (N,), standardized
+`inputs.npy` (N, 144), `projection.npy` (144, L) and `offset.npy` (L,); SRC is the folder that contains adlx. The first
+turn does not fit: it reports the memory before the fit, after inputs are read and libraries imported. The first fit
+writes its readout (L, K) to FOLDER, so that the sides can be compared.
 
-What has the features made for it takes H as `inputs` @ projection + offset, tanh, made before the first turn.
+Sides that do not compute features get H = tanh(`inputs` @ projection + offset), computed before the first turn.
 """
 
 import sys
@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-RIDGE, LASSO, L1_RATIO = 1.0, 0.02, 0.5  # at 0.01 the elastic net stops at its 1000 iterations, here and there
+RIDGE, LASSO, L1_RATIO = 1.0, 0.02, 0.5  # with 0.01 the elastic net sometimes needs more than 1000 iterations
 CLASSES, BATCH = 7, 64
 Fit = Callable[[], Any]
 
 
 class Case:
-    """What all sides are given, read when asked for."""
+    """The data of all sides, which are read on request."""
 
     def __init__(self, folder: Path, samples: int, source: str) -> None:
         self.folder, self.samples = folder, samples
@@ -41,7 +41,7 @@ class Case:
         return np.tanh(inputs @ projection + offset)
 
     def elm(self, readouts: list[str] | str = "ridge") -> Any:
-        """adlx's model, of the weights that all sides have."""
+        """The model of adlx, with the weights that all sides have."""
         import torch
 
         from adlx.models.classification.elm import ELM
@@ -55,7 +55,7 @@ class Case:
 
 
 def floor(case: Case) -> Fit:
-    """The least that float32 can be: features and their product in one piece, and NumPy's `solve`."""
+    """A lower bound in float32: features and their product in one piece, and `numpy.linalg.solve`."""
     import torch
 
     names = ("inputs", "projection", "offset")
@@ -72,11 +72,11 @@ def floor(case: Case) -> Fit:
 
 
 def adlx_readouts(case: Case, alphas: dict[str, float]) -> Fit:
-    """Sums over batches, from which each readout is solved for."""
+    """Computes sums over batches, and each readout from the sums."""
     import torch
 
     from adlx.tasks.closed_form import Accumulator, blas_threads
-    from adlx.tasks.readouts import solve
+    from adlx.tasks.readouts import solve_readout
 
     model = case.elm(list(alphas))
     codes, labels = torch.from_numpy(case.read("codemaps").astype(np.int64)), torch.from_numpy(case.read("labels"))
@@ -87,9 +87,9 @@ def adlx_readouts(case: Case, alphas: dict[str, float]) -> Fit:
             accumulator.add(sample, label)
         sums = accumulator.sums()
         with blas_threads():
-            found = [next(iter(solve(sums, name, [alpha], L1_RATIO))) for name, alpha in alphas.items()]  # type: ignore
-        assert all(solution.converged for solution in found), "an iteration did not come to its end"
-        return found[0].beta
+            solutions = [next(iter(solve_readout(sums, name, [alpha], L1_RATIO))) for name, alpha in alphas.items()]  # type: ignore
+        assert all(solution.converged for solution in solutions), "an iterative solver did not converge"
+        return solutions[0].beta
 
     return fit
 
@@ -103,11 +103,11 @@ def adlx_four(case: Case) -> Fit:
 
 
 def adlx_streamed(case: Case) -> Fit:
-    """Samples that are drawn batch by batch and thrown away: memory must not depend on how many there are."""
+    """Draws samples batch by batch and does not keep them: the memory must not depend on their number."""
     import torch
 
     from adlx.tasks.closed_form import Accumulator, blas_threads
-    from adlx.tasks.readouts import solve
+    from adlx.tasks.readouts import solve_readout
 
     model = case.elm()
 
@@ -117,7 +117,7 @@ def adlx_streamed(case: Case) -> Fit:
             size = min(BATCH, case.samples - start)
             accumulator.add(torch.randint(256, (size, 12, 12)), torch.randint(CLASSES, (size,)))
         with blas_threads():
-            list(solve(accumulator.sums(), "ridge", [RIDGE], L1_RATIO))
+            list(solve_readout(accumulator.sums(), "ridge", [RIDGE], L1_RATIO))
 
     return fit
 
@@ -138,7 +138,7 @@ def hpelm(case: Case, precision: Any) -> Fit:
 
 
 def scikit_elm(case: Case) -> Fit:
-    """It draws its own weights and adds an intercept; what it does is otherwise the same."""
+    """Does the same as the others, but with its own random weights and an intercept."""
     import skelm  # pyright: ignore[reportMissingImports]
 
     inputs, labels, hidden = case.read("inputs"), case.read("labels"), len(case.read("offset"))
@@ -146,7 +146,7 @@ def scikit_elm(case: Case) -> Fit:
 
 
 def features_ridge(case: Case) -> Fit:
-    """Features in one piece by torch, and scikit-learn's Ridge in float32."""
+    """Computes features in one piece with torch, and `Ridge` of scikit-learn in float32."""
     import torch
     from sklearn.linear_model import Ridge
 
@@ -162,7 +162,7 @@ def features_ridge(case: Case) -> Fit:
 
 
 def scikit_learn(case: Case, names: list[str], dtype: Any) -> Fit:
-    """Readouts of features that are there, one call each, as the notebook has them; `pinv` is NumPy's."""
+    """Fits readouts to given features, one call each, as in the notebook; `pinv` is from NumPy."""
     from sklearn.linear_model import ElasticNet, Lasso, Ridge
 
     features, targets = case.features(dtype), case.targets(dtype)
@@ -207,7 +207,7 @@ SIDES: dict[str, Callable[[Case], Fit]] = {
 
 
 def adlx_train(turns: Any, source: str, words: list[str]) -> Fit:
-    """The fit of `adlx train`: from its first batch to its last callback, validation and the saved model included."""
+    """The fit of `adlx train`, from its first batch to its last callback, with validation and checkpoints."""
     sys.path[:0] = [source, str(Path(__file__).parents[1])]
     import pytorch_lightning as pl
     from interleave import prepared
@@ -227,7 +227,7 @@ def adlx_train(turns: Any, source: str, words: list[str]) -> Fit:
 
 def main() -> None:
     side, folder, samples, source, *words = sys.argv[1:]
-    from turns import Turns, forget_peak  # here, since elm.py imports this module too, from beside it
+    from turns import Turns, forget_peak  # not at the top, because elm.py imports this module from another folder
 
     turns = Turns()
     fit = (
@@ -239,10 +239,10 @@ def main() -> None:
     turns.step()
     first = True
     while True:
-        turns.step()  # replies with the time of the last fit; the first time, of none
-        found = fit()
-        if first and isinstance(found, np.ndarray):
-            np.save(Path(folder) / f"beta {side}.npy", found)
+        turns.step()  # reports the time of the last fit, if there was one
+        readout = fit()
+        if first and isinstance(readout, np.ndarray):
+            np.save(Path(folder) / f"beta {side}.npy", readout)
         first = False
 
 

@@ -3,9 +3,9 @@
 MODEL is `seq2seq` (LSTM of 1000, dot attention, teacher forcing) or `encoder` (four blocks, eight heads of 64).
 USAGE is how `fit` is called, at batch 1 either way:
 
-- `epochs`, as the notebooks do: arrays of one window, an epoch a step; each epoch builds its iterator anew.
-- `steps`: one long epoch over a `tf.data` pipeline that repeats. The fastest of those tried: XLA and unrolled LSTMs
-  are no faster and take twice the memory, several steps an execution save at most a twentieth.
+- `epochs`, as in the notebooks: arrays of one window, with one step per epoch; each epoch makes a new iterator.
+- `steps`: one long epoch over a `tf.data` pipeline that repeats. It was the fastest: XLA and unrolled LSTMs are not
+  faster and need twice the memory; several steps per execution save at most 5 %.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Trains one network with several libraries' low-rank adapters, by turns in one process, and whole beside them.
+"""Trains one network with the low-rank adapters of several libraries, and with all weights, in turn in one process.
 
-`lora_worker.py race SRC THREADS BATCH RANK REPEATS SECONDS` prints each side's wall and CPU seconds a step, round by
-round; `lora_worker.py memory SRC THREADS BATCH RANK SIDE` the peak of a process that trains one side alone. SRC is the
-folder that adlx lies in. The sides start with equal weights and see equal batches; alpha equals the rank.
+`lora_worker.py race SRC THREADS BATCH RANK REPEATS SECONDS` prints wall and CPU seconds per step of each side in each
+round. `lora_worker.py memory SRC THREADS BATCH RANK SIDE` prints the peak memory of a process that trains only one
+side. SRC is the folder that contains adlx. All sides have equal initial weights and batches; alpha equals the rank.
 """
 
 import json
@@ -73,8 +73,8 @@ class Side:
         return loss.item()
 
     def counts(self) -> dict[str, int]:
-        """Numbers that train, and that the optimizer holds."""
-        state = [value for moments in self.optimizer.state.values() for value in moments.values() if value.dim()]
+        """The numbers of trainable weights and of values in the state of the optimizer."""
+        state = [value for values in self.optimizer.state.values() for value in values.values() if value.dim()]
         return {"trainable": self.trainable, "optimizer_numbers": sum(value.numel() for value in state)}
 
 

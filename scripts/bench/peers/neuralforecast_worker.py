@@ -1,7 +1,7 @@
 """Trains a model of neuralforecast by its own `fit`: `neuralforecast_worker.py MODEL ROWS.npy CONTEXT HORIZON THREADS`.
 
-Progress bar, logger and checkpoints are off. Depth, heads and dropout are those of the twin in adlx where the model has
-them; the window scaler is off, and the rest as the library has it.
+Progress bar, logger, checkpoints and window scaler are off. Depth, heads and dropout are those of the model of adlx, if
+the model has them; everything else is the default of the library.
 """
 
 import logging
@@ -19,7 +19,7 @@ from turns import Turns
 HIDDEN = 64
 TWINS: dict[str, dict[str, Any]] = {
     "LSTM": {"encoder_hidden_size": HIDDEN, "decoder_hidden_size": HIDDEN, "encoder_n_layers": 1, "decoder_layers": 1},
-    # Two encoder layers and one in the decoder, to three blocks.
+    # It has two encoder layers and one decoder layer; the model of adlx has three blocks.
     "VanillaTransformer": {"hidden_size": HIDDEN, "n_head": 8, "dropout": 0.0},
     "PatchTST": {"hidden_size": HIDDEN, "n_heads": 8, "dropout": 0.0, "fc_dropout": 0.0},
     "NLinear": {},

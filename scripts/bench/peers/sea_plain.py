@@ -1,8 +1,8 @@
-"""State-exchange attention as one would write it down first: what `adlx.models.fields.sea` is held against.
+"""A straightforward state-exchange attention, for comparison with `adlx.models.fields.sea`.
 
-Linear maps for query, key and value, softmax of a masked matrix of scores, a loop over ordered pairs of groups, places
-in time added at the start. Numbers of layers, their sizes and so all parameters are those of adlx. There is no cache.
-Peer code on nothing but PyTorch.
+It has linear maps for query, key and value, the softmax of a masked matrix of scores, a loop over ordered pairs of
+groups, and positions in time that are added at the start. The number and sizes of layers are those of adlx. There is no
+cache. It needs only PyTorch.
 """
 
 import math
@@ -30,9 +30,9 @@ class Attention(nn.Module):
 
 
 class PlainSEA(nn.Module):
-    """One block. Args: groups, latents of each, width, low width of the exchange, heads, numbers of a trajectory."""
+    """One block: groups, latents per group, width, low width of the exchange, heads, parameters of a trajectory."""
 
-    def __init__(self, groups: int, latents: int, width: int, low: int, heads: int, told: int) -> None:
+    def __init__(self, groups: int, latents: int, width: int, low: int, heads: int, num_parameters: int) -> None:
         super().__init__()
 
         def each(make) -> nn.ModuleList:
@@ -40,7 +40,7 @@ class PlainSEA(nn.Module):
 
         self.groups, self.width = groups, width
         self.embedding = each(lambda: nn.Linear(latents, width))
-        self.condition = nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.condition = nn.Sequential(nn.Linear(num_parameters, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.norm1 = each(lambda: nn.LayerNorm(width))
         self.attention = each(lambda: Attention(width, heads))
         self.out = each(lambda: nn.Linear(width, width))
@@ -56,30 +56,30 @@ class PlainSEA(nn.Module):
         self.norm4 = each(lambda: nn.LayerNorm(width))
         self.change = each(lambda: nn.Linear(width, latents))
 
-    def places(self, steps: int) -> Tensor:
-        """(T, D) sines and cosines of Vaswani et al. (2017)."""
+    def positions(self, steps: int) -> Tensor:
+        """Sines and cosines (T, D) of Vaswani et al. (2017)."""
         rates = 10000 ** (-torch.arange(0, self.width, 2) / self.width)
         angles = torch.arange(steps)[:, None] * rates
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
     def forward(self, latents: Tensor, parameters: Tensor) -> Tensor:
-        """What follows each of these latents (B, T, G, L), given the numbers of the trajectory (B, P)."""
-        told = self.condition(parameters)[:, None]
-        places = self.places(latents.shape[1])
-        hidden = [self.embedding[i](latents[:, :, i]) + places for i in range(self.groups)]
+        """The latents after each of these (B, T, G, L), with the parameters of the trajectory (B, P)."""
+        condition = self.condition(parameters)[:, None]
+        positions = self.positions(latents.shape[1])
+        hidden = [self.embedding[i](latents[:, :, i]) + positions for i in range(self.groups)]
         for i in range(self.groups):
             normed = self.norm1[i](hidden[i])
             hidden[i] = hidden[i] + self.out[i](self.attention[i](normed, normed))
         low = [self.norm2[i](self.down[i](hidden[i])) for i in range(self.groups)]
         for i in range(self.groups):
-            found = torch.zeros_like(low[i])
+            exchanged = torch.zeros_like(low[i])
             for j in range(self.groups):
                 if j != i:
-                    found = found + self.pairs[f"{i}_{j}"](low[i], low[j])
-            hidden[i] = hidden[i] + self.up[i](gelu(found))
+                    exchanged = exchanged + self.pairs[f"{i}_{j}"](low[i], low[j])
+            hidden[i] = hidden[i] + self.up[i](gelu(exchanged))
         changes = []
         for i in range(self.groups):
-            scale, shift = self.modulation[i](told).chunk(2, dim=-1)
+            scale, shift = self.modulation[i](condition).chunk(2, dim=-1)
             hidden[i] = hidden[i] + self.mlp[i](self.norm3[i](hidden[i]) * (1 + scale) + shift)
             changes.append(self.change[i](self.norm4[i](hidden[i])))
         return latents + torch.stack(changes, dim=2)

@@ -1,6 +1,6 @@
-"""A worker's side of a duel: it trains when told to, a block of steps at a time, and says how long each block took.
+"""The worker's part of `workers.duel`: it trains a block of steps on request, and reports the time of each block.
 
-Standard library alone: every virtual environment can import it.
+It uses only the standard library, so every virtual environment can import it.
 """
 
 import contextlib
@@ -12,18 +12,18 @@ from pathlib import Path
 
 
 class Turns:
-    """Waits between blocks for a line on stdin, the number of steps of the next; the end of stdin ends the process.
+    """Before each block, reads a line with its number of steps from stdin; the end of stdin ends the process.
 
-    Whatever a framework prints goes to stderr, so that stdout holds replies alone.
+    The output of frameworks goes to stderr, so that stdout contains only replies.
     """
 
     def __init__(self) -> None:
         self.replies = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self.left = 0  # steps of the block that runs; none runs before the first step is done
+        self.left = 0  # remaining steps of the current block; there is no block before the first step
 
     def step(self, steps: int = 1) -> None:
-        """To be called after each training step; returns when the next one is wanted."""
+        """Call this after each training step; it returns when the next step is requested."""
         self.left -= steps
         if self.left > 0:
             return
@@ -32,7 +32,7 @@ class Turns:
             print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}), file=self.replies, flush=True)
         line = sys.stdin.readline()
         if not line:
-            os._exit(0)  # at once: the frameworks would finish their fit first
+            os._exit(0)  # at once, because the frameworks would finish their fit first
         self.left = int(line)
         self.started = time.perf_counter()
 
@@ -47,6 +47,6 @@ def peak_mb() -> float | None:
 
 
 def forget_peak() -> None:
-    """Lets the peak of memory begin from what is resident now, where Linux can."""
+    """Resets the peak memory to the current memory; does nothing where /proc does not allow it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

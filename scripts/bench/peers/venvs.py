@@ -1,4 +1,4 @@
-"""Virtual environments of the peers: made once, by pip, and kept until what they need changes."""
+"""Virtual environments of other libraries: made once with pip, and kept until their requirements change."""
 
 import shutil
 import subprocess
@@ -13,15 +13,15 @@ class NoEnvironment(Exception):
 
 
 def requirements(peer: str) -> list[str]:
-    """What pip is asked for, in this order. A peer on PyTorch gets the PyTorch and Lightning that adlx runs on."""
+    """The packages that pip installs, in this order. Libraries on PyTorch get the PyTorch and Lightning of adlx."""
     if peer == "keras":
         return ["keras==3.15.1", "tensorflow-cpu==2.21.0"]
-    if peer == "hpelm":  # the last NumPy that it runs on
+    if peer == "hpelm":  # the last version of NumPy that it works with
         return ["numpy==1.23.5", "scipy==1.10.1", "hpelm==1.0.10"]
-    if peer == "scikit-elm":  # with needs that it does not declare
+    if peer == "scikit-elm":  # with requirements that it does not declare
         frames = ["pandas==3.1.1", "dask[dataframe,distributed]==2026.8.0"]
         return ["scikit-learn==1.9.1", *frames, "scikit-elm==0.21a0"]
-    # First, and without its local part: an open requirement would fetch another build.
+    # First, and without the local part of the version: otherwise pip would install another build.
     torch = f"torch=={version('torch').split('+')[0]}"
     if peer == "lora":
         return [torch, "peft==0.21.2", "loralib==0.1.2"]
@@ -31,23 +31,23 @@ def requirements(peer: str) -> list[str]:
 
 
 def python_of(peer: str, root: Path) -> str:
-    """The interpreter of a peer's virtual environment, which is made if it is not there."""
+    """The interpreter of the virtual environment of a library; makes the environment if it does not exist."""
     folder = root / peer
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     wanted = requirements(peer)
-    stamp = folder / "requirements.txt"  # written last: an environment without it is half made
+    stamp = folder / "requirements.txt"  # written last: an environment without it is incomplete
     if stamp.is_file() and stamp.read_text().split() == wanted and python.exists():
         return str(python)
     print(f"making a virtual environment for {peer} in {folder}", file=sys.stderr, flush=True)
     try:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-        for count in range(1, len(wanted) + 1):  # all that went before again, so that pip leaves it as it is
+        for count in range(1, len(wanted) + 1):  # with all packages before it, so that pip does not change them
             _run([str(python), "-m", "pip", "install", "--quiet", *wanted[:count]])
         stamp.write_text("\n".join(wanted) + "\n")
     except (OSError, subprocess.SubprocessError) as error:
-        told = getattr(error, "stderr", None) or str(error)
-        lines = [line for line in told.strip().splitlines() if "WARNING" not in line] or ["no word"]
+        output = getattr(error, "stderr", None) or str(error)
+        lines = [line for line in output.strip().splitlines() if "WARNING" not in line] or ["no output"]
         raise NoEnvironment(f"no virtual environment for {peer}: {lines[-1]}") from None
     return str(python)
 

@@ -1,4 +1,4 @@
-"""Processes of several libraries that train by turns: A B A B, one at a time, each in its own virtual environment."""
+"""Processes of several libraries that train in turn, one at a time, each in its own virtual environment."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ class Worker:
     """A process that trains with `Turns`.
 
     Args:
-        command: what to start.
-        threads: of OpenMP; a worker's own library is told by its arguments.
+        command: the command that starts the worker.
+        threads: number of OpenMP threads; the command contains the number for the library itself.
     """
 
     def __init__(self, command: Sequence[str], threads: int) -> None:
-        # Not a pipe: nobody reads it, and it would fill up.
+        # Not a pipe, because nobody reads it and it would fill up.
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
@@ -38,13 +38,13 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""},
         )
         self.peak_mb = float("nan")
-        # The first steps build, trace and compile. A block is as long as that of any other worker.
+        # The first steps build, trace and compile. The blocks of all workers take equally long.
         self.steps = 1
         self.block(WARM_UP_STEPS)
         self.steps = max(1, round(BLOCK_SECONDS / self.block(WARM_UP_STEPS)))
 
     def block(self, steps: int | None = None) -> float:
-        """Seconds a step, over a block of steps."""
+        """Runs a block of steps; returns the seconds per step."""
         steps = steps or self.steps
         assert self.process.stdin and self.process.stdout
         with contextlib.suppress(BrokenPipeError):
@@ -54,7 +54,7 @@ class Worker:
         if not reply:
             self.process.wait()
             self.errors.seek(0)
-            raise WorkerFailed((self.errors.read().strip().splitlines() or ["no word"])[-1])
+            raise WorkerFailed((self.errors.read().strip().splitlines() or ["no output"])[-1])
         facts = json.loads(reply)
         self.peak_mb = facts["peak_mb"] or float("nan")
         return facts["seconds"] / steps
@@ -72,13 +72,13 @@ def duel(
     """Times the first worker against each of the others, in rounds.
 
     Args:
-        commands: by the name of the side.
-        threads: of each.
-        repeats: rounds at most.
-        seconds: for each other side, after which no other round begins.
+        commands: the command of each side, by name.
+        threads: number of threads of each side.
+        repeats: largest number of rounds.
+        seconds: time per other side after which no other round starts.
 
     Returns:
-        for each other side: ratio of the first one's time to its own, the median over rounds, and what belongs to it.
+        for each other side: the ratio of the first side's time to its own, the median over rounds, and further facts.
     """
     workers: dict[str, Worker] = {}
     with contextlib.ExitStack() as stack:

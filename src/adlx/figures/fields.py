@@ -112,7 +112,7 @@ def error_by_time(result: FieldResult, title: str) -> Figure:
 
 
 def errors_by_time(results: dict[str, list[FieldResult]], title: str) -> Figure:
-    """As `error_by_time`, for several models, each with the mean over its runs, and the baseline.
+    """Like `error_by_time`, for several models, each with the mean over its runs, and the baseline.
 
     Args:
         results: results of the same trajectories, by label.

@@ -22,7 +22,7 @@ from adlx.metrics.skill import skill
 from adlx.metrics.text import MINUS, significant
 
 BANDS = 4
-"""Largest number of intervals; more shades could not be distinguished."""
+"""Largest number of intervals; a reader cannot distinguish more shades."""
 
 TINT = 0.18
 """Share of the forecast color in the widest band; each narrower band adds this share of the remaining white."""

@@ -16,7 +16,7 @@ MAX_PANELS = 12
 """Largest number of panels in a figure."""
 
 POINTS = 150
-"""Number of time steps in a panel; more could not be distinguished."""
+"""Number of time steps in a panel; a reader cannot distinguish more."""
 
 FEW = 30
 """Up to this number of points, lines have markers."""
@@ -54,7 +54,7 @@ def panel_grid(series: tuple[str, ...], title: str, xlabel: str, dated: bool) ->
 
 @dataclass(frozen=True)
 class Tiles:
-    """The last windows of a result that do not overlap, in order of time.
+    """Windows at the end of a result that do not overlap, in order of time.
 
     Args:
         windows: (W,) the indices of the windows.

@@ -40,7 +40,7 @@ def pairs(originals: np.ndarray, reconstructions: np.ndarray, title: str, limit:
     gap = max(1, round(width / 16))
     across, down = columns * (width + gap) - gap, 2 * height + gap
     scale = min(MAX_INCHES / width, (style.WIDTH - LABELS - 0.1) / across)  # inches per pixel
-    # enlarged pixels stay sharp; interpolation would look like blur of the model
+    # enlarged pixels stay sharp; a reader could mistake interpolation for blur of the model
     blur = "nearest" if scale * style.DPI >= 1 else "antialiased"
     figure = _stack(title, rows, scale * across, scale * down)
     for row, panel in enumerate(figure.axes):

@@ -58,7 +58,7 @@ _LOOKS: dict[Any, Any] = {
     "lines.linewidth": 1.3,
     "lines.solid_capstyle": "round",
     "savefig.facecolor": "white",
-    "text.parse_math": False,  # names of series and classes are drawn as they are, with their $, _, ^ and \\
+    "text.parse_math": False,  # names of series and classes are drawn unchanged, with their $, _, ^ and \\
     "text.usetex": False,
 }
 
@@ -137,7 +137,7 @@ def set_logarithmic(axis: Axis) -> None:
 
 
 class PowerFormatter(LogFormatterSciNotation):
-    """Labels of a logarithmic axis as plain text, such as 10⁻² or 2×10³; empty where matplotlib leaves ticks out."""
+    """Labels of a logarithmic axis as plain text, such as 10⁻² or 2×10³; empty for ticks that matplotlib omits."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         formula = super().__call__(x, pos)  # such as $\mathdefault{2\times10^{3}}$

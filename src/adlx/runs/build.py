@@ -21,8 +21,8 @@ def build_data(config: CheckedConfig, earlier: RunFolder | None = None) -> DataM
     """The data module, not loaded yet.
 
     Args:
-        config: of the run.
-        earlier: a run whose data are loaded again: those that its `run.json` describes.
+        config: the config of the run.
+        earlier: a run whose data are loaded again, as its `run.json` describes them.
 
     Raises:
         UserError: `run.json` does not describe the data.
@@ -47,14 +47,16 @@ def _pinned(data: DataModule, run: RunFolder) -> dict[str, Any]:
 
 
 def check_pair(config: dict[str, Any]) -> None:
-    """Raises UserError where task, model and data never go together; comes before any other check of their keys.
+    """Raises UserError if the classes of task, model and data can never work together.
+
+    This check comes first, so that the user reads about an impossible pair before a missing key in it.
 
     Args:
-        config: plain and not checked yet, so that a pair that never fits is refused before a missing key of it.
+        config: plain, not checked yet.
     """
     nodes = {name: config[name] for name in ("task", "model", "data")}
     if not all(isinstance(node, dict) for node in nodes.values()):
-        return  # the check of the config says so
+        return  # the check of the config raises the error
     kinds: dict[str, Any] = {
         name: resolve(node.get("_target_"), GROUPS[name].kind, name) for name, node in nodes.items()
     }
@@ -62,16 +64,17 @@ def check_pair(config: dict[str, Any]) -> None:
     if not issubclass(model, task.model_kind):
         raise UserError(
             f"task and model do not fit: {task.__name__} trains a {task.model_kind.__name__}, and {model.__name__} is "
-            "none; the model's own config file chooses its task"
+            "not one; the model's own config file chooses its task"
         )
     if not issubclass(spec_kind(data), task.spec_kind):
         raise UserError(
             f"model and data do not fit: {model.__name__} is for {describe_spec(task.spec_kind)}, and "
             f"{data.__name__} gives {describe_spec(spec_kind(data))}"
         )
-    if config["finetune"] and not task.follows_gradient:
+    if config["finetune"] and not task.uses_gradient_descent:
         raise UserError(
-            f"finetune: {model.__name__} is solved in closed form and starts from no other run: leave finetune out"
+            f"finetune: {model.__name__} has a closed-form solution and cannot start from another run: leave finetune "
+            "out"
         )
 
 
@@ -96,12 +99,12 @@ def build_model(node: Node, spec: Spec, parts: Mapping[str, nn.Module] | None = 
     """A model with its parts.
 
     Args:
-        node: of a checked config.
-        spec: of the data.
-        parts: models of other runs, by argument; those not given are built with fresh weights.
+        node: the node `model` of a checked config.
+        spec: the dimensions that the model is built from.
+        parts: models of other runs, by argument; parts that are not given are built with random weights.
 
     Raises:
-        UserError: arguments that do not go together, in the model's own words, or weights that no memory can hold.
+        UserError: the model refuses its arguments (the message is the model's), or needs too much memory.
     """
     given = dict(parts or {})
     for name, part in node.arguments.items():
@@ -119,11 +122,11 @@ def build_model(node: Node, spec: Spec, parts: Mapping[str, nn.Module] | None = 
 
 
 def build_task(config: CheckedConfig, data: DataModule, model: nn.Module) -> Task:
-    """The task around a model; it has no statistics of the training part yet.
+    """Builds the task with its model; it has no statistics of the training part yet.
 
     Args:
-        config: of the run.
-        data: loaded.
+        config: the config of the run.
+        data: the loaded data.
         model: built for these data.
     """
     kind = config.task.target
@@ -137,7 +140,7 @@ def build_task(config: CheckedConfig, data: DataModule, model: nn.Module) -> Tas
 
 
 def optimization(config: CheckedConfig) -> Optimization:
-    """How the optimizer and its schedule are made, once there are weights."""
+    """Functions that make the optimizer and its schedule later, when the weights are known."""
     schedule: Node | None = config.optimizer.arguments.get("schedule")
     return Optimization(
         make_optimizer=config.optimizer.without("schedule").build,
@@ -146,5 +149,5 @@ def optimization(config: CheckedConfig) -> Optimization:
 
 
 def seed_everything(config: CheckedConfig) -> None:
-    """Seeds all generators, so that fresh weights follow from the config's seed alone."""
+    """Seeds all generators, so that the random first weights depend on the seed of the config alone."""
     pl.seed_everything(config.seed, verbose=False)

@@ -1,4 +1,4 @@
-"""Builds what needs no data, so that a wrong setting shows before data are read and before a folder is made."""
+"""Builds everything that needs no data, to report a wrong setting before data are read and before a folder is made."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +50,7 @@ def check_optimizer(config: CheckedConfig) -> None:
 
 def check_callbacks(config: CheckedConfig) -> None:
     if not any(issubclass(node.target, Checkpoint) for node in config.callbacks.values()):
-        raise UserError("callbacks: a run needs its checkpoints: use callbacks=checkpoint, which does nothing else")
+        raise UserError("callbacks: a run needs checkpoints: use callbacks=checkpoint, which adds nothing else")
     folder = str(Path(config.plain["output_dir"]) / "checkpoints")
     for name, node in config.callbacks.items():
         try:
@@ -62,7 +62,7 @@ def check_callbacks(config: CheckedConfig) -> None:
 
 
 def check_limits(settings: Mapping[str, Any], data: DataModule) -> None:
-    """Raises UserError where a share of the batches, such as `trainer.limit_train_batches=0.001`, is less than one."""
+    """Raises UserError if a share such as `trainer.limit_train_batches=0.001` is less than one batch."""
     loaders = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
     for part, loader in loaders.items():
         key = f"limit_{part}_batches"

@@ -1,4 +1,4 @@
-"""Checkpoints: complete at any instant, only tensors and plain values, and without paths, so that a run can move."""
+"""Checkpoints: complete at any instant, with only tensors and plain values, and no paths, so a run can be moved."""
 
 import logging
 import zipfile
@@ -23,7 +23,7 @@ STATE = ("best_score", "is_untrained_best", "num_validations")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes under a temporary name in the same folder, flushes to disk, renames; reads with `weights_only=True`."""
+    """Writes to a temporary file in the same folder, flushes it to disk and renames it. Reads with `weights_only`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         with replacing(path) as file:
@@ -43,10 +43,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"no checkpoint {path}") from None
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ... by where the file is damaged
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and others for a damaged file
         if not zipfile.is_zipfile(path):
             raise UserError(
-                f"checkpoint {path} is truncated or no checkpoint ({Path(path).stat().st_size} bytes)"
+                f"checkpoint {path} is truncated or not a checkpoint ({Path(path).stat().st_size} bytes)"
             ) from None
         raise UserError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0][:160]}") from None
 
@@ -59,7 +59,7 @@ def card_of(checkpoint: dict[str, Any], path: str | Path) -> dict[str, Any]:
 
     Args:
         checkpoint: as `load_checkpoint` returns it.
-        path: its file, for the message.
+        path: the file, for the message.
 
     Raises:
         UserError: a part of the card is missing or has the wrong type, or there are no weights.
@@ -96,8 +96,8 @@ class Checkpoint(callbacks.Checkpoint):
         dirpath: the folder of the checkpoints; the run sets it.
         monitor: metric logged in validation.
         mode: `min` or `max`.
-        every_n_train_steps: write `last.ckpt` after so many steps, too; 0: only at the end of an epoch.
-        untrained: the model as it starts is validated too, and is the best checkpoint until training improves on it.
+        every_n_train_steps: also write `last.ckpt` after this many steps; 0: only at the end of an epoch.
+        untrained: also validate the model before training; it is the best checkpoint until an epoch is better.
     """
 
     def __init__(
@@ -148,12 +148,12 @@ class Checkpoint(callbacks.Checkpoint):
         if not self.is_untrained_best or not trainer.is_global_zero:
             return
         if self.num_validations:
-            log.info(f"no epoch improved {self.monitor}: the model as it started is the best, and is tested")
-        else:  # there is nothing to compare it with: the last checkpoint counts
+            log.info(f"no epoch improved {self.monitor}: the model before training is the best, and is tested")
+        else:  # without a validation after training, the last checkpoint is the result of the run
             (self.folder / "best.ckpt").unlink(missing_ok=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Lightning calls checkpoint callbacks after all others: what is saved here includes early stopping's count.
+        # Lightning calls checkpoint callbacks after all others, so the count of early stopping is already up to date.
         trainer.save_checkpoint(self.folder / "last.ckpt")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -163,6 +163,6 @@ class Checkpoint(callbacks.Checkpoint):
             or trainer.train_dataloader is None
         ):
             return
-        if trainer.world_size > 1:  # saving would wait for the other processes; the last epoch's end is kept
+        if trainer.world_size > 1:  # saving would wait for the other processes; the checkpoint of the last epoch stays
             return
         trainer.save_checkpoint(self.folder / "last.ckpt")

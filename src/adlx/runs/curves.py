@@ -9,7 +9,7 @@ from adlx.errors import UserError
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """Reads `metrics.csv` with all digits; a last line that a kill cut short is left out.
+    """Reads `metrics.csv` with all digits, without the last line if a kill cut it off.
 
     Raises:
         UserError: the file is damaged.
@@ -24,12 +24,12 @@ def read_curves(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is damaged: {error}") from None
     names = rows[0] if rows else []
     if names[:2] != ["step", "epoch"] or len(columns) not in (0, len(names)):
-        raise UserError(f"{path} is damaged: it must have the columns step, epoch and one of numbers for each metric")
+        raise UserError(f"{path} is damaged: it needs the columns step and epoch, and one column for each metric")
     return pd.DataFrame(dict(zip(names, columns, strict=True)) if columns else {name: [] for name in names})
 
 
 def _numbers(texts: tuple[str, ...]) -> list[float]:
-    """The numbers of a column: whole ones if all are; an empty text is NaN."""
+    """The numbers of a column: integers if all of them are; an empty text is NaN."""
     if all(text.removeprefix("-").isdecimal() for text in texts):
         return [int(text) for text in texts]
     return [float(text or "nan") for text in texts]

@@ -9,10 +9,10 @@ from adlx.runs.folder import RunFolder
 
 
 def result_kind(run: RunFolder) -> type[Result]:
-    """The class of what the test of a run predicted, as its `run.json` names it.
+    """The class of the test result of a run, which its `run.json` names.
 
     Raises:
-        UserError: it names none, or one that is no result of a trusted package; nothing is imported then.
+        UserError: it names no class, or a class that is not a `Result` of a trusted package; nothing else is imported.
     """
     if "result" not in run.info:
         raise UserError(f"{run.path}/run.json does not name the kind of its result: an older adlx wrote it")

@@ -12,13 +12,13 @@ from pytorch_lightning.strategies import StrategyRegistry
 from adlx.config.nodes import Node
 from adlx.errors import UserError
 
-# The run sets the first two. The others have effects beyond the trainer: on PyTorch, or on files.
+# The run sets the first two. The others are not tried here, because they change settings of PyTorch.
 _LEFT_OUT = ("threads", "enable_progress_bar", "deterministic", "benchmark", "detect_anomaly")
 _DEVICE = ("accelerator", "devices", "precision", "strategy")
 
 
 def check_trainer(settings: Mapping[str, Any]) -> None:
-    """Makes a trainer from the settings of `config.trainer`, and forgets it.
+    """Checks whether Lightning can make a trainer from the settings of `config.trainer`.
 
     Raises:
         UserError: one line that names the setting that this machine or Lightning refuses.
@@ -53,25 +53,25 @@ def check_accelerator(name: Any) -> None:
     if not set(accepted) & set(present):
         raise UserError(
             f"trainer.accelerator={name}: PyTorch finds none on this machine; it finds {', '.join(present)}. "
-            "trainer.accelerator=auto uses the best that there is"
+            "trainer.accelerator=auto uses the best one"
         )
 
 
 def check_strategy(name: Any) -> None:
-    """Raises UserError for a strategy by a name that Lightning does not know."""
+    """Raises UserError for the name of a strategy that Lightning does not know."""
     known = ["auto", *sorted(StrategyRegistry.available_strategies())]
     if not isinstance(name, Node) and name not in known:
         raise UserError(f"trainer.strategy={name}: must be one of {', '.join(known)}")
 
 
 def check_precision_of_cpu(precision: str) -> None:
-    """Raises UserError for half precision with automatic casts, which Lightning would silently change on a CPU."""
+    """Raises UserError for mixed precision with float16, which Lightning would silently change on a CPU."""
     if precision in ("16", "16-mixed"):
         raise UserError(f"trainer.precision={precision} needs a GPU; on a CPU use bf16-mixed or 32-true")
 
 
 def named_settings(reason: str, settings: Mapping[str, Any]) -> str:
-    """The settings that an error of Lightning names, or else those of the device, as `trainer.accelerator=gpu`."""
+    """The settings that an error of Lightning names, such as `trainer.accelerator=gpu`; else those of the device."""
     text = reason.lower().replace("_", "-")
     values = {key: str(value).lower() for key, value in settings.items() if isinstance(value, str) and value}
     keys = [key for key in settings if key in reason] or [key for key in values if values[key] in text]

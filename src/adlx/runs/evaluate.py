@@ -1,4 +1,4 @@
-"""Scoring a trained run on the test part of its own data, or of others."""
+"""Scores a trained run on the test part of its own data, or of other data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from adlx.metrics.tables import DataTable
 from adlx.runs.devices import check_accelerator
 from adlx.runs.folder import RunFolder, new_folder_in_run, write_json, write_yaml
 from adlx.runs.score import score
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a test, and what they are of.
+    """The scores of a test, and what was tested.
 
     Args:
         metrics: as in `metrics.json`.
         path: the folder inside the run where they were written.
-        title: model and data; says `simulated` where the data are.
-        result: the kind of result, which knows the metrics.
-        notes: `run.json` of the run, which says how they came about.
-        tables: further tables by name, which lie in the folder as CSV.
+        title: model and data, with `simulated` for simulated data.
+        result: the class of the result, which declares the metrics.
+        notes: `run.json` of the run, which contains how the scores are computed.
+        tables: further tables by name; the folder contains them as CSV files.
         tested: the size of the test part, in a few words.
-        simulated: whether the data are.
+        simulated: whether the data are simulated.
     """
 
     metrics: dict[str, float]
@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """The test predictions beside their targets; the docstring of `frame` of the result says the columns."""
+        """The test predictions with their targets; the docstring of `frame` of the result lists the columns."""
         return self.result.load(self.path / "predictions.npz").frame()
 
     def __repr__(self) -> str:
@@ -63,16 +63,16 @@ class Evaluation:
 
 
 def evaluate(run: RunFolder, words: Sequence[str] = ()) -> Evaluation:
-    """Scores the best checkpoint of a run by its own saved config; without overrides, as `metrics.json` has it.
+    """Scores the best checkpoint of a run with its own saved config; without overrides, as in `metrics.json`.
 
     Args:
-        run: to score.
+        run: the run to score.
         words: overrides such as `data.path=new.csv`, `data.stride=5`, `data=NAME`.
 
     Raises:
         UserError: the data do not fit the run.
     """
-    trained = open_trained(run, words, "test")
+    trained = load_trained(run, words, "test")
     task, trainer = trained.task, trained.config.trainer.arguments
     check_accelerator(trainer.get("accelerator", "auto"))
     score(task, trained.data, trainer.get("accelerator", "auto"), trainer.get("precision"))

@@ -1,4 +1,4 @@
-"""A run's model for use elsewhere: whole, or its adapter in the format of HF PEFT."""
+"""Exports the model of a run: with all weights, or its adapter alone in the format of HF PEFT."""
 
 import shutil
 from pathlib import Path
@@ -15,15 +15,15 @@ KEPT = ("metrics.json", "metrics.csv", "predictions.npz")
 
 
 def export_merged(run: RunFolder, out: str | Path | None = None, base: str | None = None) -> Path:
-    """Writes a run folder that needs no base: the updates of a LoRA run are in its weights.
+    """Writes a run folder that needs no base run: the updates of a LoRA run are added to its weights.
 
     Args:
-        run: finished; of a run that is whole already, a copy comes out.
+        run: a finished run; one without a base is copied.
         out: the folder to make; None: a new one in the run's `exports/`.
-        base: the run it started from, if that is no longer where it was.
+        base: the base run, if it was moved.
 
     Raises:
-        UserError: the base of the run is not there, or `out` is.
+        UserError: the base run is missing, or `out` exists already.
     """
     run.require_finished()
     restored = restore_model(run, base)
@@ -51,7 +51,7 @@ def export_peft(run: RunFolder, out: str | Path | None = None, base: str | None 
     `peft.PeftModel.from_pretrained(base, path)` puts it onto the base network, a plain `nn.Module` of `adlx.models`.
 
     Raises:
-        UserError: the run has no adapter, its base is not there, or `out` is.
+        UserError: the run has no adapter, its base run is missing, or `out` exists already.
     """
     from safetensors.torch import save
 

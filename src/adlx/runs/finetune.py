@@ -24,8 +24,8 @@ class Base:
 
     Args:
         run: its folder.
-        sha256: of the checkpoint file.
-        model: with the best weights; the adapters of a LoRA run are merged into them.
+        sha256: the hash of its checkpoint file.
+        model: its model with the best weights; the adapters of a LoRA run are merged into them.
         spec: the dimensions of its data, with the outputs that its loss needs; the model was built from it.
     """
 
@@ -43,11 +43,11 @@ class Finetune:
     """Base class of the choices.
 
     Args:
-        run: folder of the base run.
-        sha256: of the base's checkpoint; None: not known yet, a new run stores it.
+        run: the folder of the base run.
+        sha256: the hash of the base's checkpoint; None: not known yet, a new run stores it.
     """
 
-    keeps_adapters_alone = False
+    stores_trained_weights_only = False
     """Whether checkpoints leave out the weights that did not change."""
 
     def __init__(self, run: PathText, sha256: str | None = None) -> None:
@@ -58,12 +58,12 @@ class Finetune:
         raise NotImplementedError
 
     def prepare_to_load(self, model: nn.Module, load_base: Callable[[], Base]) -> dict[str, Any]:
-        """Makes a new model ready for the weights of a checkpoint of this fine-tuning. Returns facts for `run.json`."""
+        """Prepares a new model for loading a checkpoint of this fine-tuning. Returns facts for `run.json`."""
         return {}
 
 
 class Full(Finetune):
-    """Trains all weights, from those of the base run."""
+    """Trains all weights, starting from those of the base run."""
 
     def start(self, model: nn.Module, base: Base) -> dict[str, Any]:
         fresh = copy_base_weights(model, base)
@@ -84,7 +84,7 @@ class LoRA(Finetune):
             layers are trained; false: they get low-rank updates like the others.
     """
 
-    keeps_adapters_alone = True
+    stores_trained_weights_only = True
 
     def __init__(
         self,
@@ -130,8 +130,8 @@ def check_fits_base(state: dict[str, Tensor], base: Base) -> None:
     """Raises UserError where a model, built for the base's own data, has other layers than the base.
 
     Args:
-        state: of that model.
-        base: whose weights are to be copied.
+        state: the `state_dict` of that model.
+        base: the base run.
     """
     theirs = base.model.state_dict()
     for name in sorted(theirs.keys() | state.keys()):
@@ -144,7 +144,7 @@ def check_fits_base(state: dict[str, Tensor], base: Base) -> None:
 
 @torch.no_grad()
 def copy_base_weights(model: nn.Module, base: Base) -> list[str]:
-    """Copies the weights of the base into a model, layer by layer; counters (whole numbers) start at their first value.
+    """Copies the weights of the base into a model, layer by layer, except counters (integers), which start anew.
 
     Returns:
         The layers that keep their new random weights, because the new data have other dimensions.
@@ -159,10 +159,10 @@ def copy_base_weights(model: nn.Module, base: Base) -> list[str]:
 
 def log_start(model: nn.Module, base: Base, fresh: list[str]) -> None:
     layers = {layer_of(name) for name, _ in model.named_parameters()}
-    rest = f"; initialised afresh, as the data have other dimensions: {', '.join(fresh)}" if fresh else ""
+    rest = f"; new random weights, because the data have other dimensions: {', '.join(fresh)}" if fresh else ""
     log.info(f"starting from {base.run.path}: {len(layers) - len(fresh)} of {len(layers)} layers{rest}")
 
 
 def layer_of(name: str) -> str:
-    """The name of the module that a parameter or buffer belongs to; of the model itself, its own name."""
+    """The name of the module that a parameter or buffer belongs to; its own name if it belongs to the model itself."""
     return name.rpartition(".")[0] or name

@@ -1,4 +1,4 @@
-"""The end of a run: the best checkpoint is tested; numbers, predictions and figures are written."""
+"""The end of a run: tests the best checkpoint and writes scores, predictions and figures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,19 +26,19 @@ def finish(
     seconds: float,
     tested: Callable[[RunFolder], None],
 ) -> None:
-    """Tests the checkpoint that counts and marks the run finished. Scores come first, figures last.
+    """Tests the best checkpoint and marks the run finished. Writes the scores first and the figures last.
 
     Args:
-        run, data, task, trainer: after the fit.
-        first_step: the step that this process went on from.
-        seconds: that it trained.
+        run, data, task, trainer: after training.
+        first_step: the step at which this process started to train.
+        seconds: how long this process trained.
         tested: called with the run as soon as its scores are written.
     """
     task.load_weights(load_checkpoint(run.checkpoint))
     steps, device = task.steps_done - first_step, trainer.strategy.root_device
     memory, size = peak_memory_mb(device), run.checkpoint.stat().st_size
     facts = training_scores(seconds, steps, memory, size, seconds_before=task.seconds_before) | task.facts()
-    merge(task.model)  # sizes are those of the adapters, scores those of the whole
+    merge(task.model)  # after the sizes, which are those of the adapters; the scores are those of the merged model
     score(task, data, {"cpu": "cpu", "mps": "mps"}.get(device.type, "gpu"), trainer.precision)
     metrics = {**task.results, **facts}
     task.save_predictions(run.path / "predictions.npz")
@@ -49,15 +49,15 @@ def finish(
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
             logger.log_run(run, metrics, figures, task.steps_done)
-        elif not isinstance(logger, Curves):  # a service of the user's
+        elif not isinstance(logger, Curves):  # a logger that the user added
             logger.log_hyperparams(hyperparameters(run))
             logger.log_metrics(metrics, step=task.steps_done)
     run.update(status="finished", seconds=task.seconds_before + seconds, peak_memory_mb=memory)
 
 
 def draw(run: RunFolder, task: Task) -> dict[str, Any]:
-    """Writes the figures of the last test, and of the training. Returns those that could be drawn, by name."""
-    from adlx.figures.curves import training_curves  # matplotlib, when the scores are there
+    """Draws and saves the figures of the last test and of the training. Returns those without errors, by name."""
+    from adlx.figures.curves import training_curves  # imports matplotlib, so not before the scores are written
     from adlx.figures.style import save, save_film
 
     curves, folder = run.path / "metrics.csv", run.path / "figures"

@@ -30,7 +30,7 @@ class RunFolder:
     """A run on disk.
 
     Attributes:
-        path: its folder, absolute: it stays right when the program changes its working folder.
+        path: its folder, absolute, so that it stays correct when the program changes its working folder.
         info: `run.json`: status, command, seed, commit, versions, machine, data.
     """
 
@@ -45,10 +45,10 @@ class RunFolder:
         """Makes a new folder `output_dir/<model>-<data>/<date>_<time>_<id>` with `config.yaml` and `run.json` in it.
 
         Args:
-            composition: the words of the command and the choices they made.
+            composition: the words of the command, and the choices in them.
             config: the resolved config.
-            data: facts on the data.
-            result: dotted name of the class of what the test will predict, which knows its metrics.
+            data: facts about the data.
+            result: the dotted name of the class of the test result, which declares the metrics.
         """
         path = new_folder(Path(config["output_dir"]) / composition.name)
         info = {
@@ -88,24 +88,24 @@ class RunFolder:
         return cls(path, check_info(read_json(path / "run.json"), f"{path}/run.json"))
 
     def update(self, **facts: Any) -> None:
-        """Adds facts to `run.json`; of several processes of one run, the first one writes."""
+        """Adds facts to `run.json`; of several processes of one run, only the first one writes."""
         self.info.update(facts)
         if is_main_process():
             write_json(self.path / "run.json", self.info)
 
     @property
     def config_folders(self) -> list[Path]:
-        """The folders with config files of the user's own that commands on this run have named, and that exist."""
+        """The user's folders of config files that commands on this run have named, if they still exist."""
         return [folder for folder in map(Path, self.info.get("config_folders", ())) if folder.is_dir()]
 
     def remember_config_folders(self, folders: Sequence[Path]) -> None:
-        """Adds folders to `run.json`, so that later commands on this run need not name them."""
+        """Adds folders to `run.json`, so that later commands on this run do not have to name them."""
         known = self.info.get("config_folders", [])
         if new := [str(folder) for folder in folders if str(folder) not in known]:
             self.update(config_folders=[*new, *known])
 
     def store(self, config: dict[str, Any]) -> None:
-        """Writes `config.yaml`; a resume that changes the config writes it again, for the next resume."""
+        """Writes `config.yaml`; a resume with overrides writes it again, for the next resume."""
         if is_main_process():
             write_yaml(self.path / "config.yaml", config)
         self.__dict__.pop("config", None)
@@ -118,8 +118,8 @@ class RunFolder:
             tree = OmegaConf.to_container(node, resolve=False)
         except (OSError, OmegaConfBaseException, ValueError) as error:
             raise UserError(f"{self.path}/config.yaml cannot be read: {str(error).splitlines()[0]}") from None
-        except Exception as error:  # PyYAML's own
-            raise UserError(f"{self.path}/config.yaml is no YAML: {str(error).splitlines()[0]}") from None
+        except Exception as error:  # an error of PyYAML
+            raise UserError(f"{self.path}/config.yaml is not YAML: {str(error).splitlines()[0]}") from None
         if "${" in json.dumps(tree, default=str, skipkeys=True):
             raise UserError(f"{self.path}/config.yaml is not a resolved config: it contains ${{")
         return check_stored_config(tree, f"{self.path}/config.yaml")
@@ -159,7 +159,7 @@ class RunFolder:
 
     @property
     def title(self) -> str:
-        """Model and data for a figure, and `simulated` where they are."""
+        """The title of a figure: model and data, with `simulated` for simulated data."""
         simulated = " (simulated)" if self.info["data"].get("simulated") else ""
         return f"{self.info['choices']['model']} on {self.info['choices']['data']}{simulated}"
 
@@ -189,10 +189,10 @@ def is_main_process() -> bool:
 
 
 def check_output_dir(path: str) -> None:
-    """Tries whether folders can be made in `output_dir`, and leaves nothing behind.
+    """Checks whether folders can be made in `output_dir`, and leaves no folder there.
 
     Raises:
-        UserError: it is empty, a file, or in a folder that cannot be written.
+        UserError: the path is empty, names a file, or lies in a folder that cannot be written.
     """
     if not path:
         raise UserError("output_dir is empty: give the folder in which run folders are made, such as outputs")
@@ -215,11 +215,11 @@ def check_output_dir(path: str) -> None:
 
 
 def new_folder(parent: Path, advice: str = "choose another output_dir") -> Path:
-    """Makes a folder that no other process got, even one started in the same instant.
+    """Makes a folder with a unique name, even if several processes start at the same instant.
 
     Args:
         parent: the folder to make it in.
-        advice: what the user can do if that is impossible.
+        advice: what the user can do if the folder cannot be made.
     """
     while True:
         path = parent / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
@@ -236,7 +236,7 @@ def new_folder(parent: Path, advice: str = "choose another output_dir") -> Path:
 
 
 def new_folder_in_run(run: RunFolder, name: str) -> Path:
-    """Makes a new folder for a product of a run, in `name` inside its folder."""
+    """Makes a new folder for a product of a run, in the subfolder `name` of the run."""
     return new_folder(run.path / name, "copy the run to a folder that you can write")
 
 

@@ -1,4 +1,4 @@
-"""The classes that each node of a config may name, and settings that contradict each other."""
+"""The classes that each node of a config may name; also refuses settings that contradict each other."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -21,11 +21,12 @@ from adlx.runs.finetune import Finetune
 from adlx.runs.library_ranges import CallbackRanges, LossRanges, OptimizerRanges, TrainerRanges, annotations
 from adlx.tasks.task import Task
 
-# Arguments by which callbacks and loggers ask for the run's folder and for the step that it goes on from. A config may
-# set them, but need not.
+# Arguments that the run passes to callbacks and loggers that have them: its folders, and the first step of a resumed
+# run. A config can set them too.
 _OFFERED = frozenset({"dirpath", "folder", "save_dir", "first_step"})
-# What the run itself passes to the trainer, what another group sets, and what switches off parts that a run needs.
-_TRAINER_OWN = {
+# Arguments of the trainer that a config cannot set: the run or another group sets them, or they switch off what a run
+# needs.
+_TRAINER_FORBIDDEN = {
     "self",
     "barebones",
     "logger",
@@ -53,7 +54,7 @@ GROUPS: dict[str, Group] = {
     "trainer": Group(
         pl.Trainer,
         fixed=pl.Trainer,
-        forbidden=frozenset(_TRAINER_OWN),
+        forbidden=frozenset(_TRAINER_FORBIDDEN),
         extra={"threads": Literal["auto"] | PositiveInt},
         ranges=annotations(TrainerRanges),
         nested={"strategy": Group(Strategy), "profiler": Group(Profiler)},
@@ -73,17 +74,17 @@ def checked(config: dict[str, Any], origin: Origin) -> CheckedConfig:
 
 
 def checked_stored(config: dict[str, Any], file: Path, typed: Collection[str] = ()) -> CheckedConfig:
-    """As `checked`, for a config that a run stored: the message names the file.
+    """Like `checked`, for the config that a run stored: the message names the file.
 
     Args:
-        config: as stored, with the overrides of a command.
+        config: the stored config, with the overrides of a command.
         file: where it is stored.
         typed: the keys of the overrides.
     """
     try:
         return checked(config, lambda key: "on the command line" if key in typed else f"in {file}")
     except UserError as error:
-        text = str(error)  # a class that is not trusted is a matter of this machine, not a mistake in the file
+        text = str(error)  # whether a class is trusted depends on this machine, and is no mistake in the file
         if str(file) in text or " is refused" in text or any(key in text for key in typed):
             raise
         raise UserError(f"{file}: {error}") from None
@@ -101,5 +102,5 @@ def _check_contradictions(config: dict[str, Any]) -> None:
     if monitored and trainer.get("limit_val_batches") == 0:
         raise UserError(
             f"trainer.limit_val_batches=0 leaves no val/loss for callbacks.{sorted(monitored)[0]}: "
-            "validate, or monitor something else"
+            "use a larger limit, or monitor another metric"
         )

@@ -20,14 +20,11 @@ _OPTIONAL = {
 
 
 def check_info(info: Any, path: str) -> dict[str, Any]:
-    """Checks the facts that commands rely on.
+    """Checks the facts that commands need, and returns them.
 
     Args:
         info: the content of a `run.json`.
         path: the file, for the message.
-
-    Returns:
-        The same facts.
 
     Raises:
         UserError: one line that names the file, the fact and its value.

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the step in progress is finished, a checkpoint saved, the resume command printed."""
+"""Handles SIGINT and SIGTERM: finishes the current step, saves a checkpoint and prints the resume command."""
 
 import signal
 import threading
@@ -19,11 +19,11 @@ class _StopHere(pl.Callback):
 
 
 class Interruptible:
-    """Within it, the first signal stops training after the step in progress, and a second one, or one outside
-    training, stops at once.
+    """Context in which the first signal stops training after the current step. A second signal stops at once, and so
+    does a signal outside of training.
 
-    Lightning's own handling would save in mid-step on SIGINT, and go on to return 0 on SIGTERM. A callback is added
-    only when a signal comes, because each costs every step some microseconds.
+    Lightning's own handlers save in the middle of a step on SIGINT, and exit with status 0 on SIGTERM. The callback is
+    added only when a signal comes, because each callback costs a few microseconds per step.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
@@ -48,7 +48,7 @@ class Interruptible:
         self.trainer.callbacks.append(_StopHere(signum))  # type: ignore[attr-defined]
 
     def fit(self, *args: Any, **keywords: Any) -> None:
-        """`trainer.fit`, stoppable between steps."""
+        """Calls `trainer.fit`, and stops it between two steps if a signal comes."""
         self.fitting = True
         try:
             self.trainer.fit(*args, **keywords)
@@ -57,11 +57,11 @@ class Interruptible:
             raise
         finally:
             self.fitting = False
-        if self.signum is not None:  # it came in the last validation: training was over
+        if self.signum is not None:  # the signal came in the last validation, after the last step
             raise Interrupted(self.signum)
 
     def _end_other_processes(self) -> None:
-        """Ends those that Lightning started for other devices: they would wait for this one for ever."""
+        """Ends the processes that Lightning started for other devices: they would wait for this one forever."""
         kill = getattr(self.trainer.strategy.launcher, "kill", None)
         if kill is not None:
             kill(getattr(signal, "SIGKILL", signal.SIGTERM))

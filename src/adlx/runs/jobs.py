@@ -1,4 +1,4 @@
-"""The jobs of a sweep, stored in its folder: `jobs/N.json` with the words, the run folder and the error of a job."""
+"""The jobs of a sweep. Its folder has a file `jobs/N.json` for each, with the words, the run folder and the error."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from adlx.runs.folder import RunFolder, write_json
 def record(folder: Path, number: int, words: Sequence[str], run: RunFolder | None, error: str | None) -> None:
     """Stores the result of job `number`."""
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
-    # Relative, so that outputs can move; an absolute path joins to itself.
+    # The path is relative, so that the outputs can be moved.
     path = os.path.relpath(run.path, folder) if run is not None and run.path.is_dir() else None
     entry = {"overrides": list(words), "run": path, "error": error}
     write_json(folder / "jobs" / f"{number}.json", entry)
 
 
 def entries(folder: Path) -> dict[int, dict[str, Any]]:
-    """What `record` stored, by job number; `run` is a path that can be opened, or None."""
+    """What `record` stored, by job number; `run` is the path of its folder, or None."""
     jobs: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / "jobs").glob("*.json"), key=lambda path: int(path.stem)):
         entry = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Ranges of arguments that classes of PyTorch and Lightning do not check, or check only while they train.
+"""Ranges of arguments that classes of PyTorch and Lightning do not check, or check only during training.
 
-Each class below lists names of arguments; the argument of this name of any class in the config group has the range.
+Each class below lists arguments by name. Every class in the config group has the range for an argument of this name.
 """
 
 from typing import Any, Literal, get_type_hints
@@ -21,7 +21,7 @@ class LossRanges:
     delta: Positive
     beta: NonNegative
     label_smoothing: Share
-    reduction: Literal["mean", "sum"]  # `none` gives no number that can be minimized
+    reduction: Literal["mean", "sum"]  # `none` gives many numbers, and training minimizes a single one
 
 
 class CallbackRanges:

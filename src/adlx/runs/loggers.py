@@ -30,8 +30,8 @@ class Curves(Logger):
 
     Args:
         path: the file.
-        first_step: the first step of a resumed run. A killed process wrote later rows after its last checkpoint; they
-            are removed, because the resumed run writes them again.
+        first_step: the first step of a resumed run. Rows from this step on are removed, because the resumed run writes
+            them again: a killed process wrote them after its last checkpoint.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
@@ -52,12 +52,12 @@ class Curves(Logger):
         return ""
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """The choices are in `config.yaml`."""
+        """Does nothing: `config.yaml` contains the choices."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         row = {"step": step, **{key: value for key, value in metrics.items() if not key.startswith(FINAL)}}
-        if len(row) < 3:  # nothing but step and epoch
+        if len(row) < 3:  # only step and epoch
             return
         if new := [key for key in row if key not in self.columns]:
             table = read_curves(self.path) if self.path.is_file() else pd.DataFrame(columns=self.columns)
@@ -81,11 +81,11 @@ def _short(value: Any) -> Any:
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's logger, writing straight into the run's `tensorboard/` folder.
+    """Lightning's logger, which writes directly into the run's `tensorboard/` folder.
 
     Args:
-        folder: given by the run.
-        first_step: of a resumed run; TensorBoard hides later entries, which the resumed run writes again.
+        folder: the run sets it.
+        first_step: the first step of a resumed run; TensorBoard hides earlier entries from this step on.
     """
 
     def __init__(self, folder: str, first_step: int = 0) -> None:
@@ -103,14 +103,14 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def log_run(self, run: RunFolder, metrics: dict[str, float], figures: dict[str, Any], step: int) -> None:
         """Adds the results of a finished run: its config as text, choices and metrics as hparams, its figures."""
-        from adlx.figures.style import styled  # matplotlib takes 0.3 s to import
+        from adlx.figures.style import styled  # importing matplotlib takes 0.3 s
 
         writer = self.experiment
         writer.add_text("config", "```yaml\n" + OmegaConf.to_yaml(OmegaConf.create(run.config)) + "```")
-        # Metrics of single series and of the baseline are left out: each would be a chart with one point.
+        # Without metrics of single series and of the baseline: each would be a chart with one point.
         declared = {metric.key for metric in (*result_kind(run).metrics, *TRAINING_HEADLINES)}
-        wholes = {key: value for key, value in metrics.items() if key in declared}
-        self.log_hyperparams(hyperparameters(run), wholes, step)
+        overall = {key: value for key, value in metrics.items() if key in declared}
+        self.log_hyperparams(hyperparameters(run), overall, step)
         with styled():
             for name, figure in figures.items():
                 writer.add_figure(name, figure, global_step=step, close=False)
@@ -118,7 +118,7 @@ class TensorBoard(TensorBoardLogger):
 
 
 def hyperparameters(run: RunFolder) -> dict[str, Any]:
-    """A run's choices, then the settings by which runs may differ, flat."""
+    """The choices of a run, then the settings in which runs may differ, in a flat dictionary."""
     nodes = ("data", "loss", "model", "optimizer", "trainer")
     choices = {f"choice.{node}": run.info["choices"][node] for node in nodes}
     settings = {node: run.config[node] for node in nodes}

@@ -1,8 +1,8 @@
 """Models that contain the model of another run, such as a forecaster in the latent space of an autoencoder.
 
-In a config such a part is the folder of the other run. When that run has been read, the part is a node with three keys:
-`run`, `sha256` of its weights, and `model`, the node of its model. A checkpoint of the outer model contains the weights
-of the part, so the other run is needed only once.
+The user gives such a part as the folder of the other run. When that run is read, a node with three keys replaces the
+folder: `run`, the `sha256` of its weights, and `model`, the node of its model. A checkpoint of the outer model contains
+the weights of the part, so the other run is needed only once.
 """
 
 from dataclasses import fields
@@ -26,7 +26,7 @@ def identify_parts(config: CheckedConfig) -> dict[str, Any]:
     """The plain config, in which the node of each part replaces the folder of its run.
 
     Raises:
-        UserError: a part is missing, is no run, is unfinished or of another kind.
+        UserError: a part is missing, is not a run, has not finished, or its model is of the wrong class.
     """
     nodes: dict[str, Any] = {}
     for name, part in config.parts.items():
@@ -50,30 +50,30 @@ def _identified(config: CheckedConfig, name: str, part: Part) -> dict[str, Any]:
 
 
 def _check_same_as_base(config: CheckedConfig, name: str, part: Part, sha256: str) -> None:
-    """Raises UserError if the base run, whose weights fine-tuning copies, was built around another part."""
+    """Raises UserError if the base run, whose weights fine-tuning copies, contains another part."""
     if config.finetune is None:
         return
     base = RunFolder.open(config.finetune.arguments["run"])
     theirs = base.config["model"].get(name)
     if isinstance(theirs, dict) and theirs["sha256"] != sha256:
-        raise UserError(f"model.{name}={part.run} is not what {base.path} was built around: leave model.{name} out")
+        raise UserError(f"model.{name}={part.run} is not the run that {base.path} contains: leave model.{name} out")
 
 
 def restore_parts(config: CheckedConfig, spec: Spec) -> dict[str, nn.Module]:
     """The parts, built for these data, with their trained weights.
 
     Args:
-        config: whose parts are identified.
-        spec: of the data.
+        config: with identified parts.
+        spec: the dimensions of the data.
 
     Raises:
-        UserError: a part's run is not there any more, has changed, or is of other data.
+        UserError: the run of a part is missing, has changed, or was trained on data of other dimensions.
     """
     models = {}
     for name, part in config.parts.items():
         run = RunFolder.open(part.run)
         if checkpoint_digest(run) != part.sha256:
-            raise UserError(f"model.{name}={part.run} has changed: its weights are not those it had before")
+            raise UserError(f"model.{name}={part.run} has changed: its weights are not the same as before")
         assert part.model is not None
         models[name] = build_model(part.model, spec)
         restored = restore_model(run)
@@ -83,7 +83,7 @@ def restore_parts(config: CheckedConfig, spec: Spec) -> dict[str, nn.Module]:
 
 
 def check_parts_of_base(config: CheckedConfig, spec: Spec) -> None:
-    """Raises UserError where the run that fine-tuning starts from has parts for other data: nothing trains them."""
+    """Raises UserError if the base run has parts for data of other dimensions: fine-tuning does not train them."""
     if config.finetune is None:
         return
     for name in config.parts:
@@ -93,11 +93,11 @@ def check_parts_of_base(config: CheckedConfig, spec: Spec) -> None:
 
 
 def _check_spec(known: Spec, spec: Spec, where: str) -> None:
-    """Raises UserError if a part was trained on data of other dimensions; only the parameters may differ."""
+    """Raises UserError if a part was trained on data of other dimensions. Only the physical parameters may differ."""
     for name in (field.name for field in fields(spec) if field.name not in ("parameters", "coordinates")):  # type: ignore[arg-type]
         there, here = (getattr(each, name, None) for each in (known, spec))
         if there != here:
-            raise UserError(f"{where} is of other data: {name} is {there} there and {here} here")
+            raise UserError(f"{where} was trained on other data: {name} is {there} there and {here} here")
     coordinates = getattr(known, "coordinates", None)
     if coordinates is not None and not np.allclose(coordinates, spec.coordinates):  # type: ignore[attr-defined]
-        raise UserError(f"{where} is of other data: its cells have other coordinates")
+        raise UserError(f"{where} was trained on other data: its cells have other coordinates")

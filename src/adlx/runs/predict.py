@@ -1,4 +1,4 @@
-"""The product of a trained run: a forecast, classes, samples, whatever its task makes."""
+"""Makes the product of a trained run: a forecast, classes or samples, as its task defines it."""
 
 import inspect
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from adlx.errors import UserError
 from adlx.metrics.html import notebook_html
 from adlx.metrics.tables import DataTable
 from adlx.runs.folder import RunFolder, new_folder_in_run
-from adlx.runs.trained import open_trained
+from adlx.runs.trained import load_trained
 from adlx.tasks.task import Task
 
 
@@ -24,10 +24,10 @@ class Prediction:
     """The product of a run's task.
 
     Args:
-        product: a forecast, classes, samples, whatever the task makes.
+        product: a forecast, classes or samples, as the task defines it.
         path: the folder inside the run where it was written.
-        summary: the product in a few lines.
-        simulated: whether the data are.
+        summary: a description of the product in a few lines.
+        simulated: whether the data are simulated.
     """
 
     product: Any
@@ -41,7 +41,7 @@ class Prediction:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The product where it is a table; else its files: columns `file`, `bytes`."""
+        """The product if it is a table; else a table of its files, with the columns `file` and `bytes`."""
         if isinstance(self.product, pd.DataFrame):
             return self.product
         return pd.DataFrame({"file": self.files, "bytes": [(self.path / name).stat().st_size for name in self.files]})
@@ -62,14 +62,14 @@ def predict(run: RunFolder, words: Sequence[str] = ()) -> Prediction:
     """Makes the product of a run's task: the steps after the end of the data, a class for each sample, code maps.
 
     Args:
-        run: trained.
-        words: overrides; `data.path=new.csv` or `data.source=yahoo` forecasts from fresh data.
+        run: a trained run.
+        words: overrides; `data.path=new.csv` or `data.source=yahoo` forecasts from new data.
 
     Raises:
         UserError: the data do not fit the run.
     """
     own = [word for word in words if word.startswith(("predict.", "seed="))]
-    trained = open_trained(run, [word for word in words if word not in own], "predict")
+    trained = load_trained(run, [word for word in words if word not in own], "predict")
     options = product_options(trained.task, own)
     path = new_folder_in_run(run, "predict")
     try:
@@ -86,7 +86,7 @@ def product_options(task: Task, words: Sequence[str]) -> dict[str, Any]:
     """The options of a task's product from words such as `predict.n=64` and `seed=1`.
 
     Raises:
-        UserError: the product has no such option, or its value is of the wrong type.
+        UserError: the product has no such option, or its value has the wrong type.
     """
     method = type(task).predict_into
     parameters = inspect.signature(method).parameters.values()

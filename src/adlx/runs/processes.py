@@ -1,4 +1,4 @@
-"""The processes of one run: Lightning starts the second and further ones, for the other devices."""
+"""The processes of one run: Lightning starts one more process for each further device."""
 
 import os
 from collections.abc import Iterator
@@ -6,19 +6,22 @@ from contextlib import contextmanager
 
 import torch
 
-# A process that Lightning starts for another device of the same run finds its folder here.
+# A process that Lightning starts for another device reads the run folder from this environment variable.
 FOLDER_VARIABLE = "ADLX_RUN_FOLDER"
 
 
 @contextmanager
-def own_environment() -> Iterator[None]:
-    """Undoes what Lightning sets up to number a run's processes, so that the next run can start its own."""
+def restored_environment() -> Iterator[None]:
+    """Restores the environment variables by which Lightning numbers the processes of a run.
+
+    So the next run in this process can start processes of its own.
+    """
     names = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", FOLDER_VARIABLE)
     before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
-        leave_processes()
+        leave_process_group()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -26,7 +29,7 @@ def own_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def leave_processes() -> None:
-    """Ends the group of a run's processes, so that what follows waits for none of the others."""
+def leave_process_group() -> None:
+    """Destroys the process group of a run, so that later code does not wait for the other processes."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, lines of text elsewhere."""
+"""Shows the progress of training: a bar on a terminal, lines of text elsewhere."""
 
 import logging
 import sys
@@ -32,9 +32,9 @@ class PlainProgress(pl.Callback):
         self.started = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        chosen_by = getattr(trainer.checkpoint_callback, "monitor", None)
+        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
         metrics = trainer.callback_metrics
-        self.validated = {name: metrics[name].item() for name in ("val/loss", chosen_by) if name in metrics}
+        self.validated = {name: metrics[name].item() for name in ("val/loss", monitor) if name in metrics}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now = time.monotonic()
@@ -48,7 +48,7 @@ class PlainProgress(pl.Callback):
 
 
 class Unprofiled(PassThroughProfiler):
-    """An empty profiler, which saves time: Lightning enters a context of the profiler around 70 hooks per step."""
+    """A profiler that does nothing. It saves time, because Lightning enters its context around 70 hooks per step."""
 
     nothing = nullcontext()
 
@@ -67,13 +67,13 @@ class ProgressBar(RichProgressBar):
 
 
 def progress() -> pl.Callback:
-    """A bar on a terminal, unless the lines of the `adlx` logger are not shown either."""
+    """A bar on a terminal; lines of text elsewhere, and if the `adlx` logger is quiet."""
     is_shown = sys.stdout.isatty() and log.isEnabledFor(logging.INFO)
     return ProgressBar(refresh_rate=20, leave=False) if is_shown else PlainProgress()
 
 
 def quiet_lightning() -> None:
-    """Silences Lightning's notes on hardware and tips, and warnings that do not apply to the loaders of adlx."""
+    """Hides Lightning's messages about hardware and tips, and warnings that do not apply to the loaders of adlx."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -90,7 +90,7 @@ def quiet_lightning() -> None:
 
 
 def peak_memory_mb(device: Any) -> float:
-    """Peak memory so far: of the GPU if one trains, else of this process."""
+    """Peak memory so far in MiB: of the GPU if one trains, else of this process."""
     import torch
 
     if device.type == "cuda":

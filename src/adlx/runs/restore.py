@@ -1,7 +1,6 @@
-"""A model out of a checkpoint, with its parts and its base: what resuming, evaluating, exporting and fine-tuning share.
+"""Loads a model from a checkpoint, with its parts and its base; resume, eval, export and fine-tuning share this.
 
-What a checkpoint stores of its run, the card (`checkpoint["adlx"]`), contains the `config`, the `spec` of the data as
-`Spec.plain` gives it, and library `versions`.
+A checkpoint describes its run in the card, `checkpoint["adlx"]`: see `checkpoints.card_of`.
 """
 
 import hashlib
@@ -36,10 +35,10 @@ class Restored:
     """The model of a run with its best weights.
 
     Args:
-        model: with its adapters merged, unless they were asked for.
+        model: with merged adapters, unless `restore_model` was called with `merged=False`.
         spec: the dimensions of the data that it was trained on.
-        model_spec: what the model was built from: `spec`, with the outputs that the loss of the run needs.
-        card: of the checkpoint, see `card_of`.
+        model_spec: the dimensions that the model was built from: `spec`, with the outputs that the loss needs.
+        card: the card of the checkpoint, see `card_of`.
     """
 
     model: nn.Module
@@ -73,12 +72,12 @@ def spec_from(plain: dict[str, Any], path: str | Path) -> Spec:
 
 
 def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) -> Restored:
-    """The model of a run with its best weights; needs no data.
+    """Loads the model of a run with its best weights; needs no data.
 
     Args:
-        run: finished.
-        base: the run it was fine-tuned from, if that is no longer where it was.
-        merged: fold adapters into the weights.
+        run: a finished run.
+        base: the base run of a fine-tuned run, if it was moved.
+        merged: whether to add the updates of adapters to the weights.
     """
     checkpoint = load_checkpoint(run.checkpoint)
     card = card_of(checkpoint, run.checkpoint)
@@ -90,7 +89,7 @@ def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) 
     prepare_to_load(model, config)
     stored = checkpoint["state_dict"].items()
     weights = {key.removeprefix("model."): value for key, value in stored if key.startswith("model.")}
-    strict = config.finetune is None or not config.finetune.target.keeps_adapters_alone
+    strict = config.finetune is None or not config.finetune.target.stores_trained_weights_only
     with readable_mismatch(run):
         model.load_state_dict(weights, strict=strict)
     if merged:
@@ -100,7 +99,7 @@ def restore_model(run: RunFolder, base: str | None = None, merged: bool = True) 
 
 @contextmanager
 def readable_mismatch(run: RunFolder) -> Iterator[None]:
-    """Turns PyTorch's error for weights of another model into one line."""
+    """Turns PyTorch's error for weights that do not fit the model into one line."""
     try:
         yield
     except RuntimeError as error:
@@ -110,7 +109,7 @@ def readable_mismatch(run: RunFolder) -> Iterator[None]:
 
 
 def restore_task(config: CheckedConfig, data: DataModule) -> Task:
-    """The task of a run with a new model; a checkpoint then provides its weights and statistics."""
+    """Builds the task of a run with a new model; a checkpoint provides the weights and statistics afterwards."""
     model = build_model(config.model, model_spec(config, data.spec))
     facts = prepare_to_load(model, config)
     task = build_task(config, data, model)
@@ -118,31 +117,31 @@ def restore_task(config: CheckedConfig, data: DataModule) -> Task:
 
 
 def prepare_to_load(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
-    """Adds adapters to the model if the checkpoint of a fine-tuned run has them. Returns facts for `run.json`."""
+    """Adds adapters to the model of a fine-tuned run if its checkpoint has them. Returns facts for `run.json`."""
     if config.finetune is None:
         return {}
     strategy = config.finetune.build()
     try:
-        return strategy.prepare_to_load(model, lambda: open_base(strategy.run, strategy.sha256))
+        return strategy.prepare_to_load(model, lambda: load_base_run(strategy.run, strategy.sha256))
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
 def with_facts(task: Task, config: CheckedConfig, data: DataModule, finetune: dict[str, Any]) -> Task:
-    """The task, with the facts that it stores in its checkpoints."""
+    """Gives the task the facts that it stores in its checkpoints, and returns it."""
     task.finetune = finetune
-    task.strict_loading = config.finetune is None or not config.finetune.target.keeps_adapters_alone
+    task.strict_loading = config.finetune is None or not config.finetune.target.stores_trained_weights_only
     task.card = {"config": config.plain, "spec": data.spec.plain(), "versions": versions()}
     return task
 
 
-def open_base(path: str, sha256: str | None) -> Base:
-    """Opens a base run as data: its own config, its weights and nothing that runs code.
+def load_base_run(path: str, sha256: str | None) -> Base:
+    """Loads a base run: its config and its weights, without running any code from its folder.
 
     Raises:
-        UserError: it is absent, unfinished, or not the one with this `sha256`.
+        UserError: it is missing, has not finished, or its checkpoint does not have this `sha256`.
     """
-    run = open_base_folder(path, sha256)
+    run = find_base_run(path, sha256)
     run.require_finished("finetune.run")
     digest = checkpoint_digest(run)
     if sha256 is not None and digest != sha256:
@@ -154,15 +153,20 @@ def open_base(path: str, sha256: str | None) -> Base:
     return Base(run, digest, restored.model, restored.model_spec)
 
 
-def open_base_folder(path: str, sha256: str | None = None) -> RunFolder:
+def find_base_run(path: str, sha256: str | None = None) -> RunFolder:
+    """The folder of a base run; raises UserError if it is not there."""
     if not Path(path).is_dir():
         known = f" (sha256 {sha256[:12]}...)" if sha256 else ""
-        raise UserError(f"finetune.run={path} is not there{known}: say where the base run is with finetune.run=RUN")
+        raise UserError(
+            f"finetune.run={path} is not there{known}: give the folder of the base run with finetune.run=RUN"
+        )
     return RunFolder.open(path)
 
 
 def locate_base(run: RunFolder, node: dict[str, Any] | None, base: str | None = None) -> dict[str, Any]:
-    """`config.finetune` of a run with the present path of its base: `base`, or where it lies if both were moved."""
+    """`config.finetune` of a run with the current path of its base: `base`, or the path relative to the run if both
+    were moved.
+    """
     node = dict(node or {})
     if node and base is not None:
         node["run"] = base

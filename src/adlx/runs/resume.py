@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped, in the same folder."""
+"""Resumes a run that was stopped, in the same folder."""
 
 import logging
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ log = logging.getLogger("adlx")
 
 
 def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -> RunFolder:
-    """Trains on from `last.ckpt` to where the run would have got, bit for bit on one CPU.
+    """Continues training from `last.ckpt`. On one CPU the result equals that of an uninterrupted run, bit for bit.
 
     Args:
         run: stopped, failed or killed.
-        words: overrides of `trainer.*` (a later `trainer.max_epochs`, another device) and `allow`.
-        tested: called with the run once its scores are written.
+        words: overrides of `trainer.*` (a larger `trainer.max_epochs`, another device) and `allow`.
+        tested: called with the run as soon as its scores are written.
 
     Raises:
-        UserError: the run has finished, is still in progress, or its data are no longer what they were.
+        UserError: the run has finished, is still in progress, or its data have changed.
     """
     words, folders = split_config_dirs(words)
-    if bad := [word for word in words if not word.startswith(("trainer.", "allow=", "finetune.run="))]:
+    if refused := [word for word in words if not word.startswith(("trainer.", "allow=", "finetune.run="))]:
         raise UserError(
-            f"{bad[0]}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
+            f"{refused[0]}: a resumed run keeps its config; only trainer.* can change (start a new run instead)"
         )
     if run.status == "finished" and not words:
         raise UserError(
             f"{run.path} has finished: adlx eval, predict or compare it (or give a later trainer.max_epochs)"
         )
     if run.status == "finished" and not run.last.is_file():
-        raise UserError(f"{run.path} holds no state to go on from: start a new run with finetune.run={run.path}")
+        raise UserError(f"{run.path} has no last.ckpt to continue from: start a new run with finetune.run={run.path}")
     plain, allow = apply(run.config, words, [*folders, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])

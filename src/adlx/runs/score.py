@@ -1,4 +1,4 @@
-"""The test loop, for a run that was just trained and for one that is evaluated."""
+"""The test loop, for a run that has just been trained and for one that is evaluated."""
 
 from typing import Any
 

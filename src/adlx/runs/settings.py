@@ -1,10 +1,16 @@
-"""The settings of a run, flat."""
+"""Flattens the settings of a run."""
 
 from typing import Any
 
 
 def flatten(tree: dict[str, Any], prefix: str = "", null: str | None = None) -> dict[str, Any]:
-    """`{"model": {"hidden": 64}}` to `{"model.hidden": 64}`; lists become text, and so does null, or it is left out."""
+    """Turns `{"model": {"hidden": 64}}` into `{"model.hidden": 64}`; lists become text.
+
+    Args:
+        tree: nested settings.
+        prefix: put before each key.
+        null: the text for null; None: keys with null are left out.
+    """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The weights that a new run begins with: drawn from its seed, those of its base run, those of its parts."""
+"""The first weights of a new run: random from its seed, or copied from its base run or from the runs of its parts."""
 
 import logging
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from adlx.errors import UserError
 from adlx.runs.build import build_model, build_task, model_spec, seed_everything
 from adlx.runs.finetune import Finetune, check_fits_base
 from adlx.runs.parts import check_parts_of_base, restore_parts
-from adlx.runs.restore import open_base, open_base_folder, with_facts
+from adlx.runs.restore import find_base_run, load_base_run, with_facts
 from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
 
 
 def new_task(config: CheckedConfig, data: DataModule) -> Task:
-    """The task of a new run around a model with its first weights.
+    """Builds the task of a new run, with a model that has its first weights.
 
     Args:
-        config: whose parts are identified, and whose model has the base's arguments where it is fine-tuned.
-        data: loaded.
+        config: with identified parts; for fine-tuning, with the arguments of the base's model.
+        data: the loaded data.
     """
     seed_everything(config)
     spec = model_spec(config, data.spec)
     check_parts_of_base(config, spec)
-    # All weights of a fine-tuned model are the base's, those of its parts too.
+    # A fine-tuned model copies all weights from the base, also those of its parts.
     parts = {} if config.finetune else restore_parts(config, spec)
     model = build_model(config.model, spec, parts)
     facts = _start_from_base(model, config) if config.finetune else {}
@@ -40,7 +40,7 @@ def new_task(config: CheckedConfig, data: DataModule) -> Task:
 def _start_from_base(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
     assert config.finetune is not None
     strategy: Finetune = config.finetune.build()
-    base = open_base(strategy.run, strategy.sha256)
+    base = load_base_run(strategy.run, strategy.sha256)
     check_fits_base(build_model(config.model, base.spec).state_dict(), base)
     try:
         return strategy.start(model, base)
@@ -49,11 +49,11 @@ def _start_from_base(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:
 
 
 def with_base_arguments(config: CheckedConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """The plain config of a fine-tuned run, with the base's model arguments that no word of the command line set.
+    """The plain config of a fine-tuned run: model arguments that the command line does not set come from the base.
 
-    A fine-tuned model is the base's model: the defaults of its config file do not say how that was built.
+    The fine-tuned model must be built like the base's model, which may differ from the defaults of its config file.
     """
-    run = open_base_folder(config.plain["finetune"]["run"])
+    run = find_base_run(config.plain["finetune"]["run"])
     base, own = run.config["model"], config.plain["model"]
     if base.get("_target_") != own.get("_target_"):
         names = [str(node.get("_target_")).rpartition(".")[2] for node in (base, own)]
@@ -64,5 +64,5 @@ def with_base_arguments(config: CheckedConfig, overrides: Sequence[str]) -> dict
     }
     if inherited:
         shown = {key: value.get("run", value) if isinstance(value, dict) else value for key, value in inherited.items()}
-        log.info(f"as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in shown.items()))
+        log.info(f"same as in {run.path}: " + ", ".join(f"model.{key}={value}" for key, value in shown.items()))
     return {**config.plain, "model": {**own, **inherited}}

@@ -1,7 +1,7 @@
 """How many CPU threads train a model.
 
-The choice follows from the config, the data's shapes and the number of cores, never from a clock: a run with the same
-seed on the same machine rounds in the same way, whatever else the machine does.
+The choice depends on the config, the shapes of the data and the number of cores, and never on measured time. So a run
+with the same seed on the same machine rounds in the same way, whatever else the machine does.
 """
 
 import logging
@@ -16,28 +16,29 @@ from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
 
-# Below this many floating-point operations in an average operator, threads wait for each other longer than they
-# compute, above all beside other work. Measured: 2e6 for a small transformer, which two threads slow down by a half
-# there; 2e7 and more for image models, which lose less than 1.3 there and gain 1.4 to 1.7 on a quiet machine.
+# If an average operator has fewer floating-point operations than this, threads wait for each other longer than they
+# compute, above all on a busy machine. Measured: 2e6 for a small transformer, which two threads on a busy machine slow
+# down by half. 2e7 and more for image models: there two threads take less than 1.3 times as long on a busy machine, and
+# are 1.4 to 1.7 times as fast on a quiet one.
 MANY_OPERATIONS = 1e7
 
 
 def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device, processes: int = 1) -> int:
-    """Sets the number of CPU threads: a given number, or for `auto` one or all cores.
+    """Sets the number of CPU threads: a given number, or one thread or all cores for `auto`.
 
-    `auto` is one thread for a model whose operators are small, so that threads would mostly wait for each other. It is
-    all cores for a model with large operators, for one that is solved in closed form, and where another device trains.
+    `auto` chooses one thread for a model with small operators, where threads would mostly wait for each other. It
+    chooses all cores for a model with large operators, for a closed-form solution, and if another device trains.
     Several processes of one run share the cores evenly.
 
     Args:
         choice: `trainer.threads`.
         task: the task to train.
-        batch: a training batch, by which the work of an operator is counted.
+        batch: a training batch, for which the operations are counted.
         device: the device that trains.
         processes: number of processes on this machine that train the run.
 
     Returns:
-        the number set.
+        the number of threads.
     """
     if choice == "auto":
         cores = max(1, available_cpus() // processes)
@@ -50,10 +51,10 @@ def set_threads(choice: str | int, task: Task, batch: Any, device: torch.device,
 
 
 def operations_per_operator(task: Task, batch: Any) -> float:
-    """The floating-point operations of an average operator, counted in one forward pass in training mode.
+    """The number of floating-point operations of an average operator, in one forward pass in training mode.
 
-    Matrix products, convolutions and attention count. Recurrent layers do not: they compute step by step, and their
-    steps are small. Buffers and the random state are restored.
+    The count includes matrix products, convolutions and attention. It does not include recurrent layers, which compute
+    step by step in small operators. Buffers and the random state are restored afterwards.
     """
     buffers = {name: buffer.clone() for name, buffer in task.named_buffers()}
     was_training = task.training

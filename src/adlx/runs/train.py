@@ -1,4 +1,4 @@
-"""A run from its config to its final numbers."""
+"""A run from its config to its final scores."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ from adlx.runs.folder import RunFolder, check_output_dir
 from adlx.runs.groups import checked
 from adlx.runs.interruption import Interruptible
 from adlx.runs.parts import identify_parts
-from adlx.runs.processes import FOLDER_VARIABLE, leave_processes, own_environment
+from adlx.runs.processes import FOLDER_VARIABLE, leave_process_group, restored_environment
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.restore import relative_path
 from adlx.runs.start import new_task, with_base_arguments
@@ -39,15 +39,15 @@ Notify = Callable[[RunFolder], None]
 
 
 def ignore(run: RunFolder) -> None:
-    """Does nothing: the default of `created` and `tested`."""
+    """Does nothing; the default of `created` and `tested`."""
 
 
 def train(words: Sequence[str]) -> RunFolder:
-    """Fits and tests what `adlx train WORDS...` would: `train(["model=NAME", "data=NAME"])`.
+    """Trains and tests like `adlx train WORDS...`, for example `train(["model=NAME", "data=NAME"])`.
 
     Raises:
-        UserError: a word, a file or the data are not as they must be; nothing was written.
-        RunFailed: the run could not go on; its folder says why.
+        UserError: a word, a file or the data are invalid; nothing was written.
+        RunFailed: training had to stop; `run.json` in the folder contains the reason.
     """
     return start(compose(words, complete=False))
 
@@ -56,9 +56,9 @@ def start(composition: Composition, created: Notify = ignore, tested: Notify = i
     """Trains a composed config in a new run folder.
 
     Args:
-        composition: what the words of a command composed.
-        created: called with the run once its folder is there.
-        tested: called with it once its scores are written; its figures are not drawn then.
+        composition: the composed config of a command.
+        created: called with the run as soon as its folder exists.
+        tested: called with the run as soon as its scores are written, before its figures are drawn.
     """
     config, data, task = build_run(composition)
     facts = data.about()
@@ -73,7 +73,7 @@ def start(composition: Composition, created: Notify = ignore, tested: Notify = i
 
 
 def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task]:
-    """The config, the loaded data and the task of a new run; finds all mistakes that show before training."""
+    """The config, the loaded data and the task of a new run; reports every mistake that is visible before training."""
     config, data = check_run(composition)
     config = checked(identify_parts(config), composition.origin)
     data.setup("fit")
@@ -83,7 +83,7 @@ def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task
 
 
 def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
-    """The checked config of a new run and its data, not loaded; finds the mistakes that need no data."""
+    """The checked config of a new run and its data, not loaded; reports the mistakes that are visible without data."""
     config = prepare(composition)
     check_output_dir(config.plain["output_dir"])
     quiet_lightning()
@@ -93,9 +93,9 @@ def check_run(composition: Composition) -> tuple[CheckedConfig, DataModule]:
 
 
 def prepare(composition: Composition) -> CheckedConfig:
-    """The checked config of a new run; with the arguments of the base's model where it is fine-tuned."""
+    """The checked config of a new run; for fine-tuning, with the arguments of the base's model."""
     plain = composition.config
-    # Only what the user typed is stored: a config file may name packages, too.
+    # A config file can name packages too, but only those that the user typed are stored as trusted.
     trust(plain["allow"], store=any(word.lstrip("+").startswith("allow=") for word in composition.overrides))
     check_pair(plain)
     composition.require_values()
@@ -114,17 +114,17 @@ def execute(
     resumed: bool = False,
     tested: Notify = ignore,
 ) -> RunFolder:
-    """Fits, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
+    """Trains, tests and finishes a run in its folder, from `last.ckpt` if it is resumed."""
     checkpoint = run.last if resumed and run.last.is_file() else None
     first_step = load_card(checkpoint)["steps"] if checkpoint else 0
     started_here = FOLDER_VARIABLE not in os.environ
-    with run.locked() if started_here else nullcontext(), own_environment():
+    with run.locked() if started_here else nullcontext(), restored_environment():
         try:
-            if checkpoint is None:  # else it brings the statistics
+            if checkpoint is None:  # else the checkpoint contains the statistics
                 fit_statistics(task, data)
             trainer = make_trainer(run, config, task, first_step)
             threads = config.trainer.arguments.get("threads", "auto")
-            if threads == "auto":  # a resumed run keeps the number chosen for it: another one rounds differently
+            if threads == "auto":  # a resumed run keeps its number, because another number rounds differently
                 threads = run.info.get("threads", "auto")
             batch = next(iter(data.train_dataloader()))
             threads = set_threads(threads, task, batch, trainer.strategy.root_device, trainer.num_devices)
@@ -133,13 +133,13 @@ def execute(
                 run.discard()
             raise
         run.update(threads=threads, status="running")
-        if task.finetune:  # again where a run goes on: its base may have moved
+        if task.finetune:  # also for a resumed run: its base may have been moved
             run.update(finetune={**task.finetune, "relative_path": relative_path(run, task.finetune["run"])})
         if resumed and config.plain != run.config:
             run.store(config.plain)
         with Interruptible(trainer) as interruptible, recorded(run):
             seconds = fit(run, interruptible, data, task, checkpoint)
-            leave_processes()
+            leave_process_group()
             if not started_here:  # the first process tests and reports
                 sys.exit(0)
             finish(run, data, task, trainer, first_step, seconds, tested)
@@ -147,7 +147,7 @@ def execute(
 
 
 def fit_statistics(task: Task, data: DataModule) -> None:
-    """Calls the method of the task; a ValueError about the data becomes a UserError."""
+    """Calls `task.fit_statistics`; a ValueError about the data becomes a UserError."""
     try:
         task.fit_statistics(data)
     except ValueError as error:
@@ -166,7 +166,7 @@ def recorded(run: RunFolder) -> Iterator[None]:
         log.info(stop.line)
         raise
     except BaseException as error:
-        with suppress(WriteFailed):  # the disk may be full: what is raised says so
+        with suppress(WriteFailed):  # the disk may be full; the error that is raised below reports this
             run.update(status="failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
         if isinstance(error, RunFailed):
             advice = f"last good checkpoint: {run.last}" if run.last.is_file() else "no checkpoint had been written"
@@ -183,17 +183,17 @@ def readable_restore(task: Task, checkpoint: Path | None) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        # The state of the optimizer is first used in the first step.
+        # The first step is the first use of the optimizer's state.
         if checkpoint is None or task.steps_done > first_step + 1 or not is_restore_error(error):
             raise
         detail = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
-            f"checkpoint {checkpoint} is damaged, and training cannot go on from it ({detail}): start a new run"
+            f"checkpoint {checkpoint} is damaged, and training cannot continue from it ({detail}): start a new run"
         ) from error
 
 
 def fit(run: RunFolder, interruptible: Interruptible, data: DataModule, task: Task, checkpoint: Path | None) -> float:
-    """Trains; returns the seconds it took. A model without parameters is only validated."""
+    """Trains, and returns the number of seconds. A model without parameters is only validated."""
     trainer = interruptible.trainer
     started = time.perf_counter()
     if any(parameter.requires_grad for parameter in task.parameters()):

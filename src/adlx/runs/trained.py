@@ -1,4 +1,4 @@
-"""A trained run with its own data or others, ready to be scored or to predict."""
+"""Loads a trained run with its own data or with other data, to score it or to predict with it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Trained:
     """What `adlx eval` and `adlx predict` work with.
 
     Args:
-        config: the run's, with overrides.
-        data: loaded; conforming to what the model was trained on.
-        task: holds the best checkpoint's weights and the training part's statistics.
-        title: for figures; says `simulated` where the data are.
+        config: the config of the run, with overrides.
+        data: the loaded data, with the dimensions of the data that the model was trained on.
+        task: the task, with the weights of the best checkpoint and the statistics of the training part.
+        title: the title of figures, with `simulated` for simulated data.
     """
 
     config: CheckedConfig
@@ -42,28 +42,28 @@ class Trained:
     title: str
 
 
-def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "predict"]) -> Trained:
-    """Loads the best checkpoint of a run (`last.ckpt` if there is no best).
+def load_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "predict"]) -> Trained:
+    """Loads the best checkpoint of a run, or `last.ckpt` if there is no best one yet.
 
     Args:
         run: finished, or stopped after its first checkpoint.
         words: overrides of `data`, `data.*`, `trainer.*` and `allow`, and `--config-dir DIR`.
-        stage: `test` splits the data; `predict` needs no more rows than the model's context.
+        stage: `test` splits the data; `predict` needs only as many rows as the model's context.
 
     Raises:
-        UserError: an override that a trained model cannot follow, other series, a damaged checkpoint.
+        UserError: an override that is not possible for a trained model, other series, or a damaged checkpoint.
     """
     words, folders = split_config_dirs(words)
-    touched = {word.lstrip("+").split("=")[0] for word in words}
-    config = overridden(run, words, touched, folders)
+    changed = {word.lstrip("+").split("=")[0] for word in words}
+    config = overridden(run, words, changed, folders)
     run.remember_config_folders(folders)
     quiet_lightning()
     check_accelerator(config.trainer.arguments.get("accelerator", "auto"))
-    if "threads" in run.info:  # another number rounds differently, and scores would not come out the same to the bit
+    if "threads" in run.info:  # another number rounds differently, so the scores would not be equal bit for bit
         torch.set_num_threads(run.info["threads"])
     checkpoint = load_checkpoint(run.checkpoint)
     views = {f"data.{key}" for key in config.data.target.view_keys}
-    own_data = all(key in views or not key.startswith("data") for key in touched)
+    own_data = all(key in views or not key.startswith("data") for key in changed)
     data = build_data(config, run if own_data else None)
     data.expected_spec = spec_from(card_of(checkpoint, run.checkpoint)["spec"], run.checkpoint)
     if type(data.expected_spec) is not spec_kind(type(data)):
@@ -83,20 +83,24 @@ def open_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     return Trained(config, data, task, title)
 
 
-def overridden(run: RunFolder, words: Sequence[str], touched: set[str], more: Sequence[Path] = ()) -> CheckedConfig:
+def overridden(run: RunFolder, words: Sequence[str], changed: set[str], folders: Sequence[Path] = ()) -> CheckedConfig:
     """The checked config of a run with overrides. Other data keep the settings that the model depends on.
 
-    `more` are folders of config files that the overrides may choose from, besides those that the run knows.
+    Args:
+        run: the run.
+        words: the overrides.
+        changed: the keys of the overrides.
+        folders: folders of config files that the overrides may choose from, in addition to those of the run.
     """
-    for key in sorted(touched):
+    for key in sorted(changed):
         if key.split(".")[0] not in ("data", "trainer", "allow") and key != "finetune.run":
-            raise UserError(f"{key}: a trained run is what it is; override data, data.* or trainer.*")
-    plain, allow = apply(run.config, words, [*more, *run.config_folders])
+            raise UserError(f"{key}: a trained run cannot change this; override data, data.* or trainer.*")
+    plain, allow = apply(run.config, words, [*folders, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
     check_pair(plain)
-    if "data" in touched:
+    if "data" in changed:
         kind: Any = resolve(plain["data"].get("_target_"), DataModule, "data")
-        needed = {key for key in kind.model_keys if f"data.{key}" not in touched and key in run.config["data"]}
+        needed = {key for key in kind.model_keys if f"data.{key}" not in changed and key in run.config["data"]}
         plain["data"].update({key: run.config["data"][key] for key in needed})
-    return checked_stored(plain, run.path / "config.yaml", touched)
+    return checked_stored(plain, run.path / "config.yaml", changed)

@@ -1,4 +1,4 @@
-"""Lightning's Trainer from a config."""
+"""Makes Lightning's Trainer from a config."""
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -16,10 +16,10 @@ from adlx.tasks.task import Task
 
 
 def make_trainer(run: RunFolder, config: CheckedConfig, task: Task, first_step: int = 0) -> pl.Trainer:
-    """Lightning's Trainer from `config.trainer`, with adlx's callbacks, loggers and checkpoint files."""
+    """Makes Lightning's Trainer from `config.trainer`, with the callbacks, loggers and checkpoint files of adlx."""
     arguments = {key: value for key, value in config.trainer.arguments.items() if key != "threads"}
     arguments |= {key: value.build() for key, value in arguments.items() if isinstance(value, Node)}
-    if not task.automatic_optimization:  # Lightning refuses to clip what it does not step
+    if not task.automatic_optimization:  # Lightning refuses to clip gradients if it does not step the optimizer
         arguments.pop("gradient_clip_val", None)
     callbacks = [progress()] if arguments.get("enable_progress_bar", True) else []
     arguments["enable_progress_bar"] = any(isinstance(c, ProgressBar) for c in callbacks)

@@ -18,7 +18,7 @@ from adlx.models.classification.elm import ELM
 from adlx.tasks.readouts import Sums
 
 ROWS = 2048
-"""Samples that a thread multiplies at once: fewer make the additions expensive, more need much memory."""
+"""Number of samples that a thread multiplies at once: fewer need more additions, and more need more memory."""
 
 
 class Accumulator:
@@ -80,7 +80,7 @@ class Accumulator:
 
         try:
             with blas_threads(1), ThreadPoolExecutor(threads) as pool:
-                for first in range(0, len(parts), threads):  # each part in progress needs memory for its product
+                for first in range(0, len(parts), threads):  # only `threads` products are in memory at once
                     yield from pool.map(single_threaded, parts[first : first + threads])
         finally:
             torch.set_num_threads(threads)  # new threads start with the last number that was set
@@ -109,7 +109,7 @@ class Accumulator:
         return Sums(gram, cross, counts, int(counts.sum()), torch.finfo(self.model.beta.dtype).eps)
 
     def state(self) -> dict[str, Any]:
-        """The state for a checkpoint, as plain values and tensors; `restore` loads it without loss of precision."""
+        """The state for a checkpoint, as plain values and tensors; `restore` loads it without any rounding."""
         sums = None
         if self.gram is not None:
             sums = [torch.as_tensor(part).clone().cpu() for part in (self.gram, self.cross, self.counts)]

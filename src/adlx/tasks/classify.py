@@ -86,8 +86,8 @@ class Classify(Task):
             return
         if not torch.allclose(trained, torch.from_numpy(given).to(trained), rtol=1e-4):
             raise UserError(
-                f"{data.origin()} was made by another codebook than the one this run was trained with: make the codes "
-                "with the same VQ-VAE run"
+                f"{data.origin()} was made with another codebook than the data of this run: make the codes with the "
+                "same VQ-VAE run"
             )
 
     def tables(self) -> dict[str, DataTable]:

@@ -36,7 +36,7 @@ class ClosedForm(Classify):
     """
 
     model_kind = ELM
-    follows_gradient = False
+    uses_gradient_descent = False
     model: ELM  # pyright: ignore[reportIncompatibleVariableOverride]
     alphas: Tensor
 

@@ -92,7 +92,7 @@ class Denoise(Averaged, Task):
         self.fit_brightness(data.training_samples())
 
     def fit_brightness(self, images: SampleBatches) -> None:
-        """Computes mean and deviation of each channel of the training images (N, C, H, W), bytes, part by part."""
+        """Computes mean and standard deviation of each channel of the training images (N, C, H, W), which are bytes."""
         means, mean_squares = [], []
         for part in images.split(4096):
             pixels = part.double() / 255
@@ -126,7 +126,7 @@ class Denoise(Averaged, Task):
     def standardized(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
 
-    def diffused(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+    def add_noise(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """Adds noise to standardized images (B, C, H, W); returns noise, time, both rates and noisy images.
 
         `generator` is on the CPU, so that all devices get the same numbers; None: the generator of the device.
@@ -140,14 +140,14 @@ class Denoise(Averaged, Task):
         return noise, time, signal, rate, add_noise(images, noise, signal, rate)
 
     def batch_loss(self, batch: Batch) -> Tensor:
-        noise, _, _, rate, image = self.diffused(self.standardized(batch[0]))
+        noise, _, _, rate, image = self.add_noise(self.standardized(batch[0]))
         return self.loss(self.model(image, rate.square()), noise)
 
     def batch_errors(self, batch: Batch, seed: int) -> Tensor:
         """(4, B): mean absolute errors of the noise and of the image, mean absolute noise, and diffusion time."""
         images = self.standardized(batch[0])
         generator = torch.Generator().manual_seed(seed)
-        noise, time, signal, rate, image = self.diffused(images, generator)
+        noise, time, signal, rate, image = self.add_noise(images, generator)
         predicted_noise = self.predict_noise(image, rate.square())
         clean = image_of(image, predicted_noise, signal, rate)
         errors = [(predicted_noise - noise).abs(), (clean - images).abs(), noise.abs()]
@@ -228,13 +228,13 @@ class Denoise(Averaged, Task):
         batches = []
         for number, part in enumerate(start.split(batch_size)):
             fresh = torch.Generator().manual_seed(seed * 1_000_003 + number + 1)
-            kept = []
+            shown = []
             with forward_context(self):
                 for _, image in sampler.sample(self.predict_noise, part.to(self.mean), steps, fresh):
-                    kept = [*kept, self.to_bytes(image)] if trajectory else [image]
-            batches.append(np.stack(kept if trajectory else [self.to_bytes(kept[0])]))
-        drawn = np.concatenate(batches, axis=1)
-        return drawn if trajectory else drawn[0]
+                    shown = [*shown, self.to_bytes(image)] if trajectory else [image]
+            batches.append(np.stack(shown if trajectory else [self.to_bytes(shown[0])]))
+        samples = np.concatenate(batches, axis=1)
+        return samples if trajectory else samples[0]
 
     def figures(self, title: str) -> dict[str, Any]:
         from adlx.figures import denoising as draw
@@ -283,19 +283,19 @@ class Denoise(Averaged, Task):
         fabric = Fabric(accelerator=kind, devices=1, precision=precision)
         self.eval().to(fabric.device)
         with fabric.autocast():
-            drawn = self.draw(n, steps, seed, chosen, batch_size)
+            samples = self.draw(n, steps, seed, chosen, batch_size)
         with replacing(folder / "samples.npz") as file:
-            np.savez_compressed(file, allow_pickle=False, samples=drawn)
+            np.savez_compressed(file, allow_pickle=False, samples=samples)
         with reported("the figure samples"):
-            save(image_grid(drawn, f"{title}, {steps} steps"), folder / "samples.png")
+            save(image_grid(samples, f"{title}, {steps} steps"), folder / "samples.png")
         if pictures:
             from PIL import Image
 
-            for number, image in enumerate(drawn):
+            for number, image in enumerate(samples):
                 pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
                 with replacing(folder / "pictures" / f"{number:04d}.png") as file:
                     Image.fromarray(pixels).save(file, format="png")
-        return drawn
+        return samples
 
     def describe_product(self, product: np.ndarray) -> str:
         count, _, height, width = product.shape

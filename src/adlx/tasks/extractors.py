@@ -84,7 +84,7 @@ def load_or_train(network: Features, images: Tensor, labels: Tensor, data: Any) 
     if (state := load_cached(path)) is None:
         train_on_labels(network, images, labels, int(labels.max()) + 1)
         try:
-            if not path.is_file():  # else another process was faster, and all use its network
+            if not path.is_file():  # else another process was faster, and this one uses its network
                 with replacing(path) as file:
                     torch.save(network.state_dict(), file)
             state = load_cached(path)

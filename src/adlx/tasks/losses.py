@@ -1,6 +1,6 @@
-"""Which losses fit a task: a loss is tried on a few numbers.
+"""Checks whether a loss fits a task, by its values for a few numbers.
 
-A loss of a user's own may need shapes of its own, or may follow another aim: it is always accepted.
+A loss of the user's own is always accepted: it may need other shapes, or measure something else.
 """
 
 import math
@@ -36,7 +36,7 @@ def require_class_loss(loss: nn.Module) -> None:
 
 
 def require_squared_error(loss: nn.Module, reason: str) -> None:
-    """Raises ValueError for any loss but the mean squared error; `reason` says who needs it: `X minimizes`."""
+    """Raises ValueError for any loss but the mean squared error; `reason` starts the message: `X minimizes`."""
     if not isinstance(loss, nn.MSELoss) or loss.reduction != "mean":
         raise ValueError(f"loss: {reason} the mean squared error and needs loss=mse, not {type(loss).__name__}")
 

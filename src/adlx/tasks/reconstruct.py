@@ -54,7 +54,7 @@ class Reconstruct(Task):
             self.model.share_codebook()
 
     def fit_brightness(self, images: SampleBatches) -> None:
-        """Computes the mean image, and mean and deviation of all pixels, of the training images (N, C, H, W), bytes."""
+        """Computes the mean image, and mean and deviation of all pixels; the training images (N, C, H, W) are bytes."""
         total = torch.zeros(self.mean_image.shape, dtype=torch.float64)
         squares = torch.zeros((), dtype=torch.float64)
         for part in images.split(4096):

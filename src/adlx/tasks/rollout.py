@@ -60,15 +60,15 @@ class Rollout(Task):
         self.model.fit_closed_form(data)
 
     def batch_loss(self, batch: Batch) -> Tensor:
-        fields, parameters, _, where = batch
+        fields, parameters, _, starts = batch
         if not self.uses_prepare:
             return self.model.loss(fields, parameters)
         steps = fields.shape[1]
-        windows = [self.prepare(index, fields)[start : start + steps] for index, start in where.tolist()]
+        windows = [self.prepare(index, fields)[start : start + steps] for index, start in starts.tolist()]
         return self.model.prepared_loss(torch.stack(windows), parameters)
 
     def prepare(self, index: int, like: Tensor) -> Tensor:
-        """The prepared frames of a whole trajectory, computed once: they never change, and windows overlap.
+        """The prepared frames of a whole trajectory, computed only once, because they never change and windows overlap.
 
         Args:
             index: index of the trajectory.
@@ -84,7 +84,7 @@ class Rollout(Task):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        self.prepared_frames.clear()  # those of the pass that counted operations, before the model had its precision
+        self.prepared_frames.clear()  # frames from before the training, when the model did not have its final precision
 
     @torch.no_grad()
     def rollout(self, seed: Tensor, steps: int, parameters: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class Rollout(Task):
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        error, baseline, onestep, variance, power, spread, total = padded(self.errors)
+        error, baseline, onestep, variance, power, divergences, volumes = padded(self.errors)
         self.result = FieldResult(
             names=tuple(self.model.spec.fields),
             error=error,
@@ -140,8 +140,8 @@ class Rollout(Task):
             onestep_error=onestep,
             variance=variance,
             power=power,
-            divergence=None if np.isnan(spread).all() else spread,
-            total=None if np.isnan(total).all() else total,
+            divergence=None if np.isnan(divergences).all() else divergences,
+            total=None if np.isnan(volumes).all() else volumes,
             index=data.indices["test"],
             start=self.model.seed_frames,
         )
@@ -178,7 +178,7 @@ class Rollout(Task):
         from adlx.figures.style import save_film
 
         if part not in data.indices:
-            raise UserError(f"predict.part={part}: one of {', '.join(data.indices)}")
+            raise UserError(f"predict.part={part}: must be one of {', '.join(data.indices)}")
         self.eval()
         indices, known = data.indices[part], self.model.seed_frames
         length = int(data.loaded.lengths[indices].min()) - known if steps is None else steps

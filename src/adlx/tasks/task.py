@@ -46,14 +46,14 @@ class Task(pl.LightningModule):
         model_kind: the class of models that the task trains.
         spec_kind: the class, or classes, of the spec that the data module must have.
         result_kind: the class of the test result, which defines the metrics.
-        follows_gradient: whether the task trains by gradient descent, so that it can start from the weights of a run.
+        uses_gradient_descent: whether the task trains step by step, so that it can start from the weights of a run.
         result: the result of the last test.
     """
 
     model_kind: ClassVar[type[nn.Module]] = nn.Module
     spec_kind: ClassVar[type[Spec] | UnionType]
     result_kind: ClassVar[type[Result]]
-    follows_gradient: ClassVar[bool] = True
+    uses_gradient_descent: ClassVar[bool] = True
     result: Any = None
 
     def __init__(self, model: nn.Module, loss: nn.Module, optimization: Optimization, data: Any, seed: int = 0) -> None:
@@ -177,7 +177,7 @@ class Task(pl.LightningModule):
         self.steps_done = step + 1
         return loss
 
-    # Lightning reads the signature at every step; stored here, Python does not compute it each time.
+    # Lightning reads the signature at every step. It is stored here, so that Python computes it only once.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
