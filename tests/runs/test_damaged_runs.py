@@ -247,7 +247,7 @@ def test_damaged_predictions_leave_a_table_without_tests(name, value, copied, fi
     assert len(compare([copied.path, finished.path]).table) == 1
     (line,) = caplog.messages
     assert line.startswith(f"{path} holds no forecast result (")
-    assert line.endswith("without it the comparison has no tests of significance and no figures")
+    assert line.endswith("; so the comparison has no tests of significance and no figures")
 
 
 @pytest.mark.parametrize(

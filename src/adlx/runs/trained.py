@@ -98,8 +98,8 @@ def overridden(run: RunFolder, words: Sequence[str], changed: set[str], folders:
     plain, allow = apply(run.config, words, [*folders, *run.config_folders])
     trust(allow)
     plain["finetune"] = locate_base(run, plain["finetune"])
-    check_pair(plain)
     if "data" in changed:
+        check_pair(plain)
         kind: Any = resolve(plain["data"].get("_target_"), DataModule, "data")
         needed = {key for key in kind.model_keys if f"data.{key}" not in changed and key in run.config["data"]}
         plain["data"].update({key: run.config["data"][key] for key in needed})
