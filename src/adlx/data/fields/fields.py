@@ -114,7 +114,7 @@ class Fields(DataModule):
                 f"{data.detail}: data.window={self.window} steps are too many; the longest trajectory has {longest}"
             )
         for part in ("val", "test"):  # reading checks the values; `about` reads the training part
-            for _ in self.time_time_ranges(part):
+            for _ in self.time_chunks(part):
                 pass
 
     def origin(self) -> str:
@@ -150,7 +150,7 @@ class Fields(DataModule):
         """
         data, count = self.loaded, 0
         mean, squares = np.zeros((2, len(data.fields)))
-        for trajectory, frames in self.time_time_ranges("train"):
+        for trajectory, frames in self.time_chunks("train"):
             fluid = frames[:, ~data.bodies(np.array([trajectory]))[0]].astype(np.float64)
             new = fluid.shape[0] * fluid.shape[1]
             if new == 0:
@@ -161,7 +161,7 @@ class Fields(DataModule):
             mean, count = mean + distance * (new / total), total
         return mean, np.sqrt(np.maximum(squares / count, 1e-12))
 
-    def time_time_ranges(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
+    def time_chunks(self, part: str) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the number and the frames (T, cells, F) of each trajectory of a part, in chunks of time."""
         for trajectory in self.indices[part].tolist():
             for first, end in time_ranges(int(self.loaded.lengths[trajectory])):
