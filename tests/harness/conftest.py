@@ -9,13 +9,13 @@ from adlx.api import Run
 pytest.register_assert_rewrite("requirements_of_runs")  # so that its assertions show the values
 
 
-PAINTED = {"test_fit", "test_fit_and_eval"}
+TESTS_WITH_FIGURES = {"test_fit", "test_fit_and_eval"}
 """Tests that train the first run of a model; its figures are drawn. Other tests need figures as files only."""
 
 
 @pytest.fixture(autouse=True)
 def unpainted_runs(request: pytest.FixtureRequest) -> None:
-    if request.node.originalname not in PAINTED:
+    if request.node.originalname not in TESTS_WITH_FIGURES:
         request.getfixturevalue("unpainted")
 
 

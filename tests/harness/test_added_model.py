@@ -102,8 +102,8 @@ def test_a_model_without_quantiles_gets_those_of_its_training_errors(own_words, 
     check_finished_forecast(run)
     check_quantiles(run)
     check_evaluation_repeats(run)
-    opened = load_trained(run, ["allow=[my_forecasters]"], "test")
-    data, task = opened.data, opened.task.eval()
+    trained = load_trained(run, ["allow=[my_forecasters]"], "test")
+    data, task = trained.data, trained.task.eval()
     assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors differ from those at the start
     past, future = (torch.cat(parts) for parts in zip(*data.sample("train", most=1000), strict=True))
     with torch.inference_mode():

@@ -67,7 +67,7 @@ def test_fit_again(model, trained, tiny_runs):
     assert not np.isclose(*losses, rtol=1e-6).any()
 
 
-def test_predict_needs_one_context_only(model, trained):
+def test_predict_needs_only_one_context(model, trained):
     """Data that are too short for a training window are enough for a forecast."""
     run = trained(model)
     last = run.predict([f"data.last={CONTEXT}"])
@@ -78,7 +78,7 @@ def test_predict_needs_one_context_only(model, trained):
 
 
 @pytest.mark.parametrize("words", [(), ("loss=quantile",)])
-def test_naive_skill_is_zero_to_the_last_bit(words, trained):
+def test_skill_of_naive_is_exactly_zero(words, trained):
     metrics = trained("naive", *words).metrics
     assert metrics["test/skill"] == metrics.get("test/crps_skill", 0.0) == 0.0
     assert ("test/crps_skill" in metrics) is bool(words)
@@ -87,6 +87,6 @@ def test_naive_skill_is_zero_to_the_last_bit(words, trained):
             assert metrics[key.replace("baseline/", "test/")] == value, key
 
 
-def test_folder_of_a_run(tiny_runs, trained):
+def test_folder_of_a_run_has_the_names_of_model_and_data(tiny_runs, trained):
     run = trained("naive")
     assert run.path.parent == Path(tiny_runs.folder / "outputs" / "naive-csv")

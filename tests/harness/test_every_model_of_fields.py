@@ -108,11 +108,11 @@ def test_a_resumed_run_repeats_the_failed_step(model, call, fitted, words, tiny_
     if not is_trainable(fitted(model)):
         pytest.skip("nothing to train")
     task = task_of(model)
-    known = words(model)
+    overrides = words(model)
     with monkeypatch.context() as patch:
         fail_at(patch, task, call)
         with pytest.raises(OSError, match="the disk is gone"):
-            tiny_runs.train(known, data=tiny_runs.fields)
+            tiny_runs.train(overrides, data=tiny_runs.fields)
     check_runs_are_equal(tiny_runs.failed(model).resume(), fitted(model))
 
 
@@ -149,8 +149,8 @@ def test_predict_latents(name, fitted):
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_rollout_uses_only_its_seed_frames(name, fitted):
     trained = load_trained(fitted(name), [], "test")
-    task, known = trained.task.eval(), trained.task.model.seed_frames
+    task, seed_frames = trained.task.eval(), trained.task.model.seed_frames
     (batch,) = trained.data.test_dataloader()
     fields = batch[0].clone()
-    fields[:, known:] = torch.nan
+    fields[:, seed_frames:] = torch.nan
     assert torch.equal(task.rollout_and_target((fields, *batch[1:]))[0], task.rollout_and_target(batch)[0])

@@ -52,18 +52,18 @@ def numbers_in(annotation: Any) -> list[tuple[type, int | None]]:
 def numbers_of(model: str) -> dict[str, list[tuple[type, int | None]]]:
     arguments = parameters(node_of(model).target)
     return {
-        key: found for key in config_of(model)["model"] if key in arguments if (found := numbers_in(arguments[key][0]))
+        key: kinds for key in config_of(model)["model"] if key in arguments if (kinds := numbers_in(arguments[key][0]))
     }
 
 
 def wrong_values(kinds: list[tuple[type, int | None]]) -> list[Any]:
     """Numbers and other values, as the argument or as one of the numbers of a list."""
     lists = [
-        [wrong if at == place else 1 for at in range(length)]
+        [wrong if index == position else 1 for index in range(length)]
         for _, length in kinds
         if length is not None
         for wrong in WRONG
-        for place in range(length)
+        for position in range(length)
     ]
     return [*WRONG, *lists]
 
@@ -105,7 +105,7 @@ def test_every_value_works_or_is_refused_by_its_key(model):
 @pytest.mark.parametrize("value", [-5, 0, math.nan, HUGE])
 @pytest.mark.parametrize("model", [name for name in MODELS if numbers_of(name)])
 def test_a_size_out_of_range_is_refused_before_data_are_loaded(model, value):
-    """The config alone tells, so that neither a download nor a simulation comes first."""
+    """The config is checked first, before any download or simulation."""
     sizes = {key for key, kinds in numbers_of(model).items() if (int, None) in kinds}
     may_be_zero = {"blocks", "decoder_blocks", "convolutions", "pushforward", "teacher_forcing_steps"}
     unlimited = {"teacher_forcing_steps"}

@@ -152,7 +152,7 @@ def test_the_probability_decreases_linearly_and_then_stays(windows):
 
 def test_the_forecast_depends_on_the_order_of_steps(windows):
     model, past = make().eval(), windows[0].double()
-    swapped = past[:, [1, 0, 2, 3, 4, 5]]  # the same values, the last one in its place
+    swapped = past[:, [1, 0, 2, 3, 4, 5]]  # the same values with the same last one
     assert (model.forecast(swapped) - model.forecast(past)).abs().max() > 1e-4
 
 
