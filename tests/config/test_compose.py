@@ -3,8 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
+from adlx.config.apply import apply
 from adlx.config.catalog import NODES, config_folder, options
-from adlx.config.compose import apply, compose, search_path
+from adlx.config.compose import compose, search_path
 from adlx.config.nearest import nearest
 from adlx.errors import UserError
 

@@ -13,8 +13,9 @@ from adlx.cli import completion as completion_verb
 from adlx.cli import list as list_verb
 from adlx.cli import train as train_verb
 from adlx.config import catalog, targets
+from adlx.config.apply import apply
 from adlx.config.catalog import config_folder, config_folders, description, extensions, options
-from adlx.config.compose import apply, compose
+from adlx.config.compose import compose
 from adlx.runs.groups import checked
 
 PACKAGE = "lab_models"

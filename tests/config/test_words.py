@@ -6,8 +6,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from user_errors import user_error_of
 
+from adlx.config.apply import apply
 from adlx.config.catalog import options
-from adlx.config.compose import apply, compose, for_hydra
+from adlx.config.compose import compose, for_hydra
 from adlx.config.hydra_internals import grid_jobs
 from adlx.config.paths import absolute, is_path
 from adlx.config.words import quote, settings, unquote

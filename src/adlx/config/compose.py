@@ -13,13 +13,11 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from adlx.config.catalog import NODES, ROOT_KEYS, config_folder, config_folders, extensions, options
+from adlx.config.catalog import ROOT_KEYS, config_folder, config_folders, extensions, options
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.hydra_errors import readable_errors
 from adlx.config.hydra_internals import flags, flags_error, grid_jobs
@@ -171,7 +169,7 @@ def _paths_of_choices(choices: list[str], folders: Sequence[Path]) -> set[str]:
 def _configs_of_choices(choices: list[str], folders: Sequence[Path]) -> list[dict[str, Any]]:
     """The configs that choices make, without settings. Empty if a choice is wrong, which `compose` reports later."""
     with suppress(HydraException, OmegaConfBaseException):
-        return [_plain(_composed(job, folders), resolve=False) for job in grid_jobs(choices)]
+        return [plain_values(_composed(job, folders), resolve=False) for job in grid_jobs(choices)]
     return []
 
 
@@ -254,55 +252,7 @@ def user_folders(folders: Sequence[Path]) -> list[Path]:
     return [folder for folder in folders if folder not in config_folders()]
 
 
-def apply(
-    config: dict[str, Any], words: Sequence[str], folders: Sequence[Path] = ()
-) -> tuple[dict[str, Any], list[str]]:
-    """Applies words to a stored config: settings of its nodes, or another choice, such as `data=NAME`.
-
-    Args:
-        config: a config of plain values; it is not changed.
-        words: overrides, as on the command line.
-        folders: folders of config files, in addition to those of adlx and of installed packages.
-
-    Returns:
-        the new config, and the packages that the words allow.
-    """
-    with readable_errors(words, folders):
-        tree = OmegaConf.create(config)
-        allow: list[str] = []
-        parser = OverridesParser.create()
-        for override in parser.parse_overrides([word for word in words if is_choice(split(word)[1])]):
-            _refuse_several(override)
-            tree[override.key_or_group] = _option(override.key_or_group, str(override.value()), folders)
-        paths = path_keys(_plain(tree, resolve=False))
-        rest = settings([word for word in words if not is_choice(split(word)[1])], paths)
-        for override in parser.parse_overrides(rest):
-            _refuse_several(override)
-            key, value = override.key_or_group, override.value()
-            if key == "allow":
-                allow = [str(name) for name in (value if isinstance(value, list) else [value])]
-            elif key in ROOT_KEYS or key.split(".")[0] in NODES:
-                OmegaConf.update(tree, key, value, force_add=True)
-            else:
-                raise UserError(f"unknown key {key}{did_you_mean(key, config)}")
-        return _plain(tree, resolve=True), allow
-
-
-def _refuse_several(override: Override) -> None:
-    if override.is_sweep_override():
-        word = str(override.input_line).removeprefix("++")
-        raise UserError(f"{word}: one value is needed; only adlx train -m accepts several")
-
-
-def _plain(tree: DictConfig, resolve: bool) -> dict[str, Any]:
+def plain_values(tree: DictConfig, resolve: bool) -> dict[str, Any]:
     plain = OmegaConf.to_container(tree, resolve=resolve)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def _option(group: str, name: str, folders: Sequence[Path]) -> DictConfig:
-    """The node of one choice, composed without the rest of the config."""
-    GlobalHydra.instance().clear()
-    overrides = [f"+{group}={name}", *search_path([*extensions().values(), *folders])]
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return hydra_compose(overrides=overrides)[group]

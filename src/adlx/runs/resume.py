@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from adlx.config.compose import apply
+from adlx.config.apply import apply
 from adlx.config.config_dirs import split_config_dirs
 from adlx.config.targets import trust
 from adlx.errors import UserError

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from adlx.config.compose import apply
+from adlx.config.apply import apply
 from adlx.config.config_dirs import split_config_dirs
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import resolve, trust

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from adlx.config.compose import Composition, apply, compose
+from adlx.config.apply import apply
+from adlx.config.compose import Composition, compose
 from adlx.config.config_dirs import config_dir_words, split_config_dirs
 from adlx.config.targets import is_trusted, refusal, trust
 from adlx.errors import UserError
