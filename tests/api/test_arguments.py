@@ -75,4 +75,4 @@ def test_a_sweep_is_returned_and_shown_in_a_notebook(small, tmp_path, capfd, cap
     page = sweep._repr_html_()
     assert "<table" in page
     assert "job 1 (" in page
-    assert "failed: data.context + data.horizon = 92" in page
+    assert "failed: data.context=12 and data.horizon=80 leave no window" in page

@@ -61,8 +61,8 @@ FILE = ["model=naive", "data=csv", "data.path=series.csv"]
         (["train", *FILE, "sead=9"], "unknown key sead on the command line (sead=9); did you mean seed?"),
         (["train", *FILE, "seed"], "seed: cannot be read; write key=value, and quote special characters"),
         (
-            ["train", *FILE, "data.context=100"],
-            "data.context + data.horizon = 105 rows do not fit into the val part (30 of 200 rows)",
+            ["train", *FILE, "data.context=150"],
+            "data.context=150 and data.horizon=5 leave no window in the train part (140 of 200 rows)",
         ),
         (["train", *FILE, "model._target_=os.system"], "model._target_=os.system is refused: os is not trusted here"),
         (["train", *FILE, "optimizer._target_=torch.load"], "optimizer._target_=torch.load is refused: torch is not"),

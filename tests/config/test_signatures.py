@@ -19,7 +19,12 @@ from adlx.runs.loggers import TensorBoard
 def test_parameters_of_a_class_are_those_of_its_bases_too():
     assert list(parameters(FX)) == list(parameters(Series))
     both = parameters(CSV)
-    assert list(both) == ["path", "time_column", "columns", "gaps", *parameters(Series)]
+    assert list(both) == [
+        "path",
+        *("time_column", "id_column", "columns", "timezone", "freq", "dayfirst", "decimal", "na_values"),
+        *("duplicates", "sort", "gaps"),
+        *parameters(Series),
+    ]
     assert both["context"] == (int, 96)
     assert both["path"][0] == PathText
     assert "spec" in parameters(Seq2Seq)

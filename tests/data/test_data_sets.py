@@ -17,16 +17,16 @@ def test_fx_has_fixed_rows_and_values():
     about = data.about()
     assert (about["rows"], about["start"][:10], about["end"][:10]) == (4977, "1999-01-04", "2019-01-03")
     assert (about["source"], about["simulated"]) == ("ecb", False)
-    assert about["windows"] == {"train": 3384, "val": 646, "test": 647}
+    assert about["windows"] == {"train": 3384, "val": 742, "test": 743}
     assert np.isfinite(data.values).all()
     assert data.values[0, 0] == 1.1789  # USD for one euro on its first day
     target, origin = data.actual("test")
-    assert target.shape == (647, 5, 7)
-    assert str(origin[-1])[:10] == "2018-12-20"  # five days with all rates before the end; Christmas lies between
+    assert target.shape == (743, 5, 7)
+    assert str(origin[-1])[:10] == "2018-12-20"  # five days with both rates before the end, Christmas between
     assert np.array_equal(target[-1], data.values[-5:])
-    past, future = (torch.cat(batches) for batches in zip(*data.test_dataloader(), strict=True))
+    past, future = (torch.cat([batch[side] for batch in data.test_dataloader()]) for side in (0, 1))
     np.testing.assert_allclose(data.scaler.inverse(future).numpy(), target, rtol=1e-6)
-    assert past.shape == (647, 96, 7)
+    assert past.shape == (743, 96, 7)
 
 
 def test_forecasts_of_fx_are_on_business_days():
@@ -57,5 +57,5 @@ def test_simulated_crypto_is_marked_as_simulated():
 def test_real_crypto_is_split_into_fixed_parts(real_crypto_path):
     data = Crypto(source="csv", path=real_crypto_path)
     data.setup("fit")
-    assert data.about()["windows"] == {"train": 7578, "val": 1545, "test": 1545}
+    assert data.about()["windows"] == {"train": 7578, "val": 1641, "test": 1641}
     assert [len(data.rows(part)) for part in PARTS] == [7678, 1645, 1645]

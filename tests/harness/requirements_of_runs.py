@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adlx.api import Run
-from adlx.data.series.windows import WindowLoader
+from adlx.data.series.windows import WindowLoader, Windows
 from adlx.metrics.forecast import ForecastResult
 from adlx.runs.evaluate import evaluate
 from adlx.runs.loggers import read_curves
@@ -149,12 +149,12 @@ def _check_windows_without_future(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     original = WindowLoader.__iter__
 
     def without_future(loader: WindowLoader):
-        for past, future in original(loader):
+        for past, future, scored in original(loader):
             context = past.shape[1]
             window = torch.cat(
                 [past, torch.full_like(future, torch.nan)], dim=1
             )  # in one storage, like those of the loader
-            yield window[:, :context], window[:, context:]
+            yield Windows(window[:, :context], window[:, context:], scored)
 
     with monkeypatch.context() as patch:
         patch.setattr(WindowLoader, "__iter__", without_future)
@@ -178,7 +178,8 @@ def _check_data_without_future(run: Run, folder: Path) -> None:
         prediction = predict(run, [f"data.path={path}"])
         written = pd.read_csv(prediction.path / "forecast.csv", index_col="time", float_precision="round_trip")
         assert np.array_equal(written.to_numpy(), prediction.product.to_numpy())
-        assert list(prediction.product.index) == list(data.frame.index[origin + 1 : origin + 1 + data.horizon])
+        ahead = data.frame.index[origin + 1 : origin + 1 + data.horizon]
+        assert list(prediction.product.index) == list(data.loaded.shown_times(ahead))
 
         batches = []
         for values in (data.values.copy(), np.full_like(data.values, np.nan)):
@@ -187,9 +188,10 @@ def _check_data_without_future(run: Run, folder: Path) -> None:
                 data.scaler(values), torch.tensor([starts[window]]), context, data.horizon, batch_size=1
             )
             batches.append(next(iter(loader)))
-        assert batches[1][1].isnan().all()
+        assert batches[1].future.isnan().all()
         with torch.inference_mode():
-            with_future, without_future = (product_of(task, past) for past, _ in batches)
+            last = data.values[origin : origin + 1]
+            with_future, without_future = (product_of(task, batch.past, last) for batch in batches)
         assert np.array_equal(with_future, without_future)
         assert np.array_equal(prediction.product.to_numpy(), without_future)
         # Batches of another size are summed in another order.
@@ -199,13 +201,10 @@ def _check_data_without_future(run: Run, folder: Path) -> None:
         np.testing.assert_allclose(without_future, tested, rtol=1e-5)
 
 
-def product_of(task: Any, past: torch.Tensor) -> np.ndarray:
+def product_of(task: Any, past: torch.Tensor, last: np.ndarray) -> np.ndarray:
     """The columns of `forecast.csv` for one scaled window: points, and then quantiles if there are any."""
-    point, quantiles = task.distribution(past)
-    columns = [task.scaler.inverse(point)[0]]
-    if quantiles is not None:
-        columns.append(task.inverse_quantiles(quantiles)[0].flatten(1))
-    return torch.cat(columns, dim=1).numpy()
+    point, quantiles = task.in_units(last, *task.distribution(past), past)
+    return point[0] if quantiles is None else np.c_[point[0], quantiles[0].reshape(len(point[0]), -1)]
 
 
 def check_predictions_are_equal(one: Path, other: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_model_without_quantiles_gets_those_of_its_training_errors(own_words, 
     trained = load_trained(run, ["allow=[my_forecasters]"], "test")
     data, task = trained.data, trained.task.eval()
     assert abs(task.model.rate.item() - 0.3) > 0.1  # so the errors differ from those at the start
-    past, future = (torch.cat(parts) for parts in zip(*data.sample("train", most=1000), strict=True))
+    past, future = (torch.cat([batch[part] for batch in data.sample("train", most=1000)]) for part in (0, 1))
     with torch.inference_mode():
         point, quantiles = task.distribution(past)
     width = quantiles[..., -1:] - quantiles[..., :1]  # proportional to the unit of each window

@@ -59,10 +59,10 @@ def test_ewma_differs_from_naive_only_in_its_quantiles(trained):
 
 
 def test_intervals_of_ewma_are_proportional_to_the_volatility(trained):
-    ewma = load_trained(trained("ewma"), [], "test")
-    past = torch.cat([past for past, _ in ewma.data.test_dataloader()])
+    opened = load_trained(trained("ewma"), [], "test")
+    past = torch.cat([batch.past for batch in opened.data.test_dataloader()])
     with torch.inference_mode():
-        _, bands = ewma.task.distribution(past)
+        _, bands = opened.task.distribution(past)
     width = bands[..., -1] - bands[..., 0]
     ratio = width / ewma_volatility(past, 0.94, 2)  # of unscaled changes, since predictions are denormalized
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio), rtol=1e-3, atol=0)

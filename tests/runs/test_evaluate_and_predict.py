@@ -47,7 +47,7 @@ def test_an_evaluation_writes_a_folder_with_the_scores_of_the_run(copied, own_sc
     assert np.array_equal(stored.prediction, again.prediction)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "nlinear on csv: test"
-    assert lines[-2:] == ["17 windows, one every step", f"evaluation: {evaluation.path}"]
+    assert lines[-2:] == ["29 windows, one every step", f"evaluation: {evaluation.path}"]
     assert evaluate(copied).path != evaluation.path
 
 
@@ -56,7 +56,7 @@ def test_the_results_by_month_equal_the_scores_for_a_single_month(copied, own_sc
     evaluation = evaluate(copied)
     months = pd.read_csv(evaluation.path / "months.csv", float_precision="round_trip")
     assert months.columns.tolist() == ["month", "windows", "mase", "naive_mase", "skill"]
-    assert months[["month", "windows"]].to_numpy().tolist() == [["2024-01", 17]]
+    assert months[["month", "windows"]].to_numpy().tolist() == [["2024-01", 29]]
     assert months.loc[0, "mase"] == pytest.approx(own_scores["test/mase"], rel=1e-12)
     assert months.loc[0, "skill"] == pytest.approx(own_scores["test/skill"], rel=1e-9)
     report_evaluation(evaluation)
@@ -64,14 +64,14 @@ def test_the_results_by_month_equal_the_scores_for_a_single_month(copied, own_sc
     assert "nlinear on csv: months" in lines
     assert [cell.strip() for cell in next(line for line in lines if "2024-01" in line).split("│")[1:3]] == [
         "2024-01",
-        "17",
+        "29",
     ]
 
 
 def test_another_stride_scores_fewer_windows(copied, own_scores, capsys):
     scores = evaluate(copied, ["data.stride=5"])
     report_evaluation(scores)
-    assert "4 windows, one every 5 steps" in capsys.readouterr().out.splitlines()
+    assert "6 windows, one every 5 steps" in capsys.readouterr().out.splitlines()
     every, fifth = (ForecastResult.load(path / "predictions.npz") for path in (copied.path, scores.path))
     assert np.array_equal(fifth.origin, every.origin[::5])
     np.testing.assert_allclose(fifth.prediction, every.prediction[::5], rtol=1e-6)
@@ -131,8 +131,10 @@ def test_overrides_that_a_trained_run_refuses(copied, word, line):
 
 
 def test_another_context_does_not_fit(copied):
-    with pytest.raises(UserError, match=f"^{copied.path}: the checkpoint does not fit the config: size mismatch"):
+    with pytest.raises(UserError, match=r"^data\.context=13: the run was trained on 12 rows$"):
         copied.evaluate(["data.context=13"])
+    with pytest.raises(UserError, match=r"^data\.horizon=3: the run was trained for 2 steps ahead$"):
+        copied.predict(["data.horizon=3"])
 
 
 def test_new_rows_are_scored_in_the_units_of_the_training(copied, frame, tmp_path):
@@ -147,7 +149,7 @@ def test_a_forecast_starts_after_the_last_row_and_is_written(copied, frame, caps
     prediction = predict(copied)
     assert capsys.readouterr().out == ""
     assert prediction.path.parent == copied.path / "predict"
-    assert {path.name for path in prediction.path.iterdir()} == {"forecast.csv", "forecast.png"}
+    assert {path.name for path in prediction.path.iterdir()} == {"forecast.csv", "forecast.parquet", "forecast.png"}
     written = pd.read_csv(
         prediction.path / "forecast.csv", index_col="time", parse_dates=True, float_precision="round_trip"
     )
@@ -155,10 +157,10 @@ def test_a_forecast_starts_after_the_last_row_and_is_written(copied, frame, caps
     assert list(written.index) == list(frame.index[-1] + pd.to_timedelta([1, 2], "h"))
     assert list(written.columns) == ["S0", "S1"]
     assert np.abs(written / frame.iloc[-1] - 1).to_numpy().max() < 0.05  # in the series' own units
-    assert (prediction.files, prediction.simulated) == (["forecast.csv", "forecast.png"], False)
+    assert (prediction.files, prediction.simulated) == (["forecast.csv", "forecast.parquet", "forecast.png"], False)
     report_prediction(prediction)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == ["files: forecast.csv, forecast.png", f"predict: {prediction.path}"]
+    assert lines[-2:] == ["files: forecast.csv, forecast.parquet, forecast.png", f"predict: {prediction.path}"]
 
 
 def test_a_forecast_from_new_data_starts_after_their_last_row(copied, frame, tmp_path):

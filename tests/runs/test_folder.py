@@ -91,7 +91,14 @@ def test_facts_of_a_finished_run(finished, table, small_words):
         "rows": 200,
         "start": "2024-01-01T00:00:00+00:00",
         "end": "2024-01-09T07:00:00+00:00",
-        "windows": {"train": 127, "val": 17, "test": 17},
+        "step": "1 hour",
+        "clock": {"kind": "Steps", "step": 3_600_000_000_000},
+        "zone": "UTC",
+        "layout": "wide",
+        "trained_from": "2024-01-01T00:00:00+00:00",
+        "trained_until": "2024-01-06T19:00:00+00:00",
+        "seen_until": "2024-01-08T01:00:00+00:00",
+        "windows": {"train": 127, "val": 29, "test": 29},
         "fingerprint": digest.hexdigest(),
     }
 

@@ -24,7 +24,7 @@ def words(small_words, tmp_path, monkeypatch):
         (["model=naive,drift", "data.path=none.csv"], "data.path={folder}/none.csv does not exist"),
         (
             ["model=naive", "data.context=8,9", "data.horizon=500"],
-            "job 0 (data.context=8): data.context + data.horizon",
+            "job 0 (data.context=8): data.context=8 and data.horizon=500 leave no window",
         ),
         (["model=naive,no_such_model", "seed=0,1"], "job 2 (model=no_such_model seed=0): unknown model=no_such_model"),
         (["model=drift,sea", "seed=1"], "job 1 (model=sea): "),

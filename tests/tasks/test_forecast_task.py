@@ -11,6 +11,7 @@ from generators import walk_frame
 
 import adlx
 from adlx.data.series.csv import CSV
+from adlx.data.series.windows import Windows
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.models.forecasting.seq2seq import Seq2Seq
 from adlx.reporting.terminal import report
@@ -52,8 +53,9 @@ def task_of(model_type, data, loss="MSELoss", seed=0, **arguments) -> Forecast:
 def test_the_loss_is_in_normalized_units(write_csv, loss, power):
     data = data_of(write_csv)
     task = task_of(Recorder, data, loss)
-    past, future = next(iter(data.test_dataloader()))
-    rows = data.rows("test").start + np.arange(len(past))[:, None] + np.arange(CONTEXT + HORIZON)
+    batch = next(iter(data.test_dataloader()))
+    past = batch.past
+    rows = data.rows("test").start - CONTEXT + np.arange(len(past))[:, None] + np.arange(CONTEXT + HORIZON)
     train = data.values[:84]
     scaled = ((data.values - train.mean(axis=0)) / train.std(axis=0))[rows]
     seen, ahead = scaled[:, :CONTEXT], scaled[:, CONTEXT:]
@@ -61,11 +63,11 @@ def test_the_loss_is_in_normalized_units(write_csv, loss, power):
     deviation = np.maximum(seen.std(axis=1, keepdims=True), step)
     target = (ahead - seen[:, -1:]) / deviation
 
-    loss_value = task.train().batch_loss((past, future)).item()
+    loss_value = task.train().batch_loss(batch).item()
     assert loss_value == pytest.approx((np.abs(0.75 - target) ** power).mean(), rel=1e-4)  # forward, with the truth
     np.testing.assert_allclose(task.model.past, (seen - seen[:, -1:]) / deviation, atol=1e-4)
     np.testing.assert_allclose(task.model.future, target, atol=1e-4)
-    loss_value = task.eval().batch_loss((past, future)).item()
+    loss_value = task.eval().batch_loss(batch).item()
     assert loss_value == pytest.approx((np.abs(0.25 - target) ** power).mean(), rel=1e-4)  # forecast, without it
 
     np.testing.assert_allclose(task.forecast(past), 0.25 * deviation + seen[:, -1:] + 0 * ahead, atol=1e-5)
@@ -74,9 +76,9 @@ def test_the_loss_is_in_normalized_units(write_csv, loss, power):
 def test_loss_without_instance_normalisation(write_csv):
     data = data_of(write_csv, instance_norm=False, scaling="minmax")
     task = task_of(Recorder, data)
-    past, future = next(iter(data.test_dataloader()))
-    expected = (future - 0.25).square().mean().item()
-    assert task.eval().batch_loss((past, future)).item() == pytest.approx(expected, rel=1e-6)
+    batch = next(iter(data.test_dataloader()))
+    expected = (batch.future - 0.25).square().mean().item()
+    assert task.eval().batch_loss(batch).item() == pytest.approx(expected, rel=1e-6)
 
 
 # Randomness depends on (seed, step, process)
@@ -129,12 +131,12 @@ def test_the_mean_validation_loss_weighs_each_window_equally(write_csv, monkeypa
     logged = {}
     monkeypatch.setattr(Task, "log", lambda self, key, value, **_: logged.update({key: value.item()}))
     batches = list(data.val_dataloader())
-    assert [len(past) for past, _ in batches] == [5, 5, 5, 5]
-    batches.append((batches[0][0][:1], batches[0][1][:1] + 30))
+    assert [len(batch.past) for batch in batches] == [5, 5, 5, 5, 5, 3]
+    batches.append(Windows(batches[0].past[:1], batches[0].future[:1] + 30))
     for index, batch in enumerate(batches):
         task.validation_step(batch, index)
     task.on_validation_epoch_end()
-    together = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+    together = Windows(*(torch.cat([batch[part] for batch in batches]) for part in (0, 1)))
     assert logged["val/loss"] == pytest.approx(task.batch_loss(together).item(), rel=1e-5)
     assert task.validation_sums == []
 
@@ -158,7 +160,7 @@ def test_scores_are_those_of_the_stored_predictions(write_csv, tmp_path):
             f"output_dir={tmp_path / 'outputs'}",
         ]
     )
-    values, starts = frame.to_numpy(), np.arange(170, 187, 3)  # the last 15 % of 200 rows
+    values, starts = frame.to_numpy(), np.arange(160, 187, 3)  # the targets are in the last 15 % of 200 rows
     target = values[starts[:, None] + np.arange(10, 14)]
     last, first = values[starts + 9][:, None], values[starts][:, None]
     forecast = last + (last - first) / 9 * np.arange(1, 5)[:, None]

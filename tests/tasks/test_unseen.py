@@ -69,11 +69,11 @@ def test_without_earlier_rows_there_are_no_unseen_scores(words):
 def test_the_windows_before_the_last_rows(write_csv):
     data = CSV(write_csv(walk_frame(400)), context=20, horizon=3, last=300)
     data.setup("fit")
-    assert len(data.earlier) == 100
+    assert len(data.earlier.frame) == 100
     loader = data.unseen()
     assert loader is not None
     windows = list(loader)
-    assert sum(len(past) for past, _ in windows) == 100 - 23 + 1
+    assert sum(len(batch.past) for batch in windows) == 100 - 23 + 1
     ahead = data.scaler.inverse(windows[-1][1])[-1].numpy()
     np.testing.assert_allclose(ahead, walk_frame(400).to_numpy()[97:100], rtol=1e-5)
 
@@ -84,4 +84,4 @@ def test_the_number_of_windows_is_limited(write_csv, monkeypatch):
     data.setup("fit")
     loader = data.unseen()
     assert loader is not None
-    assert sum(len(past) for past, _ in loader) == 10
+    assert sum(len(batch.past) for batch in loader) == 10

@@ -37,9 +37,9 @@ class Forecasts:
 
     Args:
         prediction: (N, H, S) the forecasts.
-        target: (N, H, S) the true values.
-        last: (N, S) last value of the context of each window, which the naive forecast repeats.
-        origin: (N,) datetime64[ns], time of that last value (UTC); windows are in chronological order.
+        target: (N, H, S) the true values; NaN where they are not known, and so not scored. No window lacks all.
+        last: (N, S) last value seen by each window, which the naive forecast repeats.
+        origin: (N,) datetime64[ns], clock time of that last value, or whole numbers; windows are in time order.
         series: S names.
         mean, std: (S,) of the training part.
         step_mae: (S,) mean absolute one-step change of the training part, the denominator of MASE.
@@ -103,7 +103,8 @@ class Forecasts:
                 "naive_quantiles": self.quantiles.naive,
             }
         arrays["series"] = np.asarray(self.series, dtype=np.str_)
-        arrays["origin"] = self.origin.astype("datetime64[ns]")
+        if self.origin.dtype.kind == "M":
+            arrays["origin"] = self.origin.astype("datetime64[ns]")
         write_arrays(path, arrays)
 
     @classmethod
@@ -161,12 +162,12 @@ def naive_window_crps_if_any(result: Forecasts) -> np.ndarray | None:
 
 def horizon_mase(result: Forecasts, forecast: np.ndarray) -> np.ndarray:
     """(H, S) mean over windows of |forecast - target| / step_mae, by step ahead and series."""
-    return np.abs(forecast - result.target).mean(axis=0) / result.scale
+    return np.nanmean(np.abs(forecast - result.target), axis=0) / result.scale
 
 
 def horizon_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
     """(H, S) mean over windows of CRPS / step_mae of quantiles (N, H, S, Q), by step ahead and series."""
-    return element_crps(result, values).mean(axis=0) / result.scale
+    return np.nanmean(element_crps(result, values), axis=0) / result.scale
 
 
 def skill_by_series(result: Forecasts) -> np.ndarray:
@@ -177,8 +178,9 @@ def skill_by_series(result: Forecasts) -> np.ndarray:
 
 
 def inside(result: Forecasts, values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """(N, H, S) whether the target lies between two of the quantiles `values` (N, H, S, Q)."""
-    return (values[..., low] <= result.target) & (result.target <= values[..., high])
+    """(N, H, S) 1 where the target lies between two of the quantiles `values` (N, H, S, Q), else 0; NaN without one."""
+    is_inside = (values[..., low] <= result.target) & (result.target <= values[..., high])
+    return np.where(np.isnan(result.target), np.nan, is_inside)
 
 
 def quantiles_of(result: Forecasts) -> Quantiles:
@@ -194,4 +196,4 @@ def element_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
 
 
 def _window_means(result: Forecasts, losses: np.ndarray) -> np.ndarray:
-    return (losses / result.scale).mean(axis=(1, 2))
+    return np.nanmean(losses / result.scale, axis=(1, 2))

@@ -47,7 +47,7 @@ def by_month(result: Forecasts) -> pd.DataFrame:
     if result.quantiles is not None:
         losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
         if 80 in (central := intervals(result.quantiles.levels)):
-            losses["coverage_80"] = inside(result, result.quantiles.values, *central[80]).mean(axis=(1, 2))
+            losses["coverage_80"] = np.nanmean(inside(result, result.quantiles.values, *central[80]), axis=(1, 2))
     months, positions, counts = np.unique(
         result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
     )

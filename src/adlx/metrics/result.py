@@ -76,7 +76,7 @@ class Result:
         return results if all(first.is_of_same_samples(other) for other in others) else None
 
     def is_of_same_samples(self, other: Any) -> bool:
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.same_samples)
+        return all(_are_equal(getattr(self, name), getattr(other, name)) for name in self.same_samples)
 
     @property
     def block(self) -> int:
@@ -107,6 +107,12 @@ class Result:
     ) -> dict[str, DataTable]:
         """Further tables of a comparison by name. Each has a row for each configuration, in the order of `labels`."""
         return {}
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    """Whether arrays are equal; NaN equals NaN."""
+    one, other = np.asarray(one), np.asarray(other)
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
 
 
 def load_all(kind: type[Result], paths: dict[str, list[Path]]) -> dict[str, list[Any]] | None:

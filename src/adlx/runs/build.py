@@ -17,27 +17,28 @@ from adlx.tasks.optimization import Optimization
 from adlx.tasks.task import Task
 
 
-def build_data(config: CheckedConfig, earlier: RunFolder | None = None) -> DataModule:
+def build_data(config: CheckedConfig, earlier: RunFolder | None = None, newest: bool = False) -> DataModule:
     """The data module, not loaded yet.
 
     Args:
-        config: the config of the run.
-        earlier: a run whose data are loaded again, as its `run.json` describes them.
+        config: of the run.
+        earlier: a run whose data are loaded again: those that its `run.json` describes.
+        newest: with what their source has got since then.
 
     Raises:
         UserError: `run.json` does not describe the data.
     """
     data: DataModule = config.data.build()
-    for key, value in _pinned(data, earlier).items() if earlier is not None else ():
+    for key, value in _pinned(data, earlier, newest).items() if earlier is not None else ():
         setattr(data, key, value)
     data.seed = config.seed
     return data
 
 
-def _pinned(data: DataModule, run: RunFolder) -> dict[str, Any]:
+def _pinned(data: DataModule, run: RunFolder, newest: bool) -> dict[str, Any]:
     file = run.path / "run.json"
     try:
-        pinned = data.pinned(run.info["data"])
+        pinned = data.pinned(run.info["data"], newest)
     except KeyError as error:
         raise UserError(f"{file}: data lacks {error.args[0]}") from None
     for key, value in pinned.items():

@@ -9,12 +9,12 @@ from adlx.config.targets import trust
 from adlx.errors import UserError
 from adlx.runs.build import build_data, check_pair
 from adlx.runs.check_settings import check_settings
-from adlx.runs.checkpoints import card_of, load_checkpoint
+from adlx.runs.checkpoints import card_of, load_card, load_checkpoint
 from adlx.runs.folder import RunFolder
 from adlx.runs.groups import checked_stored
 from adlx.runs.progress import quiet_lightning
-from adlx.runs.restore import locate_base, readable_mismatch, restore_task
-from adlx.runs.start import new_task
+from adlx.runs.restore import locate_base, readable_mismatch, restore_task, spec_from
+from adlx.runs.start import follow_base, new_task
 from adlx.runs.train import Notify, execute, ignore
 
 log = logging.getLogger("adlx")
@@ -50,6 +50,10 @@ def resume(run: RunFolder, words: Sequence[str] = (), tested: Notify = ignore) -
     quiet_lightning()
     check_settings(config)
     data = build_data(config, run)
+    if run.last.is_file():
+        data.base_spec = spec_from(load_card(run.last)["spec"], run.last)
+    else:
+        follow_base(data, config)
     data.setup("fit")
     data.check_training_part()
     if run.last.is_file():

@@ -10,9 +10,10 @@ from adlx.config.nodes import CheckedConfig
 from adlx.data.datamodule import DataModule
 from adlx.errors import UserError
 from adlx.runs.build import build_model, build_task, model_spec, seed_everything
+from adlx.runs.checkpoints import load_card
 from adlx.runs.finetune import Finetune, check_fits_base
 from adlx.runs.parts import check_parts_of_base, restore_parts
-from adlx.runs.restore import find_base_run, load_base_run, with_facts
+from adlx.runs.restore import find_base_run, load_base_run, spec_from, with_facts
 from adlx.tasks.task import Task
 
 log = logging.getLogger("adlx")
@@ -35,6 +36,14 @@ def new_task(config: CheckedConfig, data: DataModule) -> Task:
     if facts:
         config.plain["finetune"]["sha256"] = facts["sha256"]
     return with_facts(build_task(config, data, model), config, data, facts)
+
+
+def follow_base(data: DataModule, config: CheckedConfig) -> None:
+    """Shows the data of a new run, not loaded yet, what the base run was trained on."""
+    if config.finetune is not None:
+        run = find_base_run(config.plain["finetune"]["run"])
+        run.require_finished("finetune.run")
+        data.base_spec = spec_from(load_card(run.checkpoint)["spec"], run.checkpoint)
 
 
 def _start_from_base(model: nn.Module, config: CheckedConfig) -> dict[str, Any]:

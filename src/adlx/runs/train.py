@@ -27,7 +27,7 @@ from adlx.runs.parts import identify_parts
 from adlx.runs.processes import FOLDER_VARIABLE, leave_process_group, restored_environment
 from adlx.runs.progress import quiet_lightning
 from adlx.runs.restore import relative_path
-from adlx.runs.start import new_task, with_base_arguments
+from adlx.runs.start import follow_base, new_task, with_base_arguments
 from adlx.runs.threads import set_threads
 from adlx.runs.trainer import make_trainer
 from adlx.tasks.lightning_internals import is_restore_error
@@ -76,6 +76,7 @@ def build_run(composition: Composition) -> tuple[CheckedConfig, DataModule, Task
     """The config, the loaded data and the task of a new run; reports every mistake that is visible before training."""
     config, data = check_run(composition)
     config = checked(identify_parts(config), composition.origin)
+    follow_base(data, config)
     data.setup("fit")
     data.check_training_part()
     check_limits(config.trainer.arguments, data)

@@ -11,7 +11,7 @@ from adlx.config.apply import apply
 from adlx.config.config_dirs import split_config_dirs
 from adlx.config.nodes import CheckedConfig
 from adlx.config.targets import resolve, trust
-from adlx.data.datamodule import DataModule
+from adlx.data.datamodule import DataModule, TrainedOn
 from adlx.errors import UserError
 from adlx.models.lora import merge
 from adlx.runs.build import build_data, check_pair, spec_kind
@@ -64,7 +64,9 @@ def load_trained(run: RunFolder, words: Sequence[str], stage: Literal["test", "p
     checkpoint = load_checkpoint(run.checkpoint)
     views = {f"data.{key}" for key in config.data.target.view_keys}
     own_data = all(key in views or not key.startswith("data") for key in changed)
-    data = build_data(config, run if own_data else None)
+    data = build_data(config, run if own_data else None, newest=stage == "predict")
+    keeps_split = "data.split" not in changed
+    data.trained_on = TrainedOn(run.info["data"], own_data, keeps_split, run.path / "run.json")
     data.expected_spec = spec_from(card_of(checkpoint, run.checkpoint)["spec"], run.checkpoint)
     if type(data.expected_spec) is not spec_kind(type(data)):
         raise UserError(

@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from adlx.atomic import replacing
 from adlx.figures.failures import reported
 from adlx.metrics.forecast import ForecastResult
 from adlx.metrics.forecast_errors import Quantiles
@@ -22,14 +21,14 @@ from adlx.metrics.months import month_table
 from adlx.metrics.tables import DataTable
 from adlx.models.forecasting.forecaster import Forecaster
 from adlx.specs import SeriesSpec
+from adlx.tasks.forecast_tables import long_table, wide_table, write_tables
 from adlx.tasks.forecast_text import describe_forecasts
 from adlx.tasks.losses import require_difference
 from adlx.tasks.optimization import Optimization
-from adlx.tasks.quantiles import Spread
+from adlx.tasks.quantiles import Spread, constant_units, levels_of
 from adlx.tasks.task import Task
 from adlx.tasks.unseen import unseen_scores
 
-Batch = tuple[Tensor, Tensor]
 MAX_ERRORS = 20_000_000
 """Largest number of training errors whose quantiles are computed; so many are sorted in seconds."""
 
@@ -48,9 +47,8 @@ class Forecast(Task):
         super().__init__(model, loss, optimization, data, seed)
         self.scaler = data.scaler
         self.in_sample = data.in_sample
-        self.forecasts: list[Tensor] = []
-        self.last_values: list[Tensor] = []
-        self.quantiles: list[tuple[Tensor, Tensor]] = []  # of the model and of the naive forecast
+        self.changes: list[Tensor] = []  # (B, H, S) from the last value to the forecast, scaled
+        self.quantile_changes: list[tuple[Tensor, ...]] = []  # (B, H, S, Q) to quantiles of model and naive forecast
         self.scaled_errors: list[Tensor] = []  # (3, B): teacher-forced, forecast and naive, of an in-sample test
         self.result: ForecastResult | None = None
         self.levels = levels_of(self.loss)
@@ -117,8 +115,8 @@ class Forecast(Task):
         self.model.eval()
         naive_errors, errors, units, naive_units = [], [], [], []
         has_gap_scores = False
-        for past, future in data.sample("train", most=max(500, MAX_ERRORS // future_size(data))):
-            past, future = past.to(device), future.to(device)
+        for batch in data.sample("train", most=max(500, MAX_ERRORS // future_size(data))):
+            past, future = batch.past.to(device), batch.known_future().to(device)
             window, last, deviation = self.scaler.normalize(past)
             naive_errors.append(future - past[:, -1:])
             output = self.model.forecast(window).to(past.dtype)
@@ -139,8 +137,8 @@ class Forecast(Task):
     def has_gap_scores(self, data: Any) -> bool:
         """Whether the model predicts scores for the gaps between quantiles, in addition to its point."""
         training = self.model.training
-        past, _ = next(iter(data.sample("train", most=1)))
-        output = self.model.eval().forecast(self.scaler.normalize(past.to(self.device))[0])
+        past = next(iter(data.sample("train", most=1))).past.to(self.device)
+        output = self.model.eval().forecast(self.scaler.normalize(past)[0])
         self.model.train(training)
         return output.dim() == 4
 
@@ -148,53 +146,65 @@ class Forecast(Task):
         if self.levels is not None and self.refits_spread:
             self.fit_spreads(self.trainer.datamodule)  # type: ignore[attr-defined]
 
-    def batch_loss(self, batch: Batch) -> Tensor:
-        past, future = batch
+    def batch_loss(self, batch: Any) -> Tensor:
+        past, future, scored = batch
         window, last, deviation = self.scaler.normalize(past)
         target = (future - last) / deviation
         output = self.model(window, target) if self.training else self.model.forecast(window)
         if self.levels is None:
-            return self.loss(output, target)
+            return self.masked_loss(output, target, scored)
         _, quantiles = self.to_scaled(output, past, last, deviation)
         assert quantiles is not None
         origin, step = past[:, -1:], self.scaler.step  # the test set is scored in steps too
-        return self.loss((quantiles - origin[..., None]) / step[:, None], (future - origin) / step)
+        return self.masked_loss((quantiles - origin[..., None]) / step[:, None], (future - origin) / step, scored)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        past, future = batch
+    def masked_loss(self, output: Tensor, target: Tensor, scored: Tensor | None) -> Tensor:
+        """The loss of the targets that are scored; 0 where there is none."""
+        if scored is None:
+            return self.loss(output, target)
+        return self.loss(output[scored], target[scored]) if scored.any() else 0.0 * output.sum()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        past, future, _ = batch
+        last = past[:, -1:]
         point, quantiles = self.distribution(past)
-        self.forecasts.append(self.scaler.inverse(point))
-        self.last_values.append(self.scaler.inverse(past[:, -1]))
+        self.changes.append((point - last).cpu())
         if quantiles is not None:
-            naive = self.naive_spread(past[:, -1:].expand_as(future), constant_units(self.scaler, past))
-            self.quantiles.append((self.inverse_quantiles(quantiles), self.inverse_quantiles(naive)))
-        if (
-            self.in_sample
-        ):  # the score of the notebooks, where the model sees the target, and honest ones in the same units
-            window, last, deviation = self.scaler.normalize(past)
-            forced = self.to_scaled(self.model(window, (future - last) / deviation), past, last, deviation)[0]
-            predictions = torch.stack([forced, point, past[:, -1:].expand_as(future)])
-            self.scaled_errors.append((predictions - future).square().mean(dim=(2, 3)))
+            naive = self.naive_spread(last.expand_as(future), constant_units(self.scaler, past))
+            self.quantile_changes.append(tuple((each - last[..., None]).cpu() for each in (quantiles, naive)))
+        if self.in_sample:  # the score of the notebooks, where the model sees the target, and honest ones in its units
+            window, shift, deviation = self.scaler.normalize(past)
+            forced = self.to_scaled(self.model(window, (future - shift) / deviation), past, shift, deviation)[0]
+            predictions = torch.stack([forced, point, last.expand_as(future)])
+            squares = (predictions - batch.known_future()).square()
+            self.scaled_errors.append(squares.nanmean(dim=(2, 3)))
 
-    def inverse_quantiles(self, quantiles: Tensor) -> Tensor:
-        """Converts scaled quantiles (..., S, Q) to original units."""
-        return self.scaler.inverse(quantiles.transpose(-1, -2)).transpose(-1, -2)
+    def in_units(
+        self, last: np.ndarray, point: Tensor, quantiles: Tensor | None, past: Tensor
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Converts scaled forecasts (B, H, S) and quantiles (B, H, S, Q) of `past` (B, T, S) to original units.
+
+        They are changes from `last` (B, S), the last values in original units, which scaling to float32 rounds.
+        """
+        start = past[:, -1:]
+        values = self.scaler.changed(last, point - start)
+        return values, None if quantiles is None else self.scaler.changed(last, quantiles - start[..., None])
 
     def on_test_epoch_end(self) -> None:
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         target, origin = data.actual("test")
+        last = data.last_values("test")
         self.result = ForecastResult(
-            prediction=torch.cat(self.forecasts).numpy(),
+            prediction=self.scaler.changed(last, torch.cat(self.changes)),
             target=target,
-            # Rounded like the forecasts, so that a naive model equals its baseline.
-            last=torch.cat(self.last_values).numpy(),
+            last=last,
             origin=origin,
             series=self.scaler.names,
             mean=_numpy(self.scaler.mean),
             std=_numpy(self.scaler.std),
             step_mae=_numpy(self.scaler.step_mae),
             stride=data.stride,
-            quantiles=self.tested_quantiles(),
+            quantiles=self.tested_quantiles(last),
         )
         self.results = self.result.scores()
         if self.in_sample:
@@ -205,13 +215,15 @@ class Forecast(Task):
                 "insample/mse_naive": naive,
             }
             self.results |= unseen_scores(self.forecast, self.scaler, data.unseen())
-        for collected in (self.forecasts, self.last_values, self.quantiles, self.scaled_errors):
+        for collected in (self.changes, self.quantile_changes, self.scaled_errors):
             collected.clear()
 
-    def tested_quantiles(self) -> Quantiles | None:
+    def tested_quantiles(self, last: np.ndarray) -> Quantiles | None:
         if self.levels is None:
             return None
-        values, naive = (torch.cat(parts).numpy() for parts in zip(*self.quantiles, strict=True))
+        values, naive = (
+            self.scaler.changed(last, torch.cat(changes)) for changes in zip(*self.quantile_changes, strict=True)
+        )
         return Quantiles(np.array(self.levels), values, naive)
 
     def tables(self) -> dict[str, DataTable]:
@@ -232,29 +244,29 @@ class Forecast(Task):
 
     @torch.inference_mode()
     def predict_into(self, folder: Path, data: Any, title: str) -> pd.DataFrame:
-        """Forecasts the H steps after the end of the data: `forecast.csv` in original units, and a figure.
+        """Forecasts the H steps after the end of the data: `forecast.csv` and `forecast.parquet`, and a figure.
 
-        Columns are the series, and then `<series>/<level>` if there are quantiles.
+        Returns:
+            A column for each series, in original units, and then `<series>/<level>` if there are quantiles.
         """
         from adlx.figures.forecast import forecast_fan
         from adlx.figures.style import save
 
         past, times = data.latest()
         self.eval()
-        point, quantiles = self.distribution(past.to(self.device))
-        values = self.scaler.inverse(point)[0].numpy()  # (H, S)
-        frame = pd.DataFrame(values, index=times.rename("time"), columns=list(self.scaler.names))
-        bands = None
-        if quantiles is not None and self.levels is not None:
-            bands = self.inverse_quantiles(quantiles)[0].numpy()  # (H, S, Q)
-            columns = [f"{name}/{level:g}" for name in self.scaler.names for level in self.levels]
-            # All columns at once: pandas warns after a hundred single insertions.
-            wide = pd.DataFrame(bands.reshape(len(bands), -1), index=frame.index, columns=columns)
-            frame = pd.concat([frame, wide], axis=1)
-        with replacing(folder / "forecast.csv") as file:
-            file.write(frame.to_csv(lineterminator="\n").encode())
+        past = past.to(self.device)
+        points, bands = self.in_units(data.values[-1:], *self.distribution(past), past)
+        values, bands = points[0], None if bands is None else bands[0]  # (H, S), (H, S, Q)
+        levels = self.levels or ()
+        frame = wide_table(data.loaded.shown_times(times), self.scaler.names, values, levels, bands)
+        written = frame.set_axis(data.loaded.written_times(times).rename("time"), axis=0)
+        if (columns := data.loaded.long_columns) is None:
+            write_tables(folder, frame, written, index=True)
+        else:
+            tables = (long_table(each, self.scaler.names, levels, columns) for each in (frame, written))
+            write_tables(folder, *tables, index=False)
         context = data.frame.iloc[-data.context :]
-        known, ahead = (index.tz_convert(None).to_numpy() for index in (context.index, times))
+        known, ahead = (data.loaded.clock_times(index) for index in (context.index, times))
         with reported("the figure forecast"):
             figure = forecast_fan(
                 known, context.to_numpy(), ahead, values, self.scaler.names, title, self.levels, bands
@@ -265,18 +277,6 @@ class Forecast(Task):
     def describe_product(self, product: pd.DataFrame) -> str:
         """The forecasts, each with its widest interval if there are quantiles."""
         return describe_forecasts(product, self.scaler.names, self.levels)
-
-
-def levels_of(loss: nn.Module) -> list[float] | None:
-    """The levels of a quantile loss; None for another loss."""
-    levels = getattr(loss, "levels", None)
-    return None if levels is None else list(levels)
-
-
-def constant_units(scaler: Any, past: Tensor) -> Tensor:
-    """Units (2, B, 1, S) of errors whose size does not change over time: absolute, or relative to the last value."""
-    last = past[:, -1:]
-    return torch.stack([torch.ones_like(last), scaler.size(last).clamp(min=1e-6)])
 
 
 def future_size(data: Any) -> int:

@@ -3,6 +3,8 @@
 Shapes: B batch, N windows, H horizon, S series, Q levels, K kinds of units.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -69,7 +71,12 @@ class Spread(nn.Module):
         Args:
             errors: (N, H, S)
             units: (K, N, 1, S), positive. Each series gets the kind of unit with the lowest CRPS of the errors.
+
+        Windows with an error that is not known, NaN, are left out, unless all have one.
         """
+        known = np.isfinite(errors).all(axis=(1, 2))
+        if known.any():
+            errors, units = errors[known], units[:, known]
         gaps, losses = zip(*(self._fit_gaps(errors, unit) for unit in units), strict=True)
         kind = np.argmin(losses, axis=0)  # (S,)
         chosen = np.stack(gaps)[kind, :, np.arange(len(kind))]  # (S, H, Q - 1)
@@ -103,3 +110,15 @@ class Spread(nn.Module):
         above = gaps[..., self.middle :].cumsum(dim=-1)
         point = point[..., None]
         return torch.cat([point - below, point, point + above], dim=-1)
+
+
+def levels_of(loss: nn.Module) -> list[float] | None:
+    """The levels of a quantile loss; None for another loss."""
+    levels = getattr(loss, "levels", None)
+    return None if levels is None else list(levels)
+
+
+def constant_units(scaler: Any, past: Tensor) -> Tensor:
+    """Units (2, B, 1, S) of errors whose size does not change over time: absolute, or relative to the last value."""
+    last = past[:, -1:]
+    return torch.stack([torch.ones_like(last), scaler.size(last).clamp(min=1e-6)])

@@ -22,7 +22,7 @@ def sampled(data: CSV, part: str, most: int) -> list[int]:
     """First rows of the sampled windows, in the order in which they come, after a look at what is in them."""
     loader = data.sample(part, most)
     starts = [int(start) for start in loader.order(0)]
-    past, future = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    past, future = (torch.cat([getattr(batch, name) for batch in loader]) for name in ("past", "future"))
     scaled = data.scaler(data.values)
     for window, start in enumerate(starts):
         assert torch.equal(torch.cat([past[window], future[window]]), scaled[start : start + 9])
@@ -55,6 +55,6 @@ def test_every_process_samples_the_same(data):
 
 def test_a_sample_is_in_time_order_in_every_epoch(data):
     loader = data.sample("train", 20)
-    first = [past for past, _ in loader]
+    first = [batch.past for batch in loader]
     loader.set_epoch(3)
-    assert all(torch.equal(one, other) for one, (other, _) in zip(first, loader, strict=True))
+    assert all(torch.equal(one, other.past) for one, other in zip(first, loader, strict=True))

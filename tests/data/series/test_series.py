@@ -6,8 +6,9 @@ import pytest
 import torch
 from generators import walk_frame
 
+from adlx.data.series.csv import CSV
 from adlx.data.series.series import Series
-from adlx.data.series.sources.table import Table
+from adlx.data.series.table import Table
 from adlx.data.splits import PARTS
 from adlx.errors import UserError
 from adlx.specs import SeriesSpec
@@ -23,7 +24,7 @@ class Given(Series):
         self.given = given
 
     def load(self) -> Table:
-        return Table(self.given, "csv", "given.csv")
+        return Table.of(self.given, "csv", "given.csv")
 
 
 def rows_frame(rows: int = 100) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def ready(frame: pd.DataFrame, **arguments) -> Given:
 
 def windows(data: Series, part: str) -> tuple[torch.Tensor, torch.Tensor]:
     batches = list(getattr(data, f"{part}_dataloader")())
-    return torch.cat([past for past, _ in batches]), torch.cat([future for _, future in batches])
+    return torch.cat([batch.past for batch in batches]), torch.cat([batch.future for batch in batches])
 
 
 # Splits
@@ -56,20 +57,61 @@ def test_parts_are_shares_of_the_rows_in_time_order(rows, borders):
 
 
 @pytest.mark.parametrize("stride", [1, 2, 5])
-def test_no_window_straddles_a_border(stride):
+def test_a_window_belongs_to_the_part_of_its_targets(stride):
     data = ready(rows_frame(), scaling="none", stride=stride)
-    seen: list[set[int]] = []
+    targets: list[set[int]] = []
     for part in PARTS:
         past, future = windows(data, part)
         used = torch.cat([past, future], dim=1)[..., 0].int()
         assert torch.equal(used, used[:, :1] + torch.arange(9))  # nine rows in succession
         rows = data.rows(part)
-        assert used.min() == rows.start
+        first = rows.start if part == "train" else rows.start - 6  # the context reaches back
+        assert used.min() == first
         assert rows.stop - stride <= used.max() < rows.stop  # and none that fits is left out
-        assert len(used) == (len(rows) - 9) // stride + 1 == data.about()["windows"][part]
-        assert torch.equal(used[:, 0].sort().values, torch.arange(rows.start, rows.stop - 8, stride))
-        seen.append(set(used.flatten().tolist()))
-    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+        assert len(used) == data.about()["windows"][part]
+        assert torch.equal(used[:, 0].sort().values, torch.arange(first, rows.stop - 8, stride))
+        targets.append(set(used[:, 6:].flatten().tolist()))
+        assert targets[-1] <= set(rows)
+    assert not (targets[0] & targets[1] or targets[0] & targets[2] or targets[1] & targets[2])
+
+
+def test_parts_may_be_shorter_than_a_context():
+    data = ready(rows_frame(60), context=40, horizon=5, split=(0.8, 0.1, 0.1))
+    assert [len(data.starts(part)) for part in PARTS] == [4, 2, 2]
+    assert data.starts("test").tolist() == [14, 15]  # targets in rows 54 to 59
+
+
+def test_no_window_crosses_a_hole_unless_it_was_filled(write_csv):
+    frame = rows_frame().drop(index=rows_frame().index[[30, 31]])
+    path = write_csv(frame)
+    dropped = CSV(path, context=6, horizon=3, gaps="drop")
+    dropped.setup("fit")
+    assert dropped.starts("train").tolist() == [*range(22), *range(30, 61)]  # 98 rows, 69 to train on
+    filled = CSV(path, context=6, horizon=3, gaps="interpolate", scaling="none")
+    filled.setup("fit")
+    assert filled.starts("train").tolist() == list(range(62))
+    assert filled.values[30:32, 0].tolist() == [30.0, 31.0]
+    batches = list(filled.test_dataloader())
+    assert all(batch.scored.all() for batch in batches)
+    scored = torch.cat([batch.scored for batch in filled.train_dataloader()])
+    rows = torch.cat([batch.future for batch in filled.train_dataloader()])[..., 0]
+    assert torch.equal(scored[..., 0], (rows != 30) & (rows != 31))
+
+
+def test_a_target_that_was_filled_in_is_not_among_the_actual_values(write_csv):
+    frame = rows_frame()
+    frame.iloc[90, 1] = np.nan
+    data = CSV(write_csv(frame), context=6, horizon=3, gaps="ffill")
+    data.setup("fit")
+    target, _ = data.actual("test")
+    assert np.isnan(target[..., 1]).sum() == 3
+    assert not np.isnan(target[..., 0]).any()
+    frame.iloc[88:94] = np.nan
+    data = CSV(write_csv(frame), context=6, horizon=3, gaps="ffill")
+    data.setup("fit")
+    target, _ = data.actual("test")
+    assert np.isfinite(target).any(axis=(1, 2)).all()  # a window without any target is no window
+    assert len(target) == 13 - 4
 
 
 def test_only_training_windows_are_shuffled():
@@ -95,9 +137,9 @@ def test_actual_is_what_happened_in_the_test_windows():
     data = ready(rows_frame(), stride=2, scaling="log", start="2024-01-01T01:00")
     target, origin = data.actual("test")
     first = 1 + round(99 * 0.85)  # of the file's rows
-    assert target[:, 0, 0].tolist() == list(range(first + 6, 98, 2))
+    assert target[:, 0, 0].tolist() == list(range(first, 98, 2))
     assert np.array_equal(target[:, :, 1] - target[:, :, 0], np.full(target.shape[:2], 1000.0))
-    assert origin[0] == np.datetime64("2024-01-01T00") + np.timedelta64(first + 5, "h")
+    assert origin[0] == np.datetime64("2024-01-01T00") + np.timedelta64(first - 1, "h")
     assert (np.diff(origin) == np.timedelta64(2, "h")).all()
     assert data.scaler.inverse(windows(data, "test")[1]).numpy() == pytest.approx(target, rel=1e-6)
 
@@ -156,14 +198,14 @@ def test_arguments_that_cannot_be(arguments, message):
 
 @pytest.mark.parametrize(
     ("rows", "split", "part", "held"),
-    [(12, (0.7, 0.15, 0.15), "train", 8), (50, (0.7, 0.15, 0.15), "val", 7), (50, (0.6, 0.25, 0.15), "test", 8)],
+    [(12, (0.7, 0.15, 0.15), "train", 8), (50, (0.8, 0.04, 0.16), "val", 2), (50, (0.6, 0.36, 0.04), "test", 2)],
 )
 def test_too_few_rows_for_one_window(rows, split, part, held):
     with pytest.raises(UserError) as caught:
         ready(rows_frame(rows), split=split)
     assert str(caught.value) == (
-        f"data.context + data.horizon = 9 rows do not fit into the {part} part ({held} of {rows} rows): "
-        "lower them, change data.split, or give more rows"
+        f"data.context=6 and data.horizon=3 leave no window in the {part} part ({held} of {rows} rows): lower them, "
+        "change data.split, or give more rows"
     )
 
 
@@ -273,8 +315,16 @@ def test_times_ahead_go_on_as_the_data_did(freq, start, expected):
 
 
 def test_a_missing_row_does_not_change_the_step():
-    times = pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC").delete([57])
+    times = pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC").delete([40])
     assert latest(times)[1].tolist() == list(pd.date_range("2024-01-03T12", periods=3, freq="h", tz="UTC"))
+
+
+def test_there_is_no_forecast_from_a_window_with_a_hole():
+    times = pd.date_range("2024-01-01", periods=60, freq="h", tz="UTC").delete([57])
+    with pytest.raises(
+        UserError, match=r"^given\.csv has a hole in its last 6 rows, from which to forecast: data\.gaps"
+    ):
+        latest(times)
 
 
 def test_a_holiday_does_not_bring_back_weekends():

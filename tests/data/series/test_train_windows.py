@@ -6,7 +6,7 @@ import pytest
 from generators import walk_frame
 
 from adlx.data.series.series import Series
-from adlx.data.series.sources.table import Table
+from adlx.data.series.table import Table
 from adlx.errors import UserError
 
 
@@ -15,7 +15,7 @@ def ready(frame: pd.DataFrame, **arguments) -> Series:
 
     class Given(Series):
         def load(self) -> Table:
-            return Table(frame, "csv", "given.csv")
+            return Table.of(frame, "csv", "given.csv")
 
     data = Given(**{"context": 6, "horizon": 3, **arguments})
     data.setup("fit")
@@ -32,7 +32,7 @@ def test_the_last_windows_before_validation(count, stride):
     assert starts.tolist() == [61 - stride * back for back in range(count)][::-1]  # row 69 is the last to train on
     assert data.rows("train") == range(starts[0], 70)
     assert data.about()["windows"]["train"] == count
-    assert sum(len(past) for past, _ in data.train_dataloader()) == count
+    assert sum(len(batch.past) for batch in data.train_dataloader()) == count
     whole = ready(walk_frame(100), stride=stride)
     for part in ("val", "test"):
         assert data.rows(part) == whole.rows(part)

@@ -16,7 +16,7 @@ def loader(starts: torch.Tensor = STARTS, batch_size: int = 4, **arguments) -> W
 
 def firsts(batches) -> list[list[int]]:
     """First rows of the windows, batch by batch."""
-    return [past[:, 0, 0].int().tolist() for past, _ in batches]
+    return [past[:, 0, 0].int().tolist() for past, _, _ in batches]
 
 
 def flat(batches) -> list[int]:
@@ -25,7 +25,7 @@ def flat(batches) -> list[int]:
 
 def test_batches_equal_slices_of_the_series():
     seen = 0
-    for past, future in loader(seed=1):
+    for past, future, _ in loader(seed=1):
         for i in range(len(past)):
             start = int(past[i, 0, 0])
             assert torch.equal(past[i], VALUES[start : start + CONTEXT])

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from adlx.data.series.reading.options import Gaps
 from adlx.data.series.series import Series
 from adlx.data.series.sources.crypto import CryptoSource, load_crypto
-from adlx.data.series.sources.gaps import Gaps
-from adlx.data.series.sources.table import Table
+from adlx.data.series.table import Table
 from adlx.data.splits import check_at_least
 from adlx.paths import PathText
 
@@ -40,5 +40,5 @@ class Crypto(Series):
     def load(self) -> Table:
         return load_crypto(self.source, self.path, self.hours, self.simulation_seed, self.gaps)
 
-    def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
-        return {"source": about["source"], **super().pinned(about)}
+    def pinned(self, about: dict[str, Any], newest: bool = False) -> dict[str, Any]:
+        return {"source": about["source"], **super().pinned(about, newest)}

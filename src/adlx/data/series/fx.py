@@ -2,7 +2,7 @@
 
 from adlx.data.series.series import Series
 from adlx.data.series.sources.ecb import load_fx
-from adlx.data.series.sources.table import Table
+from adlx.data.series.table import Table
 
 
 class FX(Series):

@@ -91,6 +91,23 @@ class SeriesScaler(nn.Module):
                     "multiply it by a constant, or leave it out"
                 )
 
+    def check_resolution(self, train: np.ndarray) -> None:
+        """Checks that float32, in which models compute, can tell one step of a series from the next.
+
+        Raises:
+            UserError: the scaled values of a series are far larger than its steps.
+        """
+        inner = np.log(train) if self.kind == "log" else train
+        shift, scale = self._shift_and_scale(inner)
+        largest = np.abs((inner - shift) / scale).max(axis=0)
+        steps = np.abs(np.diff(inner, axis=0)).mean(axis=0) / scale
+        for name, value, step in zip(self.names, largest, steps, strict=True):
+            if value * 2.0**-24 > 0.01 * step:
+                raise UserError(
+                    f"data.scaling={self.kind}: float32 cannot tell the steps of series {name} apart, which are "
+                    f"{step / value:.1e} of its level: choose data.scaling=standard, or subtract its mean"
+                )
+
     def check_values(self, values: np.ndarray) -> None:
         """Checks that values (N, S) can be scaled.
 
@@ -117,6 +134,16 @@ class SeriesScaler(nn.Module):
         """From scaled units (..., S) to original ones, float64 on the CPU."""
         inner = scaled.detach().cpu().double() * self.scale.cpu().double() + self.shift.cpu().double()
         return inner.exp() if self.kind == "log" else inner
+
+    def changed(self, last: np.ndarray, change: Tensor) -> np.ndarray:
+        """Values (N, H, S) or (N, H, S, Q), in original units, that differ from `last` (N, S) by a scaled change.
+
+        A change of zero gives exactly the last value, however large it is: float32 only rounds the change.
+        """
+        shape = (len(last), 1, -1, *[1] * (change.dim() - 3))
+        inner = change.detach().cpu().double() * self.scale.cpu().double().reshape(1, 1, *shape[2:])
+        values = torch.tensor(last).reshape(shape)
+        return (values * inner.exp() if self.kind == "log" else values + inner).numpy()
 
     def size(self, scaled: Tensor) -> Tensor:
         """Returns the size of scaled values (..., S), in scaled units; a percentage error is relative to it."""

@@ -1,8 +1,6 @@
 """Time series as a data module: windows, chronological splits and scaling, whatever source feeds them."""
 
-import hashlib
 import logging
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,9 +8,10 @@ import pandas as pd
 import torch
 
 from adlx.data.datamodule import DataModule
+from adlx.data.series.history import check_lengths, check_step, fingerprint, plain_time, rows_to_score, say_changes
 from adlx.data.series.scaling import Scaling, SeriesScaler
-from adlx.data.series.sources.table import Table
-from adlx.data.series.windows import WindowLoader
+from adlx.data.series.table import Table
+from adlx.data.series.windows import WindowLoader, window_starts
 from adlx.data.splits import PARTS, check_at_least, check_shares
 from adlx.errors import UserError
 from adlx.specs import SeriesSpec
@@ -31,8 +30,9 @@ class Series(DataModule):
         horizon: rows it forecasts.
         stride: rows from one window to the next.
         batch_size: windows a batch.
-        split: shares of the rows for training, validation and test, in time order; no window crosses a border.
-            None is the notebooks' protocol: all three are the whole series, and scores are in-sample.
+        split: shares of the rows for training, validation and test, in time order. A window belongs to the part in
+            which its targets lie, and its context may reach back into earlier parts. None is the notebooks' protocol:
+            all three are the whole series, and scores are in-sample.
         scaling: `standard`, `minmax`, `log` or `none`, fitted on the training part.
         instance_norm: subtract each window's last value and divide by its deviation, undone on the forecast.
         repeat: passes over the training windows that count as one epoch.
@@ -76,6 +76,7 @@ class Series(DataModule):
         self.start, self.end, self.last = start, end, last
         self.train_windows = train_windows
         self.first: str | None = None  # the first row of an earlier run on these data, which `pinned` sets
+        self.test_rows: range | None = None  # of data that a run is scored on later
         self.table: Table | None = None
 
     def load(self) -> Table:
@@ -91,21 +92,24 @@ class Series(DataModule):
         if self.table is not None:
             return
         self.read()
-        for part in PARTS:
-            rows = self.rows(part)
-            if len(rows) < self.context + self.horizon:
+        if stage == "test" and self.trained_on is not None:
+            self.test_rows = rows_to_score(self.loaded, self.trained_on, self.rows("test"), self.in_sample)
+        for part in ("test",) if stage == "test" else PARTS:
+            if len(self.starts(part)) == 0:
+                rows, holes = len(self.rows(part)), int(self.loaded.breaks.sum())
+                around = f", and {holes} hole(s) that no window may cross" if holes else ""
                 raise UserError(
-                    f"data.context + data.horizon = {self.context + self.horizon} rows do not fit into the {part} part "
-                    f"({len(rows)} of {len(self.values)} rows): lower them, change data.split, or give more rows"
+                    f"data.context={self.context} and data.horizon={self.horizon} leave no window in the {part} part "
+                    f"({rows} of {len(self.values)} rows{around}): lower them, change data.split, or give more rows"
                 )
         self.scaler.check_values(self.values)
 
     def check_training_part(self) -> None:
-        if self.train_windows is not None and len(self.starts("train")) < self.train_windows:
-            raise UserError(
-                f"data.train_windows={self.train_windows}: the training part has {len(self.starts('train'))}"
-            )
+        windows = len(self.starts("train"))
+        if self.train_windows is not None and windows < self.train_windows:
+            raise UserError(f"data.train_windows={self.train_windows}: the training part has {windows}")
         self.scaler.check_varies(self.training())
+        self.scaler.check_resolution(self.training())
 
     def training(self) -> np.ndarray:
         """(N, S) the rows of the training part, in original units."""
@@ -115,57 +119,43 @@ class Series(DataModule):
     def read(self) -> None:
         """Loads the series between `start` and `end` without splitting them: enough to forecast what comes next."""
         table = self.load()
-        frame = table.frame.loc[self._time("start") : self._time("end")]
-        unused = 0 if self.last is None else max(0, len(frame) - self.last)
-        if self.first is not None:  # rows before it stay known: an in-sample run scores them as unseen
-            unused = int(frame.index.searchsorted(self._time("first")))
-        earlier, frame = frame.iloc[:unused], frame.iloc[unused:]
-        if len(frame) < self.context:
-            raise UserError(f"{len(frame)} rows of {table.detail} are left: data.context={self.context} needs more")
         if self.expected_spec is not None:
-            known = self.expected_spec.series
-            frame, earlier = self._conform(frame, known, table.detail), earlier.reindex(columns=list(known))
-        self.table = Table(frame, table.source, table.detail)
-        self.values = np.ascontiguousarray(frame.to_numpy(np.float64))
-        self.earlier = earlier.iloc[-(UNSEEN + self.context + self.horizon - 1) :]
+            check_lengths(self.context, self.horizon, self.expected_spec)
+            table = table.conform(self.expected_spec.series)
+        if self.base_spec is not None:
+            table = table.arranged_like(self.base_spec.series)
+        times: Any = table.frame.index
+        start, stop = 0, len(times)
+        if self.start is not None:
+            start = int(times.searchsorted(table.time("data.start", self.start)))
+        if self.end is not None:
+            stop = int(times.searchsorted(table.time("data.end", self.end), side="right"))
+        first = start if self.last is None else max(start, stop - self.last)
+        if self.first is not None:  # rows before it stay known: an in-sample run scores them as unseen
+            first = max(start, int(times.searchsorted(table.time("data.start", self.first))))
+        if stop - first < self.context:
+            left = f"{max(0, stop - first)} rows of {table.detail} are left"
+            raise UserError(f"{left}: data.context={self.context} needs more")
+        if self.trained_on is not None:
+            check_step(table, self.trained_on)
+            if self.trained_on.is_own:
+                say_changes(table, stop, self.trained_on)
+        earlier = max(start, first - (UNSEEN + self.context + self.horizon - 1))
+        self.earlier = table.rows(earlier, first)
+        self.table = table.rows(first, stop)
+        self.values = np.ascontiguousarray(self.loaded.frame.to_numpy(np.float64))
         self.scaler = SeriesScaler(self.scaling, self.spec.series, self.instance_norm)
 
-    @staticmethod
-    def _conform(frame: pd.DataFrame, known: tuple[str, ...], where: str) -> pd.DataFrame:
-        """Keeps the series that a trained model knows, in its order."""
-        present = [str(name) for name in frame.columns]
-        if absent := [name for name in known if name not in present]:
-            raise UserError(
-                f"the run was trained on the series {', '.join(known)}; {where} lacks {', '.join(absent)} "
-                f"(it has {', '.join(present)})"
-            )
-        if extra := [name for name in present if name not in known]:
-            log.info(f"ignoring series that the run was not trained on: {', '.join(extra)}")
-        return frame.loc[:, list(known)]
-
-    def _time(self, key: str) -> pd.Timestamp | None:
-        text = getattr(self, key)
-        if text is None:
-            return None
-        try:
-            time = pd.Timestamp(text)
-        except ValueError:
-            raise UserError(f"data.{key}={text} is not a time: write it as 2024-01-31 or 2024-01-31T12:00") from None
-        if not isinstance(time, pd.Timestamp):  # NaT
-            return None
-        return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+    @property
+    def loaded(self) -> Table:
+        """The table, once it is there."""
+        if self.table is None:
+            raise RuntimeError("call setup() first")
+        return self.table
 
     @property
     def frame(self) -> pd.DataFrame:
-        if self.table is None:
-            raise RuntimeError("call setup() first")
-        return self.table.frame
-
-    @property
-    def times(self) -> pd.DatetimeIndex:
-        index = self.frame.index
-        assert isinstance(index, pd.DatetimeIndex)
-        return index
+        return self.loaded.frame
 
     @property
     def spec(self) -> SeriesSpec:
@@ -180,6 +170,8 @@ class Series(DataModule):
         total = len(self.values)
         if self.split is None:
             return range(total)
+        if part == "test" and self.test_rows is not None:
+            return self.test_rows
         borders = [0, round(total * self.split[0]), round(total * (self.split[0] + self.split[1])), total]
         at = PARTS.index(part)
         start, stop = borders[at], borders[at + 1]
@@ -188,38 +180,47 @@ class Series(DataModule):
         return range(start, stop)
 
     def starts(self, part: str) -> np.ndarray:
-        """First rows of the windows that lie wholly in a part."""
+        """First rows of the windows of a part, in time order: their targets lie in it."""
         rows = self.rows(part)
-        return np.arange(rows.start, rows.stop - self.context - self.horizon + 1, self.stride)
+        first = rows.start if part == "train" or self.in_sample else max(0, rows.start - self.context)
+        return self._starts(self.loaded, first, rows.stop)
+
+    def _starts(self, table: Table, first: int, stop: int) -> np.ndarray:
+        filled = np.asarray(table.filled.all(axis=1))
+        return window_starts(first, stop, self.context, self.horizon, self.stride, table.breaks, filled)
 
     def origin(self) -> str:
-        assert self.table is not None
-        return f"{self.table.detail} (simulated)" if self.table.simulated else self.table.detail
+        return f"{self.loaded.detail} (simulated)" if self.loaded.simulated else self.loaded.detail
 
     def about(self) -> dict[str, Any]:
-        assert self.table is not None
         rows = self.rows("train")
-        trained_on = self.frame.iloc[rows.start : rows.stop]
-        digest = hashlib.sha256(repr((list(trained_on.columns), trained_on.index[0], trained_on.index[-1])).encode())
-        digest.update(np.ascontiguousarray(trained_on.to_numpy(np.float64)).tobytes())
+        trained_on = self.loaded.rows(rows.start, rows.stop)
+        first, last = (plain_time(self.frame.index[at]) for at in (0, -1))
         return {
-            "source": self.table.source,
-            "detail": self.table.detail,
-            "simulated": self.table.simulated,
+            "source": self.loaded.source,
+            "detail": self.loaded.detail,
+            "simulated": self.loaded.simulated,
             "series": list(self.spec.series),
             "rows": len(self.frame),
-            "start": self.frame.index[0].isoformat(),
-            "end": self.frame.index[-1].isoformat(),
+            "start": first,
+            "end": last,
+            "step": self.loaded.clock.name,
+            "clock": self.loaded.clock.plain(),
+            "zone": self.loaded.zone,
+            "layout": "wide" if self.loaded.long_columns is None else "long",
+            "trained_from": plain_time(trained_on.frame.index[0]),
+            "trained_until": plain_time(trained_on.frame.index[-1]),
+            "seen_until": plain_time(self.frame.index[self.rows("val").stop - 1]),
             "windows": {part: len(self.starts(part)) for part in PARTS},
-            "fingerprint": digest.hexdigest(),
+            "fingerprint": fingerprint(trained_on),
         }
 
     def tested(self) -> str:
         step = "step" if self.stride == 1 else f"{self.stride} steps"
         return f"{len(self.starts('test'))} windows, one every {step}"
 
-    def pinned(self, about: dict[str, Any]) -> dict[str, Any]:
-        return {"first": about["start"], "end": about["end"]}
+    def pinned(self, about: dict[str, Any], newest: bool = False) -> dict[str, Any]:
+        return {} if newest else {"first": about["start"], "end": about["end"]}
 
     def train_dataloader(self) -> WindowLoader:
         return self._loader(self.starts("train"), seed=self.seed, repeat=self.repeat)
@@ -237,17 +238,15 @@ class Series(DataModule):
 
     def unseen(self) -> WindowLoader | None:
         """The windows that end before the rows in use, up to UNSEEN of them; None where there are none."""
-        count = len(self.earlier) - self.context - self.horizon + 1
-        if count < 1:
-            return None
-        return self._loader(np.arange(count), values=self.earlier.to_numpy(np.float64), shared=False)
+        starts = self._starts(self.earlier, 0, len(self.earlier.frame))
+        return self._loader(starts, table=self.earlier, shared=False) if len(starts) else None
 
     def _loader(
         self,
         starts: np.ndarray,
         seed: int | None = None,
         repeat: int = 1,
-        values: np.ndarray | None = None,
+        table: Table | None = None,
         shared: bool = True,
     ) -> WindowLoader:
         """Scaled windows on the device that trains; scaled now, since the scaler may have come from a checkpoint."""
@@ -255,12 +254,14 @@ class Series(DataModule):
         strategy = trainer.strategy if trainer is not None else None
         device = strategy.root_device if strategy is not None else torch.device("cpu")
         shared = shared and trainer is not None
+        table = table or self.loaded
         return WindowLoader(
-            self.scaler(self.values if values is None else values).to(device),
+            self.scaler(table.frame.to_numpy(np.float64)).to(device),
             torch.from_numpy(starts),
             self.context,
             self.horizon,
             self.batch_size,
+            filled=torch.tensor(table.filled, device=device) if table.filled.any() else None,
             seed=seed,
             repeat=repeat,
             rank=trainer.global_rank if shared and trainer is not None else 0,
@@ -268,23 +269,28 @@ class Series(DataModule):
         )
 
     def actual(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """What happened in each window of a part, in order: targets (N, H, S) and origins (N,), the last time seen."""
+        """What happened in each window of a part, in order: targets (N, H, S), NaN where they were filled in, and
+        origins (N,), the last time seen: clock times of the zone of the data, or whole numbers."""
         starts = self.starts(part)
         rows = starts[:, None] + np.arange(self.context, self.context + self.horizon)
-        times = self.times.tz_convert(None).to_numpy()
-        return self.values[rows], times[starts + self.context - 1]
+        known = np.where(self.loaded.filled, np.nan, self.values)
+        return known[rows], self.loaded.clock_times(self.frame.index)[starts + self.context - 1]
 
-    def latest(self) -> tuple[torch.Tensor, pd.DatetimeIndex]:
-        """The last window, scaled (1, T, S), and the times of the H steps after it."""
+    def last_values(self, part: str) -> np.ndarray:
+        """(N, S) the last value that each window of a part sees, in original units."""
+        return self.values[self.starts(part) + self.context - 1]
+
+    def latest(self) -> tuple[torch.Tensor, pd.Index]:
+        """The last window, scaled (1, T, S), and the times of the H steps after it.
+
+        Raises:
+            UserError: the last window has a hole.
+        """
         self.scaler.check_values(self.values)
-        index = self.times
-        recent = index[-max(self.context, 100) :]  # long enough to tell five days a week from seven
-        with warnings.catch_warnings():  # pandas 3 announces another type for the result, which date_range accepts, too
-            warnings.simplefilter("ignore")
-            frequency = pd.infer_freq(recent) if len(recent) > 2 else None
-        step = frequency or pd.Series(recent).diff().mode().iloc[0]
-        # A holiday hides the name of business days; where no row ever fell on a weekend, none will.
-        if step == pd.Timedelta(days=1) and len(recent) > 7 and (recent.day_of_week < 5).all():
-            step = "B"
-        ahead = pd.date_range(index[-1], periods=self.horizon + 1, freq=step)[1:]
+        if self.loaded.breaks[len(self.values) - self.context + 1 :].any():
+            raise UserError(
+                f"{self.loaded.detail} has a hole in its last {self.context} rows, from which to forecast: "
+                "data.gaps=ffill or interpolate fills it"
+            )
+        ahead = self.loaded.clock.ahead(self.frame.index[-1], self.horizon)
         return self.scaler(self.values[-self.context :])[None], ahead

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from adlx.data.series.reading.read_table import read_table
 from adlx.data.series.sources import yahoo
-from adlx.data.series.sources.table import read_table
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_a_path_is_read(fake, prices, source):
 def test_gaps_policy_reaches_the_file(tmp_path):
     frame = simulate_crypto(50).frame
     frame.drop(frame.index[10]).to_csv(tmp_path / "x.csv")
-    with pytest.raises(UserError, match="1 missing timestamp"):
+    with pytest.raises(UserError, match="1 missing time"):
         load_crypto("csv", tmp_path / "x.csv")
     filled = load_crypto("csv", tmp_path / "x.csv", gaps="ffill").frame
     assert len(filled) == 50

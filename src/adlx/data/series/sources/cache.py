@@ -9,7 +9,7 @@ import pandas as pd
 
 from adlx.atomic import replacing
 from adlx.caching import cache_folder, locked
-from adlx.data.series.sources.table import check_frame
+from adlx.data.series.table import check_frame
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")

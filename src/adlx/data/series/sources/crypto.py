@@ -5,11 +5,12 @@ import logging
 from pathlib import Path
 from typing import Literal, get_args
 
+from adlx.data.series.reading.options import Gaps, ReadOptions
+from adlx.data.series.reading.read_table import read_table
 from adlx.data.series.sources.download import DownloadFailed
-from adlx.data.series.sources.gaps import Gaps
 from adlx.data.series.sources.simulated import simulate_crypto
-from adlx.data.series.sources.table import Table, read_table
 from adlx.data.series.sources.yahoo import load_yahoo
+from adlx.data.series.table import Table
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -48,7 +49,7 @@ def load_crypto(
         )
     if path is not None:
         log.info("crypto: reading %s", path)
-        return read_table(path, gaps=gaps)
+        return read_table(path, ReadOptions(gaps=gaps))
     if source == "simulated":
         return _simulate(hours, seed)
     if source == "yahoo":

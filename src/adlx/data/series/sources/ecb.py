@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from adlx.data.series.sources.table import Table, check_frame
+from adlx.data.series.table import Table, check_frame
 from adlx.errors import UserError
 
 CURRENCIES = ("EUR", "GBP", "JPY", "AUD", "CAD", "CHF")
@@ -26,7 +26,7 @@ def load_fx() -> Table:
     """
     frame = _fixings().join(_oil(), how="inner").dropna()
     frame = frame.astype("float64").tz_localize("UTC").rename_axis("time")
-    return Table(check_frame(frame, "the ECB fixings"), "ecb", "ECB fixings and WTI")
+    return Table.of(check_frame(frame, "the ECB fixings"), "ecb", "ECB fixings and WTI")
 
 
 def _fixings() -> pd.DataFrame:

@@ -14,7 +14,7 @@ process would draw a different one each time.
 import numpy as np
 import pandas as pd
 
-from adlx.data.series.sources.table import Table, check_frame
+from adlx.data.series.table import Table, check_frame
 from adlx.errors import UserError
 
 HOURS_A_YEAR = 8760
@@ -60,7 +60,7 @@ def simulate_crypto(hours: int = 17520, seed: int = 0, end: str = "2025-01-01") 
     returns = _returns(hours - 1, tail, np.random.default_rng(seed)) * volatility / np.sqrt(HOURS_A_YEAR)
     prices = start * np.exp(np.vstack([np.zeros(len(start)), returns.cumsum(axis=0)]))
     frame = pd.DataFrame(prices, index=index, columns=list(COINS))
-    return Table(check_frame(frame, "the simulation"), "simulated", f"seed {seed}")
+    return Table.of(check_frame(frame, "the simulation"), "simulated", f"seed {seed}")
 
 
 def _returns(steps: int, tail: np.ndarray, rng: np.random.Generator) -> np.ndarray:

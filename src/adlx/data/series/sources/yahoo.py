@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from adlx.data.series.reading.gaps import find_gaps
 from adlx.data.series.sources.cache import Cache
 from adlx.data.series.sources.download import DownloadFailed, fetch, reach
-from adlx.data.series.sources.gaps import find_gaps
-from adlx.data.series.sources.table import Table, check_frame
+from adlx.data.series.table import Table, check_frame
 from adlx.errors import UserError
 
 log = logging.getLogger("adlx")
@@ -68,11 +68,12 @@ def _age(age: timedelta) -> str:
 
 
 def _table(frame: pd.DataFrame, detail: str) -> Table:
-    holes = find_gaps(frame, "yahoo").missing
+    table = Table.of(check_frame(frame, "Yahoo's prices"), "yahoo", detail)
+    holes = find_gaps(frame, table.clock).missing
     if len(holes):
         log.info("yahoo: no bars for %d hours (first %s); left out", len(holes), f"{holes[0]:%Y-%m-%d %H:%M:%S}")
     log.info("yahoo: %s hours to %s, %s", f"{len(frame):,}", f"{frame.index[-1]:%Y-%m-%d %H:%M}", detail)
-    return Table(check_frame(frame, "Yahoo's prices"), "yahoo", detail)
+    return table
 
 
 def _download(now: datetime, sleep: Callable[[float], None]) -> pd.DataFrame:
