@@ -68,6 +68,28 @@ def test_scores_by_hand(by_hand):
     assert all(type(value) is float for value in table.values())
 
 
+def test_a_target_that_is_not_known_is_not_scored(by_hand):
+    target = by_hand.target.copy()
+    target[1, 0, 0] = np.nan  # where the first series has an error of 2
+    scores = replace(by_hand, target=target).scores()
+    assert scores["test/mae/BTC-USD"] == 2 / 3
+    assert scores["test/mse/BTC-USD"] == 2 / 3
+    assert scores["baseline/mae/BTC-USD"] == (2 + 4 + 4) / 3
+    assert scores["test/mae/ÖL/€"] == 10.0
+    assert scores["test/mase"] == pytest.approx((((1 + 0.5) / 2) / 0.5 + 10 / 5) / 2)  # by step, then over steps
+
+
+def test_a_forecast_that_is_no_number_is_not_left_out(by_hand):
+    prediction = by_hand.prediction.copy()
+    prediction[1, 0, 0] = np.nan
+    scores = replace(by_hand, prediction=prediction).scores()
+    assert np.isnan([scores[key] for key in ("test/mase", "test/mae/BTC-USD", "test/mse_scaled")]).all()
+    assert scores["test/mae/ÖL/€"] == 10.0
+    target = by_hand.target.copy()
+    target[0, 0, 0] = np.nan
+    assert np.isnan(replace(by_hand, prediction=prediction, target=target).scores()["test/mase"])
+
+
 def test_naive_repeats_the_last_value(by_hand):
     np.testing.assert_array_equal(by_hand.naive[0], [[8.0, 110.0], [8.0, 110.0]])
     np.testing.assert_array_equal(by_hand.naive[1], [[12.0, 90.0], [12.0, 90.0]])

@@ -17,6 +17,8 @@ from adlx.metrics.forecast_errors import (
     horizon_crps,
     horizon_mase,
     inside,
+    mean_of_known,
+    mean_of_series,
     naive_window_crps,
     naive_window_crps_if_any,
     naive_window_losses,
@@ -166,13 +168,13 @@ class ForecastResult(Forecasts, Result):
         table: dict[str, float] = {}
         for prefix, values in (("test", quantiles.values), ("baseline", quantiles.naive)):
             losses = element_crps(self, values)
-            table[f"{prefix}/crps"] = float(np.nanmean(losses / self.scale))
+            table[f"{prefix}/crps"] = float(mean_of_known(self, losses / self.scale))
             for percent, (low, high) in intervals(quantiles.levels).items():
                 width = (values[..., high] - values[..., low]) / self.scale
-                table[f"{prefix}/coverage_{percent}"] = float(np.nanmean(inside(self, values, low, high)))
+                table[f"{prefix}/coverage_{percent}"] = float(mean_of_known(self, inside(self, values, low, high)))
                 table[f"{prefix}/width_{percent}"] = float(width.mean())
             for index, name in enumerate(self.series):
-                table[f"{prefix}/crps/{name}"] = float(np.nanmean(losses[..., index]))
+                table[f"{prefix}/crps/{name}"] = mean_of_series(self, losses, index)
         table["test/crps_skill"] = skill(table["test/crps"], table["baseline/crps"])
         return table | self._pvalue("test/crps_dm_pvalue", window_crps(self), naive_window_crps(self))
 
@@ -257,10 +259,10 @@ def _errors(prefix: str, result: Forecasts, forecast: np.ndarray) -> dict[str, f
     scaled = error / np.where(result.std > 0, result.std, 1.0)
     table = {
         f"{prefix}/mase": float(horizon_mase(result, forecast).mean()),
-        f"{prefix}/mse_scaled": float(np.nanmean(scaled**2)),
-        f"{prefix}/mae_scaled": float(np.nanmean(np.abs(scaled))),
+        f"{prefix}/mse_scaled": float(mean_of_known(result, scaled**2)),
+        f"{prefix}/mae_scaled": float(mean_of_known(result, np.abs(scaled))),
     }
     for index, name in enumerate(result.series):
-        table[f"{prefix}/mse/{name}"] = float(np.nanmean(error[..., index] ** 2))
-        table[f"{prefix}/mae/{name}"] = float(np.nanmean(np.abs(error[..., index])))
+        table[f"{prefix}/mse/{name}"] = mean_of_series(result, error**2, index)
+        table[f"{prefix}/mae/{name}"] = mean_of_series(result, np.abs(error), index)
     return table

@@ -5,7 +5,7 @@ Shapes: N windows, H horizon steps, S series, Q quantile levels.
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -162,12 +162,12 @@ def naive_window_crps_if_any(result: Forecasts) -> np.ndarray | None:
 
 def horizon_mase(result: Forecasts, forecast: np.ndarray) -> np.ndarray:
     """(H, S) mean over windows of |forecast - target| / step_mae, by step ahead and series."""
-    return np.nanmean(np.abs(forecast - result.target), axis=0) / result.scale
+    return mean_of_known(result, np.abs(forecast - result.target), axis=0) / result.scale
 
 
 def horizon_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
     """(H, S) mean over windows of CRPS / step_mae of quantiles (N, H, S, Q), by step ahead and series."""
-    return np.nanmean(element_crps(result, values), axis=0) / result.scale
+    return mean_of_known(result, element_crps(result, values), axis=0) / result.scale
 
 
 def skill_by_series(result: Forecasts) -> np.ndarray:
@@ -178,9 +178,20 @@ def skill_by_series(result: Forecasts) -> np.ndarray:
 
 
 def inside(result: Forecasts, values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """(N, H, S) 1 where the target lies between two of the quantiles `values` (N, H, S, Q), else 0; NaN without one."""
-    is_inside = (values[..., low] <= result.target) & (result.target <= values[..., high])
-    return np.where(np.isnan(result.target), np.nan, is_inside)
+    """(N, H, S) whether the target lies between two of the quantiles `values` (N, H, S, Q)."""
+    return (values[..., low] <= result.target) & (result.target <= values[..., high])
+
+
+def mean_of_known(result: Forecasts, values: np.ndarray, axis: int | tuple[int, ...] | None = None) -> Any:
+    """The mean of values (N, H, S) over an axis, where the target is known. A forecast that is NaN makes it NaN."""
+    known = ~np.isnan(result.target)
+    return values.mean(axis=axis) if known.all() else values.mean(axis=axis, where=known)
+
+
+def mean_of_series(result: Forecasts, values: np.ndarray, index: int) -> float:
+    """The same for the values of one series."""
+    known = ~np.isnan(result.target[..., index])
+    return float(values[..., index].mean(where=True if known.all() else known))
 
 
 def quantiles_of(result: Forecasts) -> Quantiles:
@@ -196,4 +207,4 @@ def element_crps(result: Forecasts, values: np.ndarray) -> np.ndarray:
 
 
 def _window_means(result: Forecasts, losses: np.ndarray) -> np.ndarray:
-    return np.nanmean(losses / result.scale, axis=(1, 2))
+    return mean_of_known(result, losses / result.scale, axis=(1, 2))

@@ -8,6 +8,7 @@ import pandas as pd
 from adlx.metrics.forecast_errors import (
     Forecasts,
     inside,
+    mean_of_known,
     naive_window_crps,
     naive_window_losses,
     window_crps,
@@ -47,7 +48,9 @@ def by_month(result: Forecasts) -> pd.DataFrame:
     if result.quantiles is not None:
         losses |= {"crps": window_crps(result), "naive_crps": naive_window_crps(result)}
         if 80 in (central := intervals(result.quantiles.levels)):
-            losses["coverage_80"] = np.nanmean(inside(result, result.quantiles.values, *central[80]), axis=(1, 2))
+            losses["coverage_80"] = mean_of_known(
+                result, inside(result, result.quantiles.values, *central[80]), axis=(1, 2)
+            )
     months, positions, counts = np.unique(
         result.origin.astype("datetime64[M]").astype(str), return_inverse=True, return_counts=True
     )
